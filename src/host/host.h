@@ -1,0 +1,151 @@
+/*
+ * What a host back end offers: it turns a verified IRFunc into machine code, patches jumps,
+ * and says what the guest's state is where generated code was interrupted.
+ *
+ * It knows no guest (only IRGuest's tables), no thread and no TranslationBlock. Generated code sees
+ * one structure, HostEnv, which heads every CPU's state; the layout below is the contract
+ * between generated code and the C around it.
+ *
+ * Guest registers across units: the hottest integer and FP guest registers (by
+ * IRGuestReg.priority) have a fixed host register each, their home, for as long as generated
+ * code runs; the home of all others is HostEnv.reg[].  At every unit entry and exit each
+ * guest register is in its home.  host_enter() loads the homes and leaving stores them.
+ */
+#ifndef BRAID_HOST_H
+#define BRAID_HOST_H
+
+#include "ir/ir.h"
+
+#define JUMP_CACHE_BITS 12
+#define JUMP_CACHE_SIZE (1u << JUMP_CACHE_BITS)
+#define HOST_SPILLS 64
+
+/*
+ * One line of the jump cache.  Filled by the owner vCPU only; any thread may clear `pc` (to JUMP_CACHE_NONE).
+ * Generated code compares pc, then jumps to code.  The owner writes code before
+ * pc; code that was valid once stays mapped until the owner passes a quiescent point.
+ */
+typedef struct JumpCacheEntry {
+    uint64_t pc;        /* atomic */
+    const void *code;   /* atomic */
+} JumpCacheEntry;
+#define JUMP_CACHE_NONE 1ull    /* no instruction starts at an odd address */
+static inline unsigned jump_cache_index(uint64_t pc)
+{
+    return (unsigned)(pc >> 1) & (JUMP_CACHE_SIZE - 1);
+}
+
+/* The part of a CPU that generated code reads and writes. Owned by the vCPU thread except where stated. */
+typedef struct HostEnv {
+    uint64_t reg[IR_MAX_REGS];  /* guest registers by number, valid while outside generated code */
+    uint64_t pc;                /* guest pc, likewise */
+    uint32_t exit_request;      /* atomic, any thread sets it: leave at the next POLL */
+    uint32_t fp_state;          /* guest's rounding mode and sticky flags in the host's own format (x86: MXCSR) */
+    uint32_t fp_state_host;     /* the C code's, while generated code runs */
+    uint32_t pad0;
+    void *host_sp;              /* the C stack, while generated code runs on the return stack */
+    void *ras_top;              /* where the return stack starts (grows down), constant; empty = sp here.
+                                   Two words at ras_top are readable: a pc no return matches */
+    uint64_t scratch[4];        /* for the back end's own thunks */
+    uint64_t spill[HOST_SPILLS];
+    uint64_t stats[4];          /* ras_misses, jump cache misses, ... counted by generated code only in stats builds */
+    JumpCacheEntry jump_cache[JUMP_CACHE_SIZE] __attribute__((aligned(64)));
+} HostEnv;
+
+/* Why generated code came back. */
+typedef enum HostExitKind {
+    HOST_EXIT_LINK,     /* a direct exit that has no successor yet: exit number `exit` of unit `unit` */
+    HOST_EXIT_LOOKUP,   /* pc in env->pc, nothing to link (indirect jump missed, or EXIT_LOOKUP) */
+    HOST_EXIT_REASON,   /* the guest wants the run loop: `exit` is the reason */
+    HOST_EXIT_POLL,     /* exit_request was seen */
+} HostExitKind;
+
+/* How generated code returns (rax, rdx on x86-64).  env->pc and all guest registers are in HostEnv. */
+typedef struct HostExit {
+    uintptr_t unit;     /* LINK: the HostCode.unit the code was compiled with; else 0 */
+    uint32_t kind;      /* HostExitKind */
+    uint32_t exit;      /* LINK: index in HostCode.exits; REASON: the reason */
+} HostExit;
+
+/* A chainable exit of a compiled unit. */
+typedef struct HostCodeExit {
+    uint64_t pc;            /* guest pc it leads to */
+    uint32_t patch_offset;  /* of the 4-byte aligned rel32 field, from the start of code */
+    uint32_t stub_offset;   /* where the field points while unlinked */
+    uint8_t kind;           /* IRExit: JUMP or CALL; the landing pad of a call is an exit of kind JUMP of its own */
+} HostCodeExit;
+
+/*
+ * A compiled unit.  The caller owns all buffers; host_compile() fills them.
+ * `recovery` is an opaque, compact table: host offset of each instruction that may fault or call
+ * -> guest pc and where each register is.
+ */
+typedef struct HostCode {
+    uint8_t *code;          /* in: where to write; executable as it stands, already at its final address */
+    size_t capacity;        /* in */
+    uintptr_t unit;         /* in: what HostExit.unit shall be */
+    size_t size;            /* out: bytes of code */
+    HostCodeExit *exits;    /* out: in the arena of the IRFunc */
+    uint32_t nexits;        /* out */
+    uint8_t *recovery;      /* out: in the arena of the IRFunc; the caller copies it next to the unit */
+    size_t recovery_size;   /* out */
+} HostCode;
+
+typedef enum HostResult { HOST_OK, HOST_NO_SPACE, HOST_TOO_COMPLEX } HostResult;
+
+/* Process-wide: what the machine has, thunks shared by all units, homes of the guest's registers. */
+typedef struct HostConfig {
+    const IRGuest *guest;
+    uint64_t guest_base;    /* host address of guest address 0; the back end uses a segment base if not 0 */
+    bool no_ras, no_inline_jump_cache, no_pinning; /* for measurement (-accel tcg,...) */
+    uint32_t disabled_features; /* host features to do without, for tests: HOST_NO_... */
+} HostConfig;
+enum { HOST_NO_BMI2 = 1, HOST_NO_FMA = 2, HOST_NO_AVX = 4, HOST_NO_LZCNT = 8 };
+
+/*
+ * Generate entry and exit code and the call thunks into `code` (at most `capacity` bytes) and
+ * fix the homes.  Once, before any host_compile().  Returns the bytes used, 0 on lack of space.
+ */
+size_t host_init(const HostConfig *config, uint8_t *code, size_t capacity);
+/* Per thread, before it first enters generated code (segment base). */
+void host_thread_init(HostEnv *env);
+
+/* Compile `f`. HOST_NO_SPACE: nothing useful was written, try again in a fresh region;
+   HOST_TOO_COMPLEX: out of spill slots or the like, make a shorter unit. Thread-safe: any number at once. */
+HostResult host_compile(const IRFunc *f, HostCode *out);
+
+/* Run from `code` until generated code leaves. */
+HostExit host_enter(HostEnv *env, const void *code);
+
+/* Retarget a patchable jump: one aligned atomic 4-byte store.  Guarded by the destination's jmp_lock. */
+void host_patch_jump(uint8_t *field, const void *target);
+
+/*
+ * Recover the guest's state.  host_pc lies in the unit at `code`: at an instruction that faulted
+ * (ucontext != NULL: the signal's ucontext_t holds the registers), or behind a call to a
+ * helper (ucontext == NULL: the thunk stored the homes to env).  Writes env->reg[], env->pc and
+ * fp_state.  Returns false when the table has no entry there: a fault of our own.
+ * Async-signal-safe.
+ */
+bool host_recover(HostEnv *env, const uint8_t *code, const uint8_t *recovery, size_t recovery_size,
+                  uintptr_t host_pc, void *ucontext);
+/* Make the interrupted thread leave generated code, as if host_enter() had returned `result`
+   (state must have been recovered). For signal handlers. */
+void host_leave_sigsafe(HostEnv *env, void *ucontext, HostExit result);
+/* True if the fault in ucontext is the return stack's guard page: it has been reset, just return. */
+bool host_fix_ras_overflow_sigsafe(HostEnv *env, void *ucontext, uintptr_t fault_addr);
+/* From inside a helper called by generated code at return address `ret` (recover first):
+   leave generated code with `result`. */
+_Noreturn void host_leave_from_helper(HostEnv *env, HostExit result);
+
+/* FP state in host format. */
+uint32_t host_fp_init(void);                            /* nearest-even, no flags, all masked */
+unsigned host_fp_get_flags(const HostEnv *env);         /* bits as IR FPGET */
+void host_fp_set_flags(HostEnv *env, unsigned flags);
+void host_fp_set_rounding(HostEnv *env, IRRound rm);    /* RNE..RUP */
+
+/* One line of text a caller may print for -d out_asm; needs Capstone at build time. */
+void host_disas(FILE *out, const uint8_t *code, size_t size);
+const char *host_name(void);
+
+#endif
