@@ -4,8 +4,8 @@
  * definition and the standard's example vector is checked first.
  *
  * bench-class: integer
- * bench-args: 1900
- * bench-quick: 190
+ * bench-args: 1300
+ * bench-quick: 130
  */
 #include "bench.h"
 

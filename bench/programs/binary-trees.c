@@ -3,8 +3,8 @@
  * pointers that miss the cache.
  *
  * bench-class: integer
- * bench-args: 16
- * bench-quick: 13
+ * bench-args: 18
+ * bench-quick: 14
  */
 #include "bench.h"
 

@@ -4,8 +4,8 @@
  * compared with the original.
  *
  * bench-class: integer
- * bench-args: 28
- * bench-quick: 3
+ * bench-args: 80
+ * bench-quick: 8
  */
 #include "bench.h"
 

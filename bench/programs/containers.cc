@@ -4,8 +4,8 @@
  * pointer-rich code.
  *
  * bench-class: integer
- * bench-args: 26
- * bench-quick: 3
+ * bench-args: 130
+ * bench-quick: 13
  */
 #include <algorithm>
 #include <map>

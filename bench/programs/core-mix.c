@@ -4,8 +4,8 @@
  * text, and a CRC that ties the results together.
  *
  * bench-class: integer
- * bench-args: 9000
- * bench-quick: 900
+ * bench-args: 25000
+ * bench-quick: 2500
  */
 #include "bench.h"
 

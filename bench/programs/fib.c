@@ -3,8 +3,8 @@
  * unfold the recursion several levels deep; the attribute keeps every call.
  *
  * bench-class: integer
- * bench-args: 40
- * bench-quick: 35
+ * bench-args: 41
+ * bench-quick: 36
  */
 #include "bench.h"
 

@@ -3,8 +3,8 @@
  * its own at the end of every operation.
  *
  * bench-class: integer
- * bench-args: 12000
- * bench-quick: 1200
+ * bench-args: 24000
+ * bench-quick: 2400
  */
 #include "bench.h"
 #include "bytecode.h"

@@ -3,8 +3,8 @@
  * goes through the same indirect jump.
  *
  * bench-class: integer
- * bench-args: 12000
- * bench-quick: 1200
+ * bench-args: 18000
+ * bench-quick: 1800
  */
 #include "bench.h"
 #include "bytecode.h"

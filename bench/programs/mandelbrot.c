@@ -3,8 +3,8 @@
  * point registers, one comparison and branch per step.
  *
  * bench-class: fp
- * bench-args: 720
- * bench-quick: 230
+ * bench-args: 1300
+ * bench-quick: 410
  */
 #include "bench.h"
 

@@ -3,8 +3,8 @@
  * streaming loads and stores around a multiply and an add.
  *
  * bench-class: fp
- * bench-args: 100
- * bench-quick: 10
+ * bench-args: 150
+ * bench-quick: 15
  */
 #include "bench.h"
 

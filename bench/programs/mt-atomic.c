@@ -3,8 +3,8 @@
  * takes the old value into account, so that the result is used.
  *
  * bench-class: threads
- * bench-args: 20000000 2
- * bench-quick: 2000000 2
+ * bench-args: 30000000 2
+ * bench-quick: 3000000 2
  */
 #include <stdatomic.h>
 #include "mt.h"

@@ -3,8 +3,8 @@
  * on a word that holds an index and a version.
  *
  * bench-class: threads
- * bench-args: 5000000 2
- * bench-quick: 500000 2
+ * bench-args: 2000000 2
+ * bench-quick: 200000 2
  */
 #include <stdatomic.h>
 #include "mt.h"

@@ -5,8 +5,8 @@
  * runs without any dependency.
  *
  * bench-class: threads
- * bench-args: 1500 2
- * bench-quick: 150 2
+ * bench-args: 2000 2
+ * bench-quick: 200 2
  * bench-scaling: yes
  */
 #include "mt.h"

@@ -3,8 +3,8 @@
  * between two critical sections.
  *
  * bench-class: threads
- * bench-args: 5000000 2
- * bench-quick: 500000 2
+ * bench-args: 7000000 2
+ * bench-quick: 700000 2
  */
 #include "mt.h"
 

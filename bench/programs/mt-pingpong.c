@@ -3,8 +3,8 @@
  * variables, that is, through futex waits and wake-ups in the kernel.
  *
  * bench-class: threads
- * bench-args: 60000 2
- * bench-quick: 6000 2
+ * bench-args: 35000 2
+ * bench-quick: 3500 2
  */
 #include "mt.h"
 

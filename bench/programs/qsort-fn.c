@@ -3,7 +3,7 @@
  * inline: an indirect call per comparison.
  *
  * bench-class: integer
- * bench-args: 25
+ * bench-args: 30
  * bench-quick: 3
  */
 #include "bench.h"

@@ -4,8 +4,8 @@
  * out of line so that calls and returns dominate.
  *
  * bench-class: integer
- * bench-args: 9000000
- * bench-quick: 900000
+ * bench-args: 35000000
+ * bench-quick: 3500000
  */
 #include "bench.h"
 

@@ -3,8 +3,8 @@
  * conversions from integer to double and divisions, two loops deep.
  *
  * bench-class: fp
- * bench-args: 1500
- * bench-quick: 480
+ * bench-args: 3200
+ * bench-quick: 1000
  */
 #include <math.h>
 #include "bench.h"

@@ -3,8 +3,8 @@
  * word count) mixed with memcpy, strlen, strcmp and strchr of the C library.
  *
  * bench-class: integer
- * bench-args: 3200
- * bench-quick: 320
+ * bench-args: 8000
+ * bench-quick: 800
  */
 #include "bench.h"
 

@@ -4,8 +4,8 @@
  * (the vDSO, where there is one).
  *
  * bench-class: integer
- * bench-args: 380000
- * bench-quick: 38000
+ * bench-args: 160000
+ * bench-quick: 16000
  */
 #include <sys/stat.h>
 #include <sys/syscall.h>
