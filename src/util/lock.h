@@ -41,7 +41,6 @@ typedef struct LockDebug {
     /* constant after init */
     uint32_t rank;
     /* owned by the holder */
-    bool tracked;
     uint64_t key;      /* of lock_acquire_ordered() */
     uint64_t prev_key; /* the highest key of this rank that the holder had before */
 } LockDebug;
@@ -50,6 +49,7 @@ typedef struct LockDebug {
 void lock_debug_check(LockDebug *d, bool ordered, uint64_t key);
 void lock_debug_acquired(LockDebug *d, bool ordered, uint64_t key);
 void lock_debug_released(LockDebug *d);
+void lock_debug_forget(LockDebug *d);
 void lock_debug_assert_held(const LockDebug *d, bool held, const char *file, int line);
 #define lock_debug_before(l, ordered, key) lock_debug_check(&(l)->debug, ordered, key)
 #define lock_debug_after(l, ordered, key) lock_debug_acquired(&(l)->debug, ordered, key)
@@ -57,8 +57,8 @@ void lock_debug_assert_held(const LockDebug *d, bool held, const char *file, int
 #else
 #define LOCK_DEBUG_FIELD
 #define LOCK_DEBUG_INIT(r)
-#define lock_debug_before(l, ordered, key) ((void)0)
-#define lock_debug_after(l, ordered, key) ((void)0)
+#define lock_debug_before(l, ordered, key) ((void)(key))
+#define lock_debug_after(l, ordered, key) ((void)(key))
 #define lock_debug_release(l) ((void)0)
 #endif
 
