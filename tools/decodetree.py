@@ -463,10 +463,10 @@ def check_overlap(members):
                              'group' % (ra.name, rb.name, rb.where[0], rb.where[1]))
         if isinstance(a, Group):
             if a.ordered:
-                check_reachable(a)
                 for m in a.members:
                     if isinstance(m, Group):
                         check_overlap([m] if m.ordered else m.members)
+                check_reachable(a)
             else:
                 check_overlap(a.members)
 
@@ -627,6 +627,8 @@ class Generator:
             out += ['static inline void %s(arg_%s *a, uint32_t insn)' % (name, argset),
                     '{']
             out += ['    a->%s = %s;' % me for me in zip(members, exprs)]
+            if not any('insn' in e for e in exprs):
+                out += ['    (void)insn;'] + ([] if members else ['    (void)a;'])
             out += ['}', '']
 
     def decode(self, header):
