@@ -139,15 +139,6 @@ static inline void ir_gen_stenv(IRBuilder *b, size_t offset, IRRef x)
     ir_emit(b, IR_STENV, IR_VOID, 0, x, 0, 0, (int64_t)offset);
 }
 
-/* Emit an op that may fault or exit, with the state to leave in. */
-static inline IRRef ir_emit_snap(IRBuilder *b, uint32_t snap, IROp op, IRType type, unsigned aux,
-                                 IRRef x, IRRef y, IRRef z, int64_t imm)
-{
-    IRRef r = ir_emit(b, op, type, aux, x, y, z, imm);
-    b->f->ins[r].snap = snap;
-    return r;
-}
-
 static inline IRRef ir_gen_ld(IRBuilder *b, uint32_t snap, IRType type, unsigned memop,
                               IRRef addr, int64_t disp)
 {

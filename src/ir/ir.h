@@ -189,33 +189,78 @@ typedef struct IRFunc {
 
 #define IR_MAX_REGS 96
 
+#define IR_CONST_CACHE 64
+
 /* Builds a unit front to back.  One per translation context. */
 typedef struct IRBuilder {
     IRFunc *f;
     IRRef cur[IR_MAX_REGS];     /* current value of each guest register; IR_NONE: as at entry */
     IRRef entry[IR_MAX_REGS];   /* its GETREG, once read */
     uint64_t dirty[(IR_MAX_REGS + 63) / 64]; /* registers whose value differs from entry */
-    uint32_t last_snap;         /* reusable while nothing was written since */
-    uint64_t last_snap_pc;
+    uint32_t last_snap;         /* 0: none yet */
+    bool map_changed;           /* the register map differs from last_snap's */
+    IRRef consts[IR_CONST_CACHE]; /* by hash of type and value; a collision forgets the older */
 } IRBuilder;
 
 /* ---- build.c ---- */
 /* Start an empty unit with block 0 open; all memory comes from `arena` and dies with it. */
 void ir_func_init(IRFunc *f, const IRGuest *guest, Arena *arena, uint64_t pc);
 void ir_builder_init(IRBuilder *b, IRFunc *f);
-/* Append an instruction (raw: arguments and types as given). */
+/*
+ * Append an instruction, or find that none is needed: local folding (fold.c) may return an
+ * earlier value or a constant, or IR_NONE for an EXITIF that is never taken.  Arguments and
+ * types must obey the signature.  Not for ops with variadic arguments.
+ */
 IRRef ir_emit(IRBuilder *b, IROp op, IRType type, unsigned aux, IRRef x, IRRef y, IRRef z, int64_t imm);
+/* The same for an op that may fault or exit, with the state to leave in. */
+IRRef ir_emit_snap(IRBuilder *b, uint32_t snap, IROp op, IRType type, unsigned aux,
+                   IRRef x, IRRef y, IRRef z, int64_t imm);
+/* Integers are kept sign-extended from their width, f32 zero-extended. */
 IRRef ir_const(IRBuilder *b, IRType type, uint64_t value);
-/* Current value of a guest register. */
+/*
+ * Current value of a guest register.  Outside the entry block it is there because leaving
+ * the entry block reads every register.
+ */
 IRRef ir_get_reg(IRBuilder *b, unsigned reg);
 void ir_put_reg(IRBuilder *b, unsigned reg, IRRef val);
 /* The guest's state now, as if about to execute `pc`. */
 uint32_t ir_snapshot(IRBuilder *b, uint64_t pc);
-/* Close the open block and start another; returns its number.  The register map is kept. */
+/*
+ * Close the open block, which ends with its terminator, and start another; returns its
+ * number: they count from 0 in order.  The register map is kept: the front end sees to it
+ * that the values in it dominate the new block.
+ */
 uint32_t ir_new_block(IRBuilder *b);
+/* The open block's next parameter; before anything else in the block. */
+IRRef ir_param(IRBuilder *b, IRType type);
+void ir_jump(IRBuilder *b, uint32_t block, unsigned nargs, const IRRef *args);
+void ir_br(IRBuilder *b, IRCond cond, IRRef x, IRRef y, uint32_t block_true, unsigned nargs_true,
+           const IRRef *args_true, uint32_t block_false, unsigned nargs_false,
+           const IRRef *args_false);
+/*
+ * Call a helper of the guest.  snap may be 0 only if the helper is IRH_PURE, or
+ * IRH_NOFAULT without IRH_REGS.  Returns its result, IR_NONE if it has none.
+ */
 IRRef ir_call(IRBuilder *b, unsigned helper, uint32_t snap, unsigned nargs, const IRRef *args);
 /* Close the last block.  The unit is complete. */
 void ir_func_finish(IRBuilder *b);
+
+/* A constant's imm as ir_const() keeps it. */
+static inline int64_t ir_const_bits(IRType type, uint64_t v)
+{
+    switch (type) {
+    case IR_I8: return (int8_t)v;
+    case IR_I16: return (int16_t)v;
+    case IR_I32: return (int32_t)v;
+    case IR_F32: return (uint32_t)v;
+    default: return (int64_t)v;
+    }
+}
+/* True if a CALL of this helper may leave the unit or needs the registers written back. */
+static inline bool ir_helper_needs_snap(const IRHelper *h)
+{
+    return !(h->flags & IRH_PURE) && (!(h->flags & IRH_NOFAULT) || (h->flags & IRH_REGS));
+}
 
 static inline const IRIns *ir_ins(const IRFunc *f, IRRef r) { return &f->ins[r]; }
 static inline bool ir_is_const(const IRFunc *f, IRRef r) { return f->ins[r].op == IR_CONST; }
