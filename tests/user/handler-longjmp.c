@@ -1,0 +1,45 @@
+/*
+ * Handlers that never return: 100,000 times out of a handler by siglongjmp, after a
+ * synchronous fault and after a signal that was sent; neither stack grows.
+ *
+ * test-native: yes
+ * test-time: 60
+ */
+#include <setjmp.h>
+#include "test.h"
+
+static sigjmp_buf back;
+static char *address;
+
+static void leave(int sig, siginfo_t *info, void *context)
+{
+    siglongjmp(back, sig);
+}
+
+int main(void)
+{
+    unsigned long rounds = scaled(100000), faults = 0, sent = 0;
+    char *page = map_pages(1, PROT_NONE);
+
+    set_handler(SIGSEGV, leave, 0);
+    set_handler(SIGUSR1, leave, 0);
+    for (unsigned long i = 0; i < rounds; i++) {
+        int sig = sigsetjmp(back, 1);
+
+        if (sig == SIGSEGV) {
+            faults++;
+        } else if (sig == SIGUSR1) {
+            sent++;
+        } else if (i % 4) {
+            address = page + i % PAGE;
+            *(volatile char *)address = 1;
+            CHECK(0, "no fault");
+        } else {
+            raise(SIGUSR1);
+            CHECK(0, "no signal");
+        }
+    }
+    CHECK(sent == (rounds + 3) / 4 && faults == rounds - sent, "%lu faults, %lu sent", faults,
+          sent);
+    return 0;
+}

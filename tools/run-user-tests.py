@@ -1,0 +1,269 @@
+#!/usr/bin/env python3
+"""Build the guest programs of tests/user and run them under an emulator.
+
+Each program is one C file that checks itself and exits with 0.  It is compiled
+for riscv64 with the cross compiler and run under every option set asked for;
+portable ones are also compiled and run natively from the same source, which
+keeps the tests honest: what fails natively is the test's own fault.
+
+One line per run, a closing "N passed, N failed", exit status 0, 1 (a failure),
+2 (command line, or a missing tool), 77 (nothing to run here: no cross compiler).
+"""
+
+import argparse
+import concurrent.futures
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TESTS = ROOT / "tests" / "user"
+SYSROOT = "/usr/riscv64-linux-gnu"
+CROSS_CC = "riscv64-linux-gnu-gcc"
+FLAGS = ["-O2", "-g", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wno-unused-parameter",
+         "-Wno-unused-function", "-Wno-stringop-overread",
+         "-std=gnu11", "-frounding-math", "-ffp-contract=off", "-fno-strict-aliasing"]
+LIBS = ["-pthread", "-lm", "-ldl"]
+
+# Option sets: options for the emulator, percent of the repetitions (TEST_SCALE),
+# and the factor for time limits.
+MATRIX = {
+    "default": ([], 100, 1),
+    "one-insn": (["-one-insn-per-tb"], 20, 4),
+    "tiny-buffer": (["-accel", "tcg,tb-size=1"], 100, 2),
+    "no-chain": (["-d", "nochain"], 30, 4),
+    "interp": (["-accel", "interp"], 5, 4),
+}
+
+
+class Failure(Exception):
+    """Ends the run with one sentence and exit status 2."""
+
+
+class Test:
+    """One program in one way of linking."""
+
+    def __init__(self, source, link, fields):
+        self.source = source
+        self.link = link
+        self.native = fields.get("native", "no") == "yes"
+        self.compare = fields.get("output", "") == "native"
+        self.seconds = int(fields.get("time", "30"))
+        self.plugins = int(fields.get("plugins", "0"))
+        self.skip = [s for s in re.split(r"[,\s]+", fields.get("skip", "")) if s]
+        self.name = source.stem + ("-dynamic" if link == "dynamic" else "")
+
+    def compile_commands(self, compiler, directory):
+        out = directory / self.name
+        link = ["-static"] if self.link == "static" else []
+        commands = [[compiler, *FLAGS, *link, str(self.source), "-o", str(out), *LIBS]]
+        for i in range(self.plugins):
+            commands.append([compiler, "-O2", "-shared", "-fPIC", f"-DVALUE={i}",
+                             str(self.source.with_suffix("")) + ".plugin",
+                             "-o", f"{out}.{i}.so"])
+            commands[-1][5:5] = ["-x", "c"]
+        return out, commands
+
+
+def read_tests():
+    tests = []
+    for source in sorted(TESTS.glob("*.c")):
+        text = source.read_text()
+        comment = text[:text.find("*/")]
+        fields = dict(re.findall(r"test-(\w+):[ \t]*(.*)", comment))
+        if "native" not in fields:
+            raise Failure(f"{source}: no 'test-native:' line in its first comment")
+        for link in fields.get("link", "static").split():
+            tests.append(Test(source, link, fields))
+    return tests
+
+
+def build(test, compiler, directory):
+    """The program's path; compiles when it is older than its sources."""
+    directory.mkdir(parents=True, exist_ok=True)
+    out, commands = test.compile_commands(compiler, directory)
+    inputs = [test.source, *TESTS.glob("*.h"), *TESTS.glob("*.plugin"), Path(__file__)]
+    newest = max(f.stat().st_mtime for f in inputs)
+    if out.exists() and out.stat().st_mtime > newest:
+        return out
+    for command in commands[::-1]:
+        # Into a temporary name first: several runners may share the directory.
+        target = command[command.index("-o") + 1]
+        temporary = f"{target}.{os.getpid()}.tmp"
+        command[command.index("-o") + 1] = temporary
+        done = subprocess.run(command, capture_output=True, text=True)
+        if done.returncode:
+            raise Failure(f"compiling failed: {shlex.join(command)}\n{done.stderr}")
+        if done.stderr:
+            print(done.stderr, file=sys.stderr, end="")
+        os.replace(temporary, target)
+    return out
+
+
+def run(command, seconds, scale):
+    """(ok, detail, standard output, seconds taken)"""
+    environment = dict(os.environ, TEST_SCALE=str(scale))
+    start = time.monotonic()
+    with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                                 env=environment, start_new_session=True)
+        try:
+            status = child.wait(seconds)
+            detail = ""
+        except subprocess.TimeoutExpired:
+            status = None
+            detail = f"still running after {seconds} s"
+        finally:
+            try:
+                os.killpg(child.pid, signal.SIGKILL)   # stray children of the test as well
+            except ProcessLookupError:
+                pass
+            child.wait()
+        out.seek(0)
+        err.seek(0)
+        output = out.read()
+        message = err.read().decode(errors="replace").strip()
+    if status is not None and status != 0:
+        detail = f"exit status {status}" if status > 0 else \
+            f"killed by {signal.Signals(-status).name}"
+    if detail and message:
+        detail += ": " + message.splitlines()[-1]
+    return not detail, detail, output, time.monotonic() - start
+
+
+class Job:
+    """One run to make: a test under one option set, or natively."""
+
+    def __init__(self, test, option_set):
+        self.test = test
+        self.option_set = option_set
+        self.label = f"{test.name} [{option_set}]"
+
+    def execute(self, options):
+        test = self.test
+        native_output = None
+        if self.option_set == "native" or test.compare:
+            program = build(test, "gcc", options.directory("gcc"))
+            ok, detail, native_output, taken = run([str(program)], test.seconds, 100)
+            if self.option_set == "native" or not ok:
+                return ok, detail and "natively: " + detail, taken
+        program = build(test, CROSS_CC, options.directory(CROSS_CC))
+        words, scale, factor = MATRIX[self.option_set]
+        command = [*options.emulator, *words]
+        if test.link == "dynamic" and Path(SYSROOT).is_dir():
+            command += ["-L", SYSROOT]
+        ok, detail, output, taken = run([*command, str(program)],
+                                        int(test.seconds * factor * options.slower), scale)
+        if ok and test.compare and output != native_output:
+            ours, theirs = output.splitlines(), native_output.splitlines()
+            line = next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b),
+                        min(len(ours), len(theirs)))
+            pick = [x[line].decode(errors="replace") if line < len(x) else "(end)"
+                    for x in (ours, theirs)]
+            return False, f"output line {line + 1} is '{pick[0]}', natively '{pick[1]}'", taken
+        return ok, detail, taken
+
+
+def plan(tests, options):
+    jobs = []
+    for test in tests:
+        if options.native and test.native:
+            jobs.append(Job(test, "native"))
+        if options.emulator:
+            jobs += [Job(test, s) for s in options.matrix if s not in test.skip]
+    return jobs
+
+
+def build_all(jobs, options):
+    """Compile before anything runs, so that each program is compiled once."""
+    wanted = {}
+    for job in jobs:
+        if job.option_set == "native" or job.test.compare:
+            wanted[job.test.name, "gcc"] = job.test
+        if job.option_set != "native":
+            wanted[job.test.name, CROSS_CC] = job.test
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        list(pool.map(lambda key: build(wanted[key], key[1], options.directory(key[1])),
+                      wanted))
+
+
+def execute_all(jobs, options):
+    build_all(jobs, options)
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
+        futures = {pool.submit(job.execute, options): job for job in jobs}
+        for future in concurrent.futures.as_completed(futures):
+            job = futures[future]
+            ok, detail, taken = future.result()
+            failed += not ok
+            print(f"{'ok    ' if ok else 'FAILED'} {job.label} {taken:.1f} s"
+                  + (f": {detail}" if detail else ""), flush=True)
+    print(f"{len(jobs) - failed} passed, {failed} failed")
+    return failed
+
+
+def parse_command_line():
+    parser = argparse.ArgumentParser(description="Run the guest tests of tests/user.")
+    parser.add_argument("tests", nargs="*", metavar="TEST", help="only these (default all)")
+    parser.add_argument("--emulator", default="", metavar="CMD",
+                        help="the emulator and its options, in one word")
+    parser.add_argument("--matrix", default="default", metavar="A,B",
+                        help="option sets: " + ", ".join(MATRIX) + ", or all")
+    parser.add_argument("--native", action="store_true",
+                        help="also (or, without --emulator, only) run portable tests natively")
+    parser.add_argument("--list", action="store_true",
+                        help="list the tests, one a line: name, seconds allowed, sets skipped")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="at once (default 2)")
+    parser.add_argument("--slower", type=float, default=1.0, metavar="F",
+                        help="multiply time limits, for slow emulators or sanitizers")
+    parser.add_argument("--build", type=Path, default=ROOT / "build-user-tests", metavar="DIR",
+                        help="where the programs are compiled (default build-user-tests)")
+    options = parser.parse_args()
+    options.matrix = list(MATRIX) if options.matrix == "all" else options.matrix.split(",")
+    for name in options.matrix:
+        if name not in MATRIX:
+            parser.error(f"no option set '{name}'; there are: {' '.join(MATRIX)}")
+    options.emulator = shlex.split(options.emulator)
+    root = options.build.resolve()
+    options.directory = lambda compiler: root / ("native" if compiler == "gcc" else "riscv64")
+    return options
+
+
+def main():
+    options = parse_command_line()
+    tests = read_tests()
+    if options.tests:
+        unknown = set(options.tests) - {t.name for t in tests}
+        if unknown:
+            raise Failure(f"no test named {' '.join(sorted(unknown))}; see --list")
+        tests = [t for t in tests if t.name in options.tests]
+    if options.list:
+        for test in tests:
+            print(test.name, test.seconds, ",".join(test.skip) or "-")
+        return 0
+    if not options.emulator and not options.native:
+        raise Failure("say what to run: --emulator CMD, --native, or both")
+    if options.emulator and not shutil.which(options.emulator[0]):
+        raise Failure(f"{options.emulator[0]} was not found: build it first")
+    if options.emulator and not shutil.which(CROSS_CC):
+        print(f"{CROSS_CC} was not found (Debian package gcc-riscv64-linux-gnu): skipped")
+        return 77
+    return 1 if execute_all(plan(tests, options), options) else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except Failure as failure:
+        print(f"run-user-tests: {failure}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("\nrun-user-tests: interrupted", file=sys.stderr)
+        sys.exit(130)
