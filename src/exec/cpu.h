@@ -12,6 +12,7 @@
 
 #include "guest/guest.h"
 #include "host/host.h"
+#include "util/lock.h"
 
 typedef struct TranslateThread TranslateThread;
 typedef struct WorkItem WorkItem;
@@ -26,24 +27,26 @@ struct CPUState {
     void *user_data;            /* linux-user: its thread record; board: its hart */
 
     /* owned by the vCPU thread */
-    uint32_t cflags;            /* TBCflags of what it runs now */
+    uint32_t jump_cache_flags, jump_cache_cflags; /* what the jump cache is good for */
     vaddr fault_addr;           /* of the last EXIT_REASON with an address */
     bool fault_is_store;
-    int fault_signal_code;      /* user mode: si_code of the host fault, 0 if none */
-    int fault_signal;           /* user mode: SIGSEGV or SIGBUS */
+    int fault_signal;           /* user mode, MEMORY_FAULT: the host's SIGSEGV or SIGBUS ... */
+    int fault_signal_code;      /* ... and its si_code */
     bool in_exclusive;          /* inside start_exclusive() */
+    bool resume_running;        /* end_exclusive() shall make it running again */
     uint64_t llsc_addr, llsc_val; /* reservation: address (all ones: none) and value loaded */
+    /* read by the signal handler on this thread */
+    bool copy_active;           /* exec_copy_from_guest() is under way: a fault goes to copy_fault */
+    sigjmp_buf copy_fault;
 
-    /* atomic: written by the owner, read by start_exclusive() */
+    /* atomic: written by the owner, read by start_exclusive(); a futex */
     uint32_t running;           /* in cpu_exec(), may be in generated code */
-    /* atomic: written by exclusive work under the cpu list lock */
-    uint32_t has_waiter;
 
-    /* guarded by work_lock (rank: work) */
+    SpinLock work_lock;         /* rank WORK_QUEUE */
+    /* guarded by work_lock; work_first is also peeked at (atomic) by the owner */
     WorkItem *work_first, *work_last;
-    uint32_t work_lock;
 
-    /* guarded by the cpu list lock */
+    /* changed under the exclusive and the cpu list lock, read under either */
     struct CPUState *next_cpu;
 };
 

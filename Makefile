@@ -1,0 +1,52 @@
+# The build is Meson's; this file is for the habit of typing `make`.
+BUILD ?= build
+
+.PHONY: all deps demo check check-quick bench bench-structures install clean
+
+all: $(BUILD)/build.ninja
+	@ninja -C $(BUILD) braid-riscv64
+	@ln -sf src/main/braid-riscv64 $(BUILD)/braid-riscv64
+
+$(BUILD)/build.ninja: | have-tools
+	meson setup $(BUILD)
+
+.PHONY: have-tools
+have-tools:
+	@command -v meson >/dev/null && command -v ninja >/dev/null || \
+	  { echo "meson or ninja is missing: run 'make deps' (as root) first" >&2; exit 1; }
+
+# Install what building, testing and measuring need (Debian packages; as root or with sudo).
+deps:
+	tools/install-deps
+
+# See it work: install what is missing, build, run a multi-threaded riscv64 program.
+demo:
+	@tools/install-deps --if-missing
+	@$(MAKE) --no-print-directory all
+	@mkdir -p $(BUILD)/demo
+	riscv64-linux-gnu-gcc -O2 -static -pthread examples/demo.c -o $(BUILD)/demo/demo -lm
+	$(BUILD)/braid-riscv64 $(BUILD)/demo/demo
+
+check:
+	@tools/install-deps --if-missing
+	@$(MAKE) --no-print-directory all
+	@ninja -C $(BUILD)
+	@tools/check $(BUILD)
+
+check-quick:
+	@$(MAKE) --no-print-directory all
+	@ninja -C $(BUILD)
+	@tools/check $(BUILD) --quick
+
+bench: all
+	tools/bench.py --braid $(BUILD)/braid-riscv64 $(BENCH_ARGS)
+
+bench-structures: $(BUILD)/build.ninja
+	ninja -C $(BUILD) bench/structures/bench-tables
+	$(BUILD)/bench/structures/bench-tables
+
+install: all
+	meson install -C $(BUILD)
+
+clean:
+	rm -rf $(BUILD)

@@ -1,0 +1,179 @@
+/*
+ * The run loop of a vCPU: find the block for the pc, make it if need be, link the exit that
+ * led here, enter generated code, deal with the way it came back.
+ *
+ * Everything here is on the vCPU's own thread.  No lock is held while guest code runs.
+ */
+#include "exec/tb.h"
+#include "exec/lockstep.h"
+#include "ir/interp.h"
+#include "util/error.h"
+#include "util/log.h"
+#include "util/stats.h"
+
+ExecContext exec_ctx;
+
+void exec_init(const ExecConfig *config)
+{
+    ExecContext *x = &exec_ctx;
+    x->config = *config;
+    page_table_init();
+    qht_init(&x->blocks, tb_equal, 4096, true);
+    mutex_init(&x->exclusive_lock, LOCK_RANK_EXCLUSIVE);
+    mutex_init(&x->cpu_list_lock, LOCK_RANK_CPU_LIST);
+    mutex_init(&x->serial_lock, LOCK_RANK_TRANSLATE);
+    code_regions_init();
+}
+
+/* Options of translations made now. */
+static uint32_t current_cflags(void)
+{
+    const ExecConfig *c = &exec_ctx.config;
+    return (__atomic_load_n(&exec_ctx.parallel, __ATOMIC_RELAXED) ? CF_PARALLEL : 0) |
+           (c->one_insn_per_tb ? CF_SINGLE_INSN : 0) | (c->nochain ? CF_NO_CHAIN : 0) |
+           (c->strict_llsc ? CF_STRICT_LLSC : 0) | (c->lockstep ? CF_LOOKUP_EXITS : 0);
+}
+
+static void log_exec(CPUState *cpu, const TranslationBlock *tb)
+{
+    if (!log_filter_match(tb->pc)) {
+        return;
+    }
+    FILE *out = log_lock();
+    if (log_enabled(LOG_EXEC)) {
+        fprintf(out, "Trace %d: %p [0x%016" PRIx64 "/%08x/%08x]\n", cpu->cpu_index, (void *)tb->code,
+                tb->pc, tb->flags, tb->cflags);
+    }
+    if (log_enabled(LOG_CPU)) {
+        cpu->guest->dump_state(cpu, out);
+    }
+    log_unlock();
+}
+
+static HostExit run_block(CPUState *cpu, TranslationBlock *tb)
+{
+    if (log_enabled(LOG_EXEC | LOG_CPU)) {
+        log_exec(cpu, tb);
+    }
+    lock_assert_none_held();
+    if (exec_ctx.config.interp) {
+        return interp_enter(cpu, tb);
+    }
+    if (exec_ctx.config.lockstep) {
+        return lockstep_enter(cpu, tb);
+    }
+    return host_enter(&cpu->env, tb->code);
+}
+
+/* The exit that generated code left by, if it may be chained. */
+static TBExit *linkable_exit(HostExit how)
+{
+    if (how.kind != HOST_EXIT_LINK) {
+        return NULL;
+    }
+    TranslationBlock *tb = (TranslationBlock *)how.unit;
+    return tb->cflags & (CF_NO_CHAIN | CF_LOOKUP_EXITS) ? NULL : &tb->exits[how.exit];
+}
+
+/*
+ * Run the instruction at pc with everybody else stopped, with plain accesses instead of
+ * atomic ones.
+ */
+static int exec_exclusive_insn(CPUState *cpu, uint32_t flags)
+{
+    start_exclusive(cpu);
+    uint32_t cflags = (current_cflags() | CF_SINGLE_INSN | CF_LOOKUP_EXITS | CF_NO_CHAIN) & ~CF_PARALLEL;
+    vaddr pc = cpu->env.pc;
+    TranslationBlock *tb = tb_find_qht(pc, flags, cflags);
+    if (!tb) {
+        tb = tb_translate(cpu, pc, flags, cflags);
+    }
+    int reason = EXIT_REASON_FETCH_FAULT;
+    if (tb) {
+        /* Its jump cache is for other cflags: this block never probes it, its exits look up. */
+        HostExit how = run_block(cpu, tb);
+        reason = how.kind == HOST_EXIT_REASON ? (int)how.exit : 0;
+    }
+    end_exclusive(cpu);
+    return reason;
+}
+
+/* What the run loop itself does about a reason; the rest goes to the caller of cpu_exec(). */
+static bool handle_reason(CPUState *cpu, int *reason, uint32_t flags)
+{
+    bool changed;
+    if (*reason == EXIT_REASON_EXCLUSIVE) {
+        *reason = exec_exclusive_insn(cpu, flags);
+    }
+    switch (*reason) {
+    case 0:
+        return true;
+    case EXIT_REASON_FENCE_I:
+        tb_verify_volatile(cpu, 0, 0, &changed);
+        return true;
+    default:
+        return false;
+    }
+}
+
+static TranslationBlock *find_or_translate(CPUState *cpu, vaddr pc, uint32_t flags)
+{
+    uint32_t cflags = current_cflags();
+    TranslationBlock *tb = tb_find(cpu, pc, flags, cflags);
+    return tb ? tb : tb_translate(cpu, pc, flags, cflags);
+}
+
+int cpu_exec(CPUState *cpu)
+{
+    int reason = 0;
+    TBExit *last = NULL;
+    cpu_exec_start(cpu);
+    for (;;) {
+        /* [KICK] pairs with the store in cpu_kick(). */
+        if (unlikely(__atomic_load_n(&cpu->env.exit_request, __ATOMIC_RELAXED))) {
+            __atomic_exchange_n(&cpu->env.exit_request, 0, __ATOMIC_ACQUIRE);
+            cpu_process_work(cpu);
+            break;
+        }
+        vaddr pc;
+        uint32_t flags;
+        cpu->guest->get_tb_state(cpu, &pc, &flags);
+        uint32_t flush_count = __atomic_load_n(&exec_ctx.flush_count, __ATOMIC_RELAXED);
+        TranslationBlock *tb = find_or_translate(cpu, pc, flags);
+        if (!tb) {
+            reason = EXIT_REASON_FETCH_FAULT;
+            break;
+        }
+        /* A flush while this thread waited took the block that `last` belongs to. */
+        if (last && flush_count == __atomic_load_n(&exec_ctx.flush_count, __ATOMIC_RELAXED)) {
+            tb_link_exit(last, tb);
+        }
+        if (!(tb->cflags & (CF_NO_CHAIN | CF_LOOKUP_EXITS))) {
+            jump_cache_fill(cpu, tb);
+        }
+        HostExit how = run_block(cpu, tb);
+        stat_inc(STAT_EXITS);
+        last = linkable_exit(how);
+        if (how.kind == HOST_EXIT_LOOKUP) {
+            stat_inc(STAT_JUMP_CACHE_MISSES);
+        } else if (how.kind == HOST_EXIT_REASON) {
+            reason = (int)how.exit;
+            if (!handle_reason(cpu, &reason, flags)) {
+                break;
+            }
+            reason = 0;
+        }
+    }
+    cpu_exec_end(cpu);
+    return reason;
+}
+
+void exec_print_stats(FILE *out)
+{
+    QhtStatistics q;
+    qht_get_statistics(&exec_ctx.blocks, &q);
+    stats_print(out);
+    fprintf(out, "%-24s %12zu  blocks in the table now\n", "qht_entries", q.n_entries);
+    fprintf(out, "%-24s %12zu  buckets of the table (%zu chained)\n", "qht_buckets", q.n_buckets,
+            q.n_overflow);
+}

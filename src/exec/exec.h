@@ -1,0 +1,119 @@
+/*
+ * exec/: the life of TranslationBlocks and of the vCPUs that run them.  This is what the
+ * layers above (linux-user/, board/, debug/, main/) use of it.
+ *
+ * A vCPU thread calls cpu_exec() in a loop and deals with what comes back.  Around
+ * cpu_exec() it is "not running": it holds no translation, and exclusive sections do not
+ * wait for it.  Lock order and the contract between threads: docs/concurrency.md.
+ */
+#ifndef BRAID_EXEC_H
+#define BRAID_EXEC_H
+
+#include <signal.h>
+#include <stdio.h>
+
+#include "exec/cpu.h"
+
+/* What the owner of the address space says of a guest page (user mode). */
+enum PageFlags {
+    PAGE_READ = 1,
+    PAGE_WRITE = 2,
+    PAGE_EXEC = 4,
+    PAGE_SHARED = 8,    /* other mappings of the same memory may exist and be written */
+    PAGE_ANON = 16,     /* not backed by a file */
+    PAGE_VALID = 32,    /* mapped at all */
+};
+
+typedef struct ExecConfig {
+    const Guest *guest;
+    uint64_t guest_base;
+    size_t tb_size;             /* bytes of code buffer; 0 = default */
+    bool interp;                /* -accel interp */
+    bool one_insn_per_tb;
+    bool nochain;
+    bool translate_serial;      /* -accel tcg,translate=serial */
+    bool strict_llsc;           /* -accel tcg,llsc=strict */
+    bool lockstep;
+    bool no_ras, no_inline_jump_cache, no_pinning;
+    unsigned opt_level;         /* 0 or 1 */
+    unsigned max_insns;         /* guest instructions in a unit; 0 = default */
+    uint32_t host_disabled_features;
+    /*
+     * PageFlags of the page at addr, 0 if none.  Called without locks or under page locks, so it takes
+     * none that ranks before them; a change of flags is followed by tb_invalidate_range().
+     */
+    unsigned (*page_flags)(vaddr addr);
+    /* Called for each block that was published (perf map); may be NULL.  Page locks are held. */
+    void (*on_publish)(const struct TranslationBlock *tb);
+} ExecConfig;
+
+/* Once, before the first cpu_create(). */
+void exec_init(const ExecConfig *config);
+
+/* ---- vCPUs ---- */
+/* A zeroed CPU of guest->cpu_size, with its return stack, in the list of vCPUs. */
+CPUState *cpu_create(const Guest *guest);
+/* By its own thread, outside cpu_exec(), as the last use. */
+void cpu_destroy(CPUState *cpu);
+/* By the thread that will run it, before cpu_exec(). */
+void cpu_thread_init(CPUState *cpu);
+/* The vCPU that this thread runs, or NULL.  Async-signal-safe. */
+CPUState *cpu_current(void);
+/*
+ * Run guest code until something happens that is not exec's business: returns an ExitReason,
+ * or 0 when somebody asked for attention with cpu_kick().  env.reg and env.pc are true then.
+ */
+int cpu_exec(CPUState *cpu);
+/* Ask the vCPU to come back from cpu_exec().  Any thread; async-signal-safe. */
+void cpu_kick(CPUState *cpu);
+
+/* ---- Work for other vCPUs ---- */
+typedef void CPUWorkFunc(CPUState *cpu, void *data);
+/* fn runs on cpu's thread at its next exit from generated code. */
+void async_run_on_cpu(CPUState *cpu, CPUWorkFunc *fn, void *data);
+/* The same, and no other vCPU runs meanwhile. */
+void async_safe_run_on_cpu(CPUState *cpu, CPUWorkFunc *fn, void *data);
+/*
+ * Stop all other vCPUs outside generated code until end_exclusive().  Called by a vCPU thread
+ * (or with NULL by another) that holds no lock.  Not recursive.
+ */
+void start_exclusive(CPUState *cpu);
+void end_exclusive(CPUState *cpu);
+
+/* ---- Translations ---- */
+/* The bytes in [start, end) change or cease to be executable: drop what was made of them. */
+void tb_invalidate_range(vaddr start, vaddr end);
+/*
+ * The instruction stream of all vCPUs is to agree with memory in [start, end); 0, 0 means everywhere.
+ * On return no vCPU runs code made from bytes that have changed.  Not under any lock.
+ */
+void tb_flush_icache(CPUState *cpu, vaddr start, vaddr end);
+/* Drop all translations.  Not under any lock. */
+void tb_flush(CPUState *cpu);
+/* Before the second guest thread starts: from now on atomics and barriers are real. */
+void exec_set_parallel(CPUState *cpu);
+
+/* ---- fork ---- */
+/* Stops all other vCPUs and takes every lock of exec/; then fork(); then one of the others. */
+void exec_fork_prepare(CPUState *cpu);
+void exec_fork_parent(CPUState *cpu);
+/* In the child `cpu` is the only vCPU. */
+void exec_fork_child(CPUState *cpu);
+
+/* ---- Host signals ---- */
+/*
+ * First thing in a handler for SIGSEGV and SIGBUS.  True: it was exec's business, return from
+ * the handler; cpu_exec() will return EXIT_REASON_MEMORY_FAULT if it was the guest's access.
+ */
+bool exec_handle_fault_sigsafe(CPUState *cpu, int sig, siginfo_t *si, void *ucontext);
+/* True if host_pc is in generated code or the thunks around it. */
+bool exec_is_generated_code(uintptr_t host_pc);
+/*
+ * Copy n bytes from guest memory, which may vanish at any moment.  False if it did.
+ */
+bool exec_copy_from_guest(CPUState *cpu, void *to, vaddr from, size_t n);
+
+/* For --stats: the tables' state beside the counters. */
+void exec_print_stats(FILE *out);
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * Host faults that are the guest's doing.
+ *
+ * A guest access that the host refuses arrives as SIGSEGV or SIGBUS at an instruction of
+ * generated code.  The block's recovery table says what the guest's state is there; the
+ * handler writes it to the CPU and makes the thread leave generated code as if by an exit.
+ *
+ * Everything here runs on the faulting thread, in its signal handler, and touches only that
+ * thread's CPUState and published, immutable parts of blocks.
+ */
+#include <string.h>
+#include <ucontext.h>
+
+#include "exec/interp-run.h"
+#include "exec/tb.h"
+
+bool exec_copy_from_guest(CPUState *cpu, void *to, vaddr from, size_t n)
+{
+    if (sigsetjmp(cpu->copy_fault, 0)) {
+        return false;
+    }
+    /* [COPY] the handler on this thread must see the flag before the access. */
+    __atomic_store_n(&cpu->copy_active, true, __ATOMIC_RELAXED);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    memcpy(to, (const void *)(uintptr_t)(exec_ctx.config.guest_base + from), n);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_store_n(&cpu->copy_active, false, __ATOMIC_RELAXED);
+    return true;
+}
+
+static void note_fault(CPUState *cpu, int sig, const siginfo_t *si, const ucontext_t *uc)
+{
+    cpu->fault_signal = sig;
+    cpu->fault_signal_code = si->si_code;
+    cpu->fault_addr = (uintptr_t)si->si_addr - exec_ctx.config.guest_base;
+    cpu->fault_is_store = uc->uc_mcontext.gregs[REG_ERR] & 2;
+}
+
+bool exec_handle_fault_sigsafe(CPUState *cpu, int sig, siginfo_t *si, void *ucontext)
+{
+    ucontext_t *uc = ucontext;
+    if (!cpu || si->si_code <= 0) {     /* sent by a process */
+        return false;
+    }
+    if (cpu->copy_active) {
+        cpu->copy_active = false;
+        sigprocmask(SIG_SETMASK, &uc->uc_sigmask, NULL);
+        siglongjmp(cpu->copy_fault, 1);
+    }
+    HostExit fault = { .kind = HOST_EXIT_REASON, .exit = EXIT_REASON_MEMORY_FAULT };
+    uintptr_t host_pc = uc->uc_mcontext.gregs[REG_RIP];
+    if (exec_is_generated_code(host_pc)) {
+        if (host_fix_ras_overflow_sigsafe(&cpu->env, uc, (uintptr_t)si->si_addr)) {
+            return true;
+        }
+        const TranslationBlock *tb = tb_find_by_host_pc(host_pc);
+        if (!tb || !host_recover(&cpu->env, tb->code, tb->recovery, tb->recovery_size, host_pc, uc)) {
+            return false;
+        }
+        note_fault(cpu, sig, si, uc);
+        host_leave_sigsafe(&cpu->env, uc, fault);
+        return true;
+    }
+    if (interp_is_active(cpu)) {
+        note_fault(cpu, sig, si, uc);
+        sigprocmask(SIG_SETMASK, &uc->uc_sigmask, NULL);
+        interp_leave_sigsafe(cpu, fault);
+    }
+    return false;
+}

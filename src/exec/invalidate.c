@@ -1,0 +1,223 @@
+/*
+ * Taking blocks out of circulation.
+ *
+ * One block is invalidated under the locks of all its pages, which makes it happen once.  A
+ * vCPU that runs the block may finish it; its memory stays as it is until the next flush,
+ * which runs with all vCPUs stopped and starts over with an empty buffer.
+ *
+ * fence.i is where the guest asks for coherence with stores to code (the architecture
+ * promises nothing earlier).  Blocks of volatile pages carry a copy of the bytes they were
+ * made from; what still agrees with memory stays.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "exec/tb.h"
+#include "util/error.h"
+#include "util/stats.h"
+
+static void jump_caches_drop(const TranslationBlock *tb)
+{
+    unsigned i = jump_cache_index(tb->pc);
+    mutex_lock(&exec_ctx.cpu_list_lock);
+    for (CPUState *cpu = exec_ctx.cpus; cpu; cpu = cpu->next_cpu) {
+        uint64_t pc = tb->pc;
+        __atomic_compare_exchange_n(&cpu->env.jump_cache[i].pc, &pc, JUMP_CACHE_NONE, false,
+                                    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    }
+    mutex_unlock(&exec_ctx.cpu_list_lock);
+}
+
+void tb_invalidate_locked(TranslationBlock *tb)
+{
+    spin_lock(&tb->jmp_lock);
+    braid_assert(!tb->invalid);
+    __atomic_store_n(&tb->invalid, 1, __ATOMIC_RELAXED);
+    spin_unlock(&tb->jmp_lock);
+
+    bool found = qht_remove(&exec_ctx.blocks, tb, tb->hash);
+    braid_assert(found);
+    for (unsigned n = 0; n < 2 && tb->page[n] != NO_PAGE; n++) {
+        page_remove_tb_locked(page_get_alloc(tb->page[n]), tb);
+    }
+    /* [JC-FILL] pairs with the fence in jump_cache_fill(). */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    jump_caches_drop(tb);
+    tb_unlink_outgoing(tb);
+    tb_unlink_incoming(tb);
+    if (tb->has_loop) {
+        exec_kick_all_but(NULL);
+    }
+    stat_inc(STAT_INVALIDATIONS);
+}
+
+/* Does the block have bytes in [start, end)? */
+static bool tb_overlaps(const TranslationBlock *tb, vaddr start, vaddr end)
+{
+    for (unsigned i = 0; i < tb->nsegments; i++) {
+        const TBSegment *s = &tb->segments[i];
+        if (s->pc < end && start < s->pc + s->len) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Does the block still agree with memory? */
+static bool tb_bytes_unchanged(CPUState *cpu, const TranslationBlock *tb)
+{
+    const uint8_t *saved = tb->guest_bytes;
+    for (unsigned i = 0; i < tb->nsegments; i++) {
+        const TBSegment *s = &tb->segments[i];
+        uint8_t now[GUEST_PAGE_SIZE];
+        for (uint32_t done = 0; done < s->len;) {
+            uint32_t n = s->len - done < sizeof(now) ? s->len - done : sizeof(now);
+            if (!exec_copy_from_guest(cpu, now, s->pc + done, n) || memcmp(now, saved, n)) {
+                return false;
+            }
+            saved += n;
+            done += n;
+        }
+    }
+    return true;
+}
+
+typedef struct InvalidateWalk {
+    CPUState *cpu;
+    vaddr start, end;
+    bool verify;        /* only blocks whose bytes have changed */
+    bool changed;       /* out: something was invalidated */
+} InvalidateWalk;
+
+/*
+ * Invalidate the matching blocks of one page.  A block may also hang in a neighbour page with
+ * a lower number; then both locks are needed, in order: collect the partner page first.
+ */
+static void page_invalidate(PageDesc *pd, InvalidateWalk *w)
+{
+    if (!__atomic_load_n(&pd->first_tb, __ATOMIC_RELAXED)) {
+        return;
+    }
+restart:
+    mutex_lock_ordered(&pd->lock, pd->number);
+    for (uintptr_t link = pd->first_tb, next; link; link = next) {
+        TranslationBlock *tb = PAGE_TB(link);
+        unsigned n = PAGE_TB_INDEX(link);
+        next = tb->page_next[n];
+        if (!tb_overlaps(tb, w->start, w->end) ||
+            (w->verify && (!tb->guest_bytes || tb_bytes_unchanged(w->cpu, tb)))) {
+            continue;
+        }
+        PageDesc *other = tb->page[1] == NO_PAGE ? NULL : page_get_alloc(tb->page[!n]);
+        if (!other) {
+            tb_invalidate_locked(tb);
+        } else if (other->number > pd->number) {
+            mutex_lock_ordered(&other->lock, other->number);
+            tb_invalidate_locked(tb);
+            mutex_unlock(&other->lock);
+        } else {
+            mutex_unlock(&pd->lock);
+            mutex_lock_ordered(&other->lock, other->number);
+            mutex_lock_ordered(&pd->lock, pd->number);
+            /* While no lock was held another thread may have done it; the block's memory is
+               still there, as this thread has passed no quiescent point. */
+            if (!tb->invalid) {
+                tb_invalidate_locked(tb);
+                w->changed = true;
+            }
+            mutex_unlock(&pd->lock);
+            mutex_unlock(&other->lock);
+            goto restart;
+        }
+        w->changed = true;
+    }
+    mutex_unlock(&pd->lock);
+}
+
+static bool page_invalidate_visit(uint64_t key, void *elem, void *opaque)
+{
+    page_invalidate(elem, opaque);
+    return true;
+}
+
+void tb_invalidate_range(vaddr start, vaddr end)
+{
+    if (start >= end) {
+        return;
+    }
+    InvalidateWalk w = { .start = start, .end = end };
+    radix_foreach_range(&exec_ctx.pages, start >> GUEST_PAGE_BITS, (end - 1) >> GUEST_PAGE_BITS,
+                        page_invalidate_visit, &w);
+}
+
+void tb_verify_volatile(CPUState *cpu, vaddr start, vaddr end, bool *changed)
+{
+    InvalidateWalk w = { .cpu = cpu, .start = start, .end = end, .verify = true };
+    if (start == 0 && end == 0) {
+        w.end = ~0ull;
+    }
+    /* [VOLATILE-LIST] pairs with the push in page_mark_volatile_locked(). */
+    PageDesc *pd = __atomic_load_n(&exec_ctx.volatile_pages, __ATOMIC_ACQUIRE);
+    for (; pd; pd = pd->next_volatile) {
+        if (pd->number << GUEST_PAGE_BITS < w.end &&
+            ((pd->number + 1) << GUEST_PAGE_BITS) > w.start) {
+            page_invalidate(pd, &w);
+        }
+    }
+    *changed = w.changed;
+}
+
+void tb_flush_icache(CPUState *cpu, vaddr start, vaddr end)
+{
+    bool changed;
+    tb_verify_volatile(cpu, start, end, &changed);
+    if (changed && __atomic_load_n(&exec_ctx.parallel, __ATOMIC_RELAXED)) {
+        /* Others may be inside a block that is gone: wait until each has left it. */
+        start_exclusive(cpu);
+        end_exclusive(cpu);
+    }
+}
+
+static bool page_forget_blocks(uint64_t key, void *elem, void *opaque)
+{
+    PageDesc *pd = elem;
+    pd->first_tb = 0;
+    return true;
+}
+
+static void tb_free_ir(void *entry, uint32_t hash, void *opaque)
+{
+    TranslationBlock *tb = entry;
+    free(tb->ir);
+}
+
+/* All other vCPUs are stopped and hold no lock of exec/. */
+void tb_flush_exclusive(void)
+{
+    ExecContext *x = &exec_ctx;
+    qht_foreach(&x->blocks, tb_free_ir, NULL);
+    qht_reset(&x->blocks);
+    qht_reclaim(&x->blocks);
+    radix_foreach_range(&x->pages, 0, (1ull << (64 - GUEST_PAGE_BITS)) - 1, page_forget_blocks, NULL);
+    for (CPUState *cpu = x->cpus; cpu; cpu = cpu->next_cpu) {
+        jump_cache_clear(cpu);
+    }
+    code_regions_reset_exclusive();
+    stat_inc(STAT_FLUSHES);
+}
+
+void tb_flush(CPUState *cpu)
+{
+    start_exclusive(cpu);
+    tb_flush_exclusive();
+    end_exclusive(cpu);
+}
+
+void exec_set_parallel(CPUState *cpu)
+{
+    if (__atomic_load_n(&exec_ctx.parallel, __ATOMIC_RELAXED)) {
+        return;
+    }
+    tb_flush(cpu);
+    __atomic_store_n(&exec_ctx.parallel, 1, __ATOMIC_RELAXED);
+}

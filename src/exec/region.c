@@ -1,0 +1,162 @@
+/*
+ * The code buffer and its regions.
+ *
+ * One buffer is reserved at start; its pages cost nothing until written.  The first bytes hold the back
+ * end's thunks, the rest is cut into regions.  A translation context takes a region (the only
+ * step that locks) and fills it alone.  Regions go back only all together, at a flush, when
+ * no vCPU runs.
+ */
+#include <sys/mman.h>
+
+#include "exec/tb.h"
+#include "util/bitops.h"
+#include "util/error.h"
+#include "util/stats.h"
+
+#define DEFAULT_TB_SIZE (512ull << 20)
+#define MIN_REGION_SIZE (32u << 10)
+#define MAX_REGION_SIZE (1u << 20)
+#define THUNKS_CAPACITY (16u << 10)
+/* Smallest footprint of a block in code and data together that the index is made for. */
+#define MIN_BLOCK_FOOTPRINT 192
+
+static void region_reset(CodeRegion *r)
+{
+    r->code_ptr = r->start;
+    r->data_ptr = (uint8_t *)r->index;
+    __atomic_store_n(&r->nblocks, 0, __ATOMIC_RELAXED);
+}
+
+void code_regions_init(void)
+{
+    ExecContext *x = &exec_ctx;
+    x->buffer_size = align_up(x->config.tb_size ? x->config.tb_size : DEFAULT_TB_SIZE, 4096);
+    x->buffer = mmap(NULL, x->buffer_size + THUNKS_CAPACITY, PROT_READ | PROT_WRITE | PROT_EXEC,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (x->buffer == MAP_FAILED) {
+        fatal("cannot reserve %zu MiB for translated code", x->buffer_size >> 20);
+    }
+    HostConfig hc = {
+        .guest = &x->config.guest->ir,
+        .guest_base = x->config.guest_base,
+        .no_ras = x->config.no_ras,
+        .no_inline_jump_cache = x->config.no_inline_jump_cache,
+        .no_pinning = x->config.no_pinning,
+        .disabled_features = x->config.host_disabled_features,
+    };
+    x->thunks_size = host_init(&hc, x->buffer, THUNKS_CAPACITY);
+    braid_assert(x->thunks_size);
+
+    uint64_t size = align_down(x->buffer_size / 32, 4096);
+    size = size < MIN_REGION_SIZE ? MIN_REGION_SIZE : size > MAX_REGION_SIZE ? MAX_REGION_SIZE : size;
+    x->region_size = size;
+    x->nregions = x->buffer_size / size;
+    x->regions = xcalloc(x->nregions, sizeof(CodeRegion));
+    for (uint32_t i = 0; i < x->nregions; i++) {
+        CodeRegion *r = &x->regions[i];
+        r->start = x->buffer + THUNKS_CAPACITY + i * size;
+        r->end = r->start + size;
+        r->index_capacity = size / MIN_BLOCK_FOOTPRINT;
+        r->index = (TranslationBlock **)r->end - r->index_capacity;
+        region_reset(r);
+    }
+    mutex_init(&x->region_lock, LOCK_RANK_REGION);
+}
+
+bool code_region_take(TranslateThread *tx)
+{
+    ExecContext *x = &exec_ctx;
+    mutex_lock(&x->region_lock);
+    CodeRegion *r = x->free_regions;
+    if (r) {
+        x->free_regions = r->next_free;
+    } else if (x->next_region < x->nregions) {
+        r = &x->regions[x->next_region++];
+    }
+    mutex_unlock(&x->region_lock);
+    tx->region = r;
+    tx->region_flush_count = __atomic_load_n(&x->flush_count, __ATOMIC_RELAXED);
+    if (r) {
+        stat_inc(STAT_REGION_ALLOCS);
+    }
+    return r != NULL;
+}
+
+void code_region_give_back(TranslateThread *tx)
+{
+    ExecContext *x = &exec_ctx;
+    mutex_lock(&x->region_lock);
+    if (tx && tx->region &&
+        tx->region_flush_count == __atomic_load_n(&x->flush_count, __ATOMIC_RELAXED)) {
+        tx->region->next_free = x->free_regions;
+        x->free_regions = tx->region;
+    }
+    mutex_unlock(&x->region_lock);
+}
+
+bool code_regions_exhausted(void)
+{
+    ExecContext *x = &exec_ctx;
+    mutex_lock(&x->region_lock);
+    bool none = !x->free_regions && x->next_region == x->nregions;
+    mutex_unlock(&x->region_lock);
+    return none;
+}
+
+/* Everybody is stopped; contexts notice by flush_count that their region is gone. */
+void code_regions_reset_exclusive(void)
+{
+    ExecContext *x = &exec_ctx;
+    mutex_lock(&x->region_lock);
+    for (uint32_t i = 0; i < x->next_region; i++) {
+        region_reset(&x->regions[i]);
+    }
+    x->next_region = 0;
+    x->free_regions = NULL;
+    __atomic_fetch_add(&x->flush_count, 1, __ATOMIC_RELAXED);
+    mutex_unlock(&x->region_lock);
+}
+
+/* Bytes at the top of the region, 16-byte aligned; NULL when it meets the code. */
+void *code_region_alloc_data(CodeRegion *r, size_t size)
+{
+    size = align_up(size, 16);
+    uint8_t *p = (uint8_t *)align_down((uintptr_t)r->data_ptr, 16);
+    if (size > (size_t)(p - r->code_ptr)) {
+        return NULL;
+    }
+    r->data_ptr = p - size;
+    return r->data_ptr;
+}
+
+TranslationBlock *tb_find_by_host_pc(uintptr_t host_pc)
+{
+    const ExecContext *x = &exec_ctx;
+    uintptr_t first = (uintptr_t)x->buffer + THUNKS_CAPACITY;
+    if (!x->regions || host_pc < first || host_pc >= first + x->nregions * x->region_size) {
+        return NULL;
+    }
+    const CodeRegion *r = &x->regions[(host_pc - first) / x->region_size];
+    /* [REGION-INDEX] pairs with the release store in tb_publish(). */
+    uint32_t lo = 0, hi = __atomic_load_n(&r->nblocks, __ATOMIC_ACQUIRE);
+    while (lo < hi) {
+        uint32_t mid = lo + (hi - lo) / 2;
+        if ((uintptr_t)r->index[mid]->code <= host_pc) {
+            lo = mid + 1;
+        } else {
+            hi = mid;
+        }
+    }
+    if (!lo) {
+        return NULL;
+    }
+    TranslationBlock *tb = r->index[lo - 1];
+    return host_pc < (uintptr_t)tb->code + tb->code_size ? tb : NULL;
+}
+
+bool exec_is_generated_code(uintptr_t host_pc)
+{
+    const ExecContext *x = &exec_ctx;
+    return x->buffer && host_pc >= (uintptr_t)x->buffer &&
+           host_pc < (uintptr_t)x->buffer + x->buffer_size + THUNKS_CAPACITY;
+}

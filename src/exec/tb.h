@@ -1,0 +1,198 @@
+/*
+ * TranslationBlock and what hangs on it; the context of exec/.  Private to exec/ and debug/.
+ *
+ * A block's life: built under the locks of its pages -> published in the QHT -> linked to and
+ * from others -> invalidated (once) -> its memory reused at a flush, when no vCPU runs.
+ */
+#ifndef BRAID_TB_H
+#define BRAID_TB_H
+
+#include "exec/exec.h"
+#include "util/arena.h"
+#include "util/lock.h"
+#include "util/qht.h"
+#include "util/radix.h"
+
+#define GUEST_PAGE_BITS 12
+#define GUEST_PAGE_SIZE (1ull << GUEST_PAGE_BITS)
+#define GUEST_PAGE_MASK (~(GUEST_PAGE_SIZE - 1))
+#define NO_PAGE (~0ull)
+
+typedef struct TranslationBlock TranslationBlock;
+typedef struct CodeRegion CodeRegion;
+
+/* A way out of a block that can be chained. */
+typedef struct TBExit {
+    /* constant after publication */
+    TranslationBlock *tb;       /* whose exit it is */
+    vaddr pc;                   /* where it leads */
+    uint8_t *field;             /* the jump's target field */
+    const uint8_t *stub;        /* its target while unlinked */
+    /*
+     * atomic: the block the exit is linked to, or 0; EXIT_DYING is set when the exit's own
+     * block is being invalidated, after which no link can form.
+     */
+    uintptr_t dest;
+    /* guarded by dest's jmp_lock */
+    struct TBExit *next_incoming;
+} TBExit;
+#define EXIT_DYING ((uintptr_t)1)
+
+/* A run of guest bytes that the block was made from. */
+typedef struct TBSegment {
+    vaddr pc;
+    uint32_t len;
+} TBSegment;
+#define TB_MAX_SEGMENTS 16
+
+struct TranslationBlock {
+    /* constant after publication */
+    vaddr pc;
+    uint32_t flags, cflags;
+    uint32_t hash;
+    uint32_t code_size;
+    const uint8_t *code;
+    const uint8_t *recovery;
+    uint32_t recovery_size;
+    uint16_t ninsns, nexits;
+    uint8_t nsegments;
+    bool has_loop;              /* may run for ever without leaving */
+    uint64_t page[2];           /* page numbers; [1] may be NO_PAGE */
+    TBExit *exits;
+    TBSegment *segments;
+    const uint8_t *guest_bytes; /* copy of all segments, or NULL if the pages cannot change unseen */
+    struct IRFunc *ir;          /* -accel interp and lockstep: what to interpret; owned */
+
+    /* page_next[i] guarded by the lock of page[i] */
+    uintptr_t page_next[2];     /* TranslationBlock | index of its link for that page */
+
+    SpinLock jmp_lock;          /* rank JMP; never two at once */
+    /* guarded by jmp_lock; also read without it (atomic) after a jump cache fill [JC-FILL] */
+    uint32_t invalid;
+    /* guarded by jmp_lock */
+    TBExit *incoming;
+};
+
+/* One guest page that has, or had, translations. */
+typedef struct PageDesc {
+    Mutex lock;                 /* rank PAGE, key: page number */
+    /* guarded by lock */
+    uintptr_t first_tb;         /* TranslationBlock | index, like page_next */
+    uint32_t in_volatile_list;  /* atomic: set once */
+    uint64_t number;            /* constant after the first use */
+    struct PageDesc *next_volatile; /* constant once in the list */
+} PageDesc;
+
+/*
+ * A piece of the code buffer that one translation context fills.  Code grows up from `start`,
+ * what describes it (blocks, exits, recovery tables) down from `end`; the index of blocks, ascending by code address,
+ * lets a host pc be found.
+ */
+struct CodeRegion {
+    /* constant after exec_init() */
+    uint8_t *start, *end;
+    TranslationBlock **index;   /* at the very end of the region */
+    uint32_t index_capacity;
+    /* owned by the translation context that took it */
+    uint8_t *code_ptr;          /* next free byte */
+    uint8_t *data_ptr;          /* lowest byte in use at the top */
+    /* atomic: stored by the owner after index[n] [REGION-INDEX], read by tb_find_by_host_pc() */
+    uint32_t nblocks;
+    /* guarded by the region lock */
+    struct CodeRegion *next_free;
+};
+
+/* A thread's translation context. */
+struct TranslateThread {
+    CodeRegion *region;         /* or NULL; invalid after a flush, see flush_count */
+    uint32_t region_flush_count;
+    Arena arena;
+    IRFunc func;
+    IRBuilder builder;
+};
+
+typedef struct ExecContext {
+    /* constant after exec_init() */
+    ExecConfig config;
+    uint8_t *buffer;
+    size_t buffer_size;
+    size_t thunks_size;
+    CodeRegion *regions;
+    uint32_t nregions;
+    size_t region_size;
+    RadixTree pages;            /* PageDesc by page number */
+    Qht blocks;                 /* TranslationBlock by (pc, flags, cflags) */
+
+    Mutex region_lock;          /* rank REGION */
+    /* guarded by region_lock */
+    uint32_t next_region;       /* regions from here on were never taken */
+    CodeRegion *free_regions;   /* given back, partly filled */
+    uint32_t flush_count;       /* atomic; written in exclusive sections */
+    uint32_t parallel;          /* atomic; written before the second thread starts */
+    PageDesc *volatile_pages;   /* atomic: push-only list of pages whose content may change
+                                   without an invalidation [VOLATILE-LIST] */
+    Mutex serial_lock;          /* rank TRANSLATE: translate=serial only */
+
+    Mutex exclusive_lock;       /* rank EXCLUSIVE: the right to stop all */
+    uint32_t exclusive_pending; /* atomic, futex: 1 while a section is under way [EXCL] */
+    Mutex cpu_list_lock;        /* rank CPU_LIST */
+    CPUState *cpus;             /* changed under exclusive_lock and cpu_list_lock, read under either */
+    int next_cpu_index;         /* guarded by cpu_list_lock */
+} ExecContext;
+extern ExecContext exec_ctx;
+
+/* ---- region.c ---- */
+void code_regions_init(void);
+/* Take a fresh region for this thread.  False: all are taken, a flush is due. */
+bool code_region_take(TranslateThread *tx);
+/* The thread ends: what is left of its region goes to the next that asks. */
+void code_region_give_back(TranslateThread *tx);
+/* No region is left.  In an exclusive section. */
+bool code_regions_exhausted(void);
+void code_regions_reset_exclusive(void);
+void *code_region_alloc_data(CodeRegion *r, size_t size);
+/* The block whose code contains host_pc.  Async-signal-safe. */
+TranslationBlock *tb_find_by_host_pc(uintptr_t host_pc);
+
+/* ---- page.c ---- */
+void page_table_init(void);
+PageDesc *page_get_alloc(uint64_t number);
+void page_add_tb_locked(PageDesc *pd, TranslationBlock *tb, unsigned n);
+void page_remove_tb_locked(PageDesc *pd, TranslationBlock *tb);
+void page_mark_volatile_locked(PageDesc *pd);
+#define PAGE_TB(link) ((TranslationBlock *)((link) & ~(uintptr_t)1))
+#define PAGE_TB_INDEX(link) ((unsigned)((link) & 1))
+
+/* ---- find.c ---- */
+uint32_t tb_hash(vaddr pc, uint32_t flags, uint32_t cflags);
+bool tb_equal(const void *a, const void *b);
+/* Jump cache, then QHT.  NULL if there is none. */
+TranslationBlock *tb_find(CPUState *cpu, vaddr pc, uint32_t flags, uint32_t cflags);
+TranslationBlock *tb_find_qht(vaddr pc, uint32_t flags, uint32_t cflags);
+void jump_cache_fill(CPUState *cpu, TranslationBlock *tb);
+void jump_cache_clear(CPUState *cpu);
+
+/* ---- translate.c ---- */
+/* The block for pc, made if need be; never NULL.  May flush (then *flushed). */
+TranslationBlock *tb_translate(CPUState *cpu, vaddr pc, uint32_t flags, uint32_t cflags);
+
+/* ---- link.c ---- */
+void tb_link_exit(TBExit *e, TranslationBlock *dest);
+void tb_unlink_outgoing(TranslationBlock *tb);
+void tb_unlink_incoming(TranslationBlock *tb);
+
+/* ---- invalidate.c ---- */
+/* Under the locks of all the block's pages. */
+void tb_invalidate_locked(TranslationBlock *tb);
+void tb_verify_volatile(CPUState *cpu, vaddr start, vaddr end, bool *changed);
+void tb_flush_exclusive(void);
+
+/* ---- work.c ---- */
+void cpu_exec_start(CPUState *cpu);
+void cpu_exec_end(CPUState *cpu);
+void cpu_process_work(CPUState *cpu);
+
+/* ---- host-fault.c ---- */
+void exec_kick_all_but(CPUState *self);
+
+#endif

@@ -1,0 +1,455 @@
+/*
+ * From a guest pc to a published TranslationBlock:
+ *
+ *   lock pages, fetch -> guest->translate() -> opt_run() -> host_compile() -> publish
+ *
+ * Any number of threads do this at once, each with its own context, arena and code region.
+ * The locks of the block's pages are held from reading their bytes until the block is
+ * published or dropped, so that nothing that changes the bytes and then invalidates the range can slip in between.
+ * Pages are locked in ascending order; a superblock that wants to go on in a lower page tries
+ * that lock and simply ends where it is if somebody has it.
+ *
+ * Two threads after the same block: the second waits for the page lock and then finds the
+ * first one's; should both get as far as the table, the insertion decides.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "exec/tb.h"
+#include "ir/interp.h"
+#include "opt/opt.h"
+#include "util/bitops.h"
+#include "util/error.h"
+#include "util/log.h"
+#include "util/stats.h"
+
+#define DEFAULT_MAX_INSNS 64
+#define TB_MAX_BYTES 1024
+#define CODE_ALIGN 16
+
+/* One translation under way. */
+typedef struct TBBuild {
+    TranslateContext tc;        /* first: fetch() gets here from it */
+    PageDesc *pages[2];         /* locked; in order of use */
+    unsigned npages;
+    bool is_volatile;           /* bytes may change unseen: keep a copy */
+    bool fault;                 /* the byte at fault_addr cannot be executed */
+    vaddr fault_addr;
+    TBSegment segments[TB_MAX_SEGMENTS];
+    uint32_t seg_offset[TB_MAX_SEGMENTS];   /* in bytes[] */
+    unsigned nsegments;
+    uint32_t nbytes;
+    uint8_t bytes[TB_MAX_BYTES];
+} TBBuild;
+
+/* ---- fetching guest code ---- */
+
+/* Lock the page if need be, and see that it may be executed. */
+static bool build_enter_page(TBBuild *bld, uint64_t number)
+{
+    for (unsigned i = 0; i < bld->npages; i++) {
+        if (bld->pages[i]->number == number) {
+            return true;
+        }
+    }
+    if (bld->npages == 2) {
+        return false;
+    }
+    PageDesc *pd = page_get_alloc(number);
+    if (bld->npages == 0 || number > bld->pages[0]->number) {
+        mutex_lock_ordered(&pd->lock, number);
+    } else if (!mutex_trylock(&pd->lock)) {
+        return false;
+    }
+    unsigned flags = exec_ctx.config.page_flags(number << GUEST_PAGE_BITS);
+    if (!(flags & PAGE_EXEC)) {
+        mutex_unlock(&pd->lock);
+        bld->fault = true;
+        bld->fault_addr = number << GUEST_PAGE_BITS;
+        return false;
+    }
+    bld->pages[bld->npages++] = pd;
+    if (flags & (PAGE_WRITE | PAGE_SHARED)) {
+        bld->is_volatile = true;
+        page_mark_volatile_locked(pd);
+    }
+    return true;
+}
+
+static void build_leave_pages(TBBuild *bld)
+{
+    while (bld->npages) {
+        mutex_unlock(&bld->pages[--bld->npages]->lock);
+    }
+}
+
+/* Append guest bytes [pc, pc + n), within one page, to the segment that ends at pc. */
+static bool build_read(TBBuild *bld, vaddr pc, unsigned n)
+{
+    TBSegment *s = &bld->segments[bld->nsegments - 1];
+    if (!build_enter_page(bld, pc >> GUEST_PAGE_BITS)) {
+        if (bld->fault && bld->fault_addr < pc) {
+            bld->fault_addr = pc;
+        }
+        return false;
+    }
+    if (!exec_copy_from_guest(bld->tc.cpu, bld->bytes + bld->nbytes, pc, n)) {
+        bld->fault = true;
+        bld->fault_addr = pc;
+        return false;
+    }
+    bld->nbytes += n;
+    s->len += n;
+    return true;
+}
+
+static bool build_fetch(TranslateContext *tc, vaddr pc, unsigned size, uint32_t *insn, bool *fault)
+{
+    TBBuild *bld = container_of(tc, TBBuild, tc);
+    TBSegment *s = bld->nsegments ? &bld->segments[bld->nsegments - 1] : NULL;
+    if (bld->nbytes + size > TB_MAX_BYTES) {
+        return false;
+    }
+    if (!s || pc < s->pc || pc > s->pc + s->len) {
+        if (bld->nsegments == TB_MAX_SEGMENTS) {
+            return false;
+        }
+        bld->seg_offset[bld->nsegments] = bld->nbytes;
+        s = &bld->segments[bld->nsegments++];
+        *s = (TBSegment){ .pc = pc };
+    }
+    while (s->pc + s->len < pc + size) {
+        vaddr at = s->pc + s->len;
+        vaddr stop = (at | (GUEST_PAGE_SIZE - 1)) + 1;
+        vaddr end = pc + size;
+        if (!build_read(bld, at, (end < stop ? end : stop) - at)) {
+            *fault = bld->fault;
+            return false;
+        }
+    }
+    *insn = 0;
+    memcpy(insn, bld->bytes + bld->seg_offset[bld->nsegments - 1] + (pc - s->pc), size);
+    return true;
+}
+
+static bool build_exists(TranslateContext *tc, vaddr pc)
+{
+    return tb_find_qht(pc, tc->flags, tc->cflags) != NULL;
+}
+
+/* ---- logging ---- */
+
+static void log_guest_code(const TBBuild *bld)
+{
+    FILE *out = log_lock();
+    fprintf(out, "----------------\nIN: 0x%016" PRIx64 "\n", bld->tc.pc_first);
+    for (unsigned i = 0; i < bld->nsegments; i++) {
+        const TBSegment *s = &bld->segments[i];
+        for (uint32_t at = 0; at < s->len;) {
+            char text[128];
+            const uint8_t *p = bld->bytes + bld->seg_offset[i] + at;
+            unsigned len = bld->tc.cpu->guest->disas(s->pc + at, p, s->len - at, text, sizeof(text));
+            uint32_t raw = 0;
+            memcpy(&raw, p, len < 4 ? len : 4);
+            fprintf(out, "0x%016" PRIx64 ":  %0*x%*s%s\n", s->pc + at, (int)(2 * len), raw,
+                    (int)(12 - 2 * len), "", text);
+            at += len ? len : s->len;
+        }
+    }
+    fputc('\n', out);
+    log_unlock();
+}
+
+static void log_ir(const IRFunc *f, const char *title)
+{
+    FILE *out = log_lock();
+    fprintf(out, "%s:\n", title);
+    ir_print(out, f);
+    fputc('\n', out);
+    log_unlock();
+}
+
+static void log_host_code(const uint8_t *code, size_t size)
+{
+    FILE *out = log_lock();
+    fprintf(out, "OUT: [size=%zu]\n", size);
+    host_disas(out, code, size);
+    fputc('\n', out);
+    log_unlock();
+}
+
+/* ---- publishing ---- */
+
+/* Where a region's pointers were before a block, to hand its space back. */
+typedef struct RegionMark {
+    uint8_t *code_ptr, *data_ptr;
+} RegionMark;
+
+static void *copy_array(CodeRegion *r, const void *from, size_t size)
+{
+    void *to = code_region_alloc_data(r, size);
+    if (to) {
+        memcpy(to, from, size);
+    }
+    return to;
+}
+
+/* Fill in what a block keeps beside its code.  False: the region is full. */
+static bool tb_fill(TranslationBlock *tb, CodeRegion *r, const TBBuild *bld, const HostCode *hc)
+{
+    tb->exits = code_region_alloc_data(r, hc->nexits * sizeof(TBExit));
+    tb->segments = copy_array(r, bld->segments, bld->nsegments * sizeof(TBSegment));
+    tb->recovery = copy_array(r, hc->recovery, hc->recovery_size);
+    if (bld->is_volatile) {
+        tb->guest_bytes = copy_array(r, bld->bytes, bld->nbytes);
+    }
+    if (!tb->exits || !tb->segments || !tb->recovery || (bld->is_volatile && !tb->guest_bytes)) {
+        return false;
+    }
+    tb->nsegments = bld->nsegments;
+    tb->recovery_size = hc->recovery_size;
+    tb->nexits = hc->nexits;
+    for (uint32_t i = 0; i < hc->nexits; i++) {
+        const HostCodeExit *x = &hc->exits[i];
+        tb->exits[i] = (TBExit){
+            .tb = tb,
+            .pc = x->pc,
+            .field = hc->code + x->patch_offset,
+            .stub = hc->code + x->stub_offset,
+        };
+    }
+    return true;
+}
+
+/* Make the block visible to all threads; returns it, or the one that was there first. */
+static TranslationBlock *tb_publish(TranslationBlock *tb, CodeRegion *r, TBBuild *bld, RegionMark mark)
+{
+    /* [REGION-INDEX] pairs with the load in tb_find_by_host_pc(). */
+    r->index[r->nblocks] = tb;
+    __atomic_store_n(&r->nblocks, r->nblocks + 1, __ATOMIC_RELEASE);
+    for (unsigned i = 0; i < bld->npages; i++) {
+        page_add_tb_locked(bld->pages[i], tb, i);
+    }
+    void *winner;
+    if (!qht_insert(&exec_ctx.blocks, tb, tb->hash, &winner)) {
+        for (unsigned i = 0; i < bld->npages; i++) {
+            page_remove_tb_locked(bld->pages[i], tb);
+        }
+        __atomic_store_n(&r->nblocks, r->nblocks - 1, __ATOMIC_RELAXED);
+        free(tb->ir);
+        r->code_ptr = mark.code_ptr;
+        r->data_ptr = mark.data_ptr;
+        stat_inc(STAT_INSERT_RACES);
+        return winner;
+    }
+    if (exec_ctx.config.on_publish) {
+        exec_ctx.config.on_publish(tb);
+    }
+    return tb;
+}
+
+/* ---- one attempt ---- */
+
+typedef enum BuildResult { BUILD_OK, BUILD_FAULT, BUILD_NO_SPACE, BUILD_TOO_COMPLEX } BuildResult;
+
+static void build_ir(TBBuild *bld, TranslateThread *tx)
+{
+    IRFunc *f = &tx->func;
+    arena_reset(&tx->arena);
+    ir_func_init(f, &exec_ctx.config.guest->ir, &tx->arena, bld->tc.pc_first);
+    ir_builder_init(&tx->builder, f);
+    bld->tc.cpu->guest->translate(&bld->tc);
+}
+
+static void check_ir(const IRFunc *f, const char *when)
+{
+#ifndef NDEBUG
+    const char *wrong = ir_verify(f);
+    if (unlikely(wrong)) {
+        ir_print(stderr, f);
+        fatal("bad IR %s: %s", when, wrong);
+    }
+#endif
+}
+
+static bool ir_has_loop(const IRFunc *f)
+{
+    if (f->nblocks > 1) {
+        return true;
+    }
+    return f->ins[f->blocks[0].end - 1].op == IR_LOOP;
+}
+
+/* Compile into the context's region and fill a TranslationBlock; nothing is visible yet. */
+static BuildResult build_code(TBBuild *bld, TranslateThread *tx, TranslationBlock **out)
+{
+    CodeRegion *r = tx->region;
+    uint8_t *code = (uint8_t *)align_up((uintptr_t)r->code_ptr, CODE_ALIGN);
+    TranslationBlock *tb = r->nblocks < r->index_capacity
+                               ? code_region_alloc_data(r, sizeof(TranslationBlock)) : NULL;
+    if (!tb || code >= r->data_ptr) {
+        return BUILD_NO_SPACE;
+    }
+    *tb = (TranslationBlock){
+        .pc = bld->tc.pc_first,
+        .flags = bld->tc.flags,
+        .cflags = bld->tc.cflags,
+        .hash = tb_hash(bld->tc.pc_first, bld->tc.flags, bld->tc.cflags),
+        .code = code,
+        .ninsns = bld->tc.ninsns,
+        .has_loop = ir_has_loop(&tx->func),
+        .page = { bld->pages[0]->number, bld->npages > 1 ? bld->pages[1]->number : NO_PAGE },
+    };
+    spin_init(&tb->jmp_lock, LOCK_RANK_JMP);
+    HostCode hc = { .code = code, .capacity = r->data_ptr - code, .unit = (uintptr_t)tb };
+    if (exec_ctx.config.interp || exec_ctx.config.lockstep) {
+        tb->ir = ir_func_dup(&tx->func);
+    }
+    HostResult res = exec_ctx.config.interp ? HOST_OK : host_compile(&tx->func, &hc);
+    if (res != HOST_OK || !tb_fill(tb, r, bld, &hc)) {
+        free(tb->ir);
+        return res == HOST_TOO_COMPLEX ? BUILD_TOO_COMPLEX : BUILD_NO_SPACE;
+    }
+    tb->code_size = hc.size;
+    r->code_ptr = code + (hc.size ? hc.size : 1);
+    if (log_enabled(LOG_OUT_ASM) && log_filter_match(tb->pc)) {
+        log_host_code(code, hc.size);
+    }
+    stat_add(STAT_CODE_BYTES, hc.size);
+    *out = tb;
+    return BUILD_OK;
+}
+
+static BuildResult build_locked(TBBuild *bld, TranslateThread *tx, TranslationBlock **out)
+{
+    TranslateContext *tc = &bld->tc;
+    if (!build_enter_page(bld, tc->pc_first >> GUEST_PAGE_BITS)) {
+        bld->fault_addr = tc->pc_first;
+        return BUILD_FAULT;
+    }
+    *out = tb_find_qht(tc->pc_first, tc->flags, tc->cflags);
+    if (*out) {
+        return BUILD_OK;    /* another thread was faster */
+    }
+    RegionMark mark = { tx->region->code_ptr, tx->region->data_ptr };
+    build_ir(bld, tx);
+    if (bld->fault && tc->ninsns == 0) {
+        return BUILD_FAULT;
+    }
+    bool logged = log_filter_match(tc->pc_first);
+    if (log_enabled(LOG_IN_ASM) && logged) {
+        log_guest_code(bld);
+    }
+    check_ir(&tx->func, "from the front end");
+    if (log_enabled(LOG_OP) && logged) {
+        log_ir(&tx->func, "OP");
+    }
+    opt_run(&tx->func, exec_ctx.config.opt_level);
+    check_ir(&tx->func, "from the optimiser");
+    if (log_enabled(LOG_OP_OPT) && logged) {
+        log_ir(&tx->func, "OP after optimization");
+    }
+    BuildResult res = build_code(bld, tx, out);
+    if (res != BUILD_OK) {
+        tx->region->code_ptr = mark.code_ptr;
+        tx->region->data_ptr = mark.data_ptr;
+        return res;
+    }
+    stat_inc(STAT_TRANSLATIONS);
+    stat_add(STAT_GUEST_INSNS, tc->ninsns);
+    *out = tb_publish(*out, tx->region, bld, mark);
+    return BUILD_OK;
+}
+
+static BuildResult build_once(CPUState *cpu, vaddr pc, uint32_t flags, uint32_t cflags,
+                              unsigned max_insns, TranslationBlock **out)
+{
+    TranslateThread *tx = cpu->tx;
+    TBBuild bld;
+    memset(&bld, 0, offsetof(TBBuild, segments));
+    bld.nsegments = 0;
+    bld.nbytes = 0;
+    bld.tc = (TranslateContext){
+        .b = &tx->builder,
+        .cpu = cpu,
+        .pc_first = pc,
+        .flags = flags,
+        .cflags = cflags,
+        .max_insns = max_insns,
+        .fetch = build_fetch,
+        .exists = build_exists,
+    };
+    BuildResult res = build_locked(&bld, tx, out);
+    build_leave_pages(&bld);
+    if (res == BUILD_FAULT) {
+        cpu->fault_addr = bld.fault_addr;
+        cpu->fault_is_store = false;
+    }
+    return res;
+}
+
+/* Find room: a fresh region, or a flush by whoever comes first. */
+static void make_room(CPUState *cpu)
+{
+    if (code_region_take(cpu->tx)) {
+        return;
+    }
+    bool nested = cpu->in_exclusive;
+    if (!nested) {
+        start_exclusive(cpu);
+    }
+    if (code_regions_exhausted()) {
+        tb_flush_exclusive();
+    }
+    if (!nested) {
+        end_exclusive(cpu);
+    }
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
+TranslationBlock *tb_translate(CPUState *cpu, vaddr pc, uint32_t flags, uint32_t cflags)
+{
+    ExecContext *x = &exec_ctx;
+    TranslateThread *tx = cpu->tx;
+    uint64_t start = now_ns();
+    unsigned max_insns = x->config.max_insns ? x->config.max_insns : DEFAULT_MAX_INSNS;
+    TranslationBlock *tb = NULL;
+    if (cflags & CF_SINGLE_INSN) {
+        max_insns = 1;
+    }
+    for (;;) {
+        if (!tx->region || tx->region_flush_count != __atomic_load_n(&x->flush_count, __ATOMIC_RELAXED)) {
+            tx->region = NULL;
+            make_room(cpu);
+            continue;
+        }
+        if (x->config.translate_serial) {
+            mutex_lock(&x->serial_lock);
+        }
+        BuildResult res = build_once(cpu, pc, flags, cflags, max_insns, &tb);
+        if (x->config.translate_serial) {
+            mutex_unlock(&x->serial_lock);
+        }
+        if (res == BUILD_OK) {
+            break;
+        }
+        if (res == BUILD_FAULT) {
+            return NULL;
+        }
+        if (res == BUILD_TOO_COMPLEX) {
+            braid_assert_msg(max_insns > 1, "no code for the instruction at 0x%" PRIx64, pc);
+            max_insns /= 2;
+        } else {
+            tx->region = NULL;
+        }
+    }
+    stat_add(STAT_TRANSLATE_NS, now_ns() - start);
+    return tb;
+}

@@ -1,0 +1,307 @@
+/*
+ * The list of vCPUs, work for them, and exclusive sections.
+ *
+ * A vCPU is "running" from cpu_exec_start() to cpu_exec_end(): it may be in generated code
+ * or hold locks of exec/.  An exclusive section first announces itself, then waits until no
+ * other vCPU is running; a vCPU first says that it runs, then looks for announcements.  Each side has a full fence
+ * between its store and its load (a Dekker pattern), so they cannot miss each
+ * other. [EXCL]  What the vCPU pays is this one fence each time it enters cpu_exec(), nothing
+ * in generated code.
+ *
+ * The list of vCPUs changes only under both the exclusive lock and the list lock; so either
+ * is enough to walk it.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "exec/tb.h"
+#include "util/error.h"
+#include "util/futex.h"
+#include "util/stats.h"
+
+struct WorkItem {
+    CPUWorkFunc *fn;
+    void *data;
+    bool exclusive;
+    struct WorkItem *next;
+};
+
+static _Thread_local CPUState *current_cpu;
+
+CPUState *cpu_current(void)
+{
+    return current_cpu;
+}
+
+#define RAS_SIZE (64u << 10)    /* 4096 nested calls */
+#define RAS_GUARD 4096u
+
+/* The return stack: a guard page below, and above ras_top two words that no return matches. */
+static void *ras_create(void)
+{
+    size_t total = RAS_GUARD + RAS_SIZE + 4096;
+    uint8_t *p = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                      -1, 0);
+    if (p == MAP_FAILED || mprotect(p, RAS_GUARD, PROT_NONE)) {
+        fatal("out of memory for a return stack");
+    }
+    uint8_t *top = p + RAS_GUARD + RAS_SIZE;
+    uint64_t sentinel[8];
+    for (unsigned i = 0; i < 8; i++) {
+        sentinel[i] = JUMP_CACHE_NONE;
+    }
+    memcpy(top, sentinel, sizeof(sentinel));
+    return top;
+}
+
+static void ras_destroy(void *top)
+{
+    munmap((uint8_t *)top - RAS_SIZE - RAS_GUARD, RAS_GUARD + RAS_SIZE + 4096);
+}
+
+CPUState *cpu_create(const Guest *guest)
+{
+    size_t size = (guest->cpu_size + 4095) & ~(size_t)4095;
+    CPUState *cpu = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (cpu == MAP_FAILED) {
+        fatal("out of memory for a CPU");
+    }
+    cpu->guest = guest;
+    cpu->llsc_addr = ~0ull;
+    cpu->env.ras_top = ras_create();
+    cpu->env.fp_state = host_fp_init();
+    spin_init(&cpu->work_lock, LOCK_RANK_WORK_QUEUE);
+    jump_cache_clear(cpu);
+    if (guest->cpu_reset) {
+        guest->cpu_reset(cpu);
+    }
+    mutex_lock(&exec_ctx.exclusive_lock);
+    mutex_lock(&exec_ctx.cpu_list_lock);
+    cpu->cpu_index = exec_ctx.next_cpu_index++;
+    cpu->next_cpu = exec_ctx.cpus;
+    exec_ctx.cpus = cpu;
+    mutex_unlock(&exec_ctx.cpu_list_lock);
+    mutex_unlock(&exec_ctx.exclusive_lock);
+    return cpu;
+}
+
+static void cpu_free(CPUState *cpu)
+{
+    if (cpu->tx) {
+        arena_destroy(&cpu->tx->arena);
+        free(cpu->tx);
+    }
+    ras_destroy(cpu->env.ras_top);
+    munmap(cpu, (cpu->guest->cpu_size + 4095) & ~(size_t)4095);
+}
+
+void cpu_destroy(CPUState *cpu)
+{
+    cpu_process_work(cpu);
+    mutex_lock(&exec_ctx.exclusive_lock);
+    mutex_lock(&exec_ctx.cpu_list_lock);
+    CPUState **link = &exec_ctx.cpus;
+    while (*link != cpu) {
+        link = &(*link)->next_cpu;
+    }
+    *link = cpu->next_cpu;
+    mutex_unlock(&exec_ctx.cpu_list_lock);
+    mutex_unlock(&exec_ctx.exclusive_lock);
+    if (current_cpu == cpu) {
+        current_cpu = NULL;
+    }
+    code_region_give_back(cpu->tx);
+    cpu_free(cpu);
+}
+
+void cpu_thread_init(CPUState *cpu)
+{
+    stats_thread_init();
+    cpu->tx = xcalloc(1, sizeof(*cpu->tx));
+    arena_init(&cpu->tx->arena, 0);
+    host_thread_init(&cpu->env);
+    current_cpu = cpu;
+}
+
+void cpu_kick(CPUState *cpu)
+{
+    /* [KICK] pairs with the exchange in cpu_exec(): what was done before the kick is seen. */
+    __atomic_store_n(&cpu->env.exit_request, 1, __ATOMIC_RELEASE);
+}
+
+void exec_kick_all_but(CPUState *self)
+{
+    mutex_lock(&exec_ctx.cpu_list_lock);
+    for (CPUState *cpu = exec_ctx.cpus; cpu; cpu = cpu->next_cpu) {
+        if (cpu != self) {
+            cpu_kick(cpu);
+        }
+    }
+    mutex_unlock(&exec_ctx.cpu_list_lock);
+}
+
+/* ---- exclusive sections ---- */
+
+void cpu_exec_start(CPUState *cpu)
+{
+    for (;;) {
+        __atomic_store_n(&cpu->running, 1, __ATOMIC_RELAXED);
+        /* [EXCL] pairs with the fence in start_exclusive(). */
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+        if (likely(!__atomic_load_n(&exec_ctx.exclusive_pending, __ATOMIC_RELAXED))) {
+            /* [EXCL-END] pairs with the release in end_exclusive(). */
+            __atomic_thread_fence(__ATOMIC_ACQUIRE);
+            return;
+        }
+        cpu_exec_end(cpu);
+        while (__atomic_load_n(&exec_ctx.exclusive_pending, __ATOMIC_RELAXED)) {
+            futex_wait(&exec_ctx.exclusive_pending, 1, NULL);
+        }
+    }
+}
+
+void cpu_exec_end(CPUState *cpu)
+{
+    /* [EXCL-STOP] pairs with the acquire load in start_exclusive(). */
+    __atomic_store_n(&cpu->running, 0, __ATOMIC_RELEASE);
+    /* [EXCL] again: either we see the announcement and wake, or the waiter sees our 0. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (unlikely(__atomic_load_n(&exec_ctx.exclusive_pending, __ATOMIC_RELAXED))) {
+        futex_wake_all(&cpu->running);
+    }
+}
+
+void start_exclusive(CPUState *cpu)
+{
+    bool was_running = cpu && cpu->running;
+    if (was_running) {
+        cpu_exec_end(cpu);
+    }
+    mutex_lock(&exec_ctx.exclusive_lock);
+    __atomic_store_n(&exec_ctx.exclusive_pending, 1, __ATOMIC_RELAXED);
+    /* [EXCL] pairs with the fences in cpu_exec_start() and cpu_exec_end(). */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    for (CPUState *c = exec_ctx.cpus; c; c = c->next_cpu) {
+        if (c == cpu) {
+            continue;
+        }
+        while (__atomic_load_n(&c->running, __ATOMIC_ACQUIRE /* [EXCL-STOP] */)) {
+            cpu_kick(c);
+            futex_wait(&c->running, 1, NULL);
+        }
+    }
+    if (cpu) {
+        cpu->in_exclusive = true;
+        cpu->resume_running = was_running;
+    }
+    stat_inc(STAT_EXCLUSIVE_SECTIONS);
+}
+
+void end_exclusive(CPUState *cpu)
+{
+    if (cpu) {
+        cpu->in_exclusive = false;
+    }
+    /* [EXCL-END] pairs with the fence in cpu_exec_start(). */
+    __atomic_store_n(&exec_ctx.exclusive_pending, 0, __ATOMIC_RELEASE);
+    futex_wake_all(&exec_ctx.exclusive_pending);
+    mutex_unlock(&exec_ctx.exclusive_lock);
+    if (cpu && cpu->resume_running) {
+        cpu_exec_start(cpu);
+    }
+}
+
+/* ---- work ---- */
+
+static void work_queue(CPUState *cpu, CPUWorkFunc *fn, void *data, bool exclusive)
+{
+    WorkItem *w = xmalloc(sizeof(*w));
+    *w = (WorkItem){ .fn = fn, .data = data, .exclusive = exclusive };
+    spin_lock(&cpu->work_lock);
+    if (cpu->work_last) {
+        cpu->work_last->next = w;
+    } else {
+        __atomic_store_n(&cpu->work_first, w, __ATOMIC_RELAXED);
+    }
+    cpu->work_last = w;
+    spin_unlock(&cpu->work_lock);
+    cpu_kick(cpu);
+}
+
+void async_run_on_cpu(CPUState *cpu, CPUWorkFunc *fn, void *data)
+{
+    work_queue(cpu, fn, data, false);
+}
+
+void async_safe_run_on_cpu(CPUState *cpu, CPUWorkFunc *fn, void *data)
+{
+    work_queue(cpu, fn, data, true);
+}
+
+static WorkItem *work_take(CPUState *cpu)
+{
+    spin_lock(&cpu->work_lock);
+    WorkItem *w = cpu->work_first;
+    if (w) {
+        __atomic_store_n(&cpu->work_first, w->next, __ATOMIC_RELAXED);
+        if (!w->next) {
+            cpu->work_last = NULL;
+        }
+    }
+    spin_unlock(&cpu->work_lock);
+    return w;
+}
+
+void cpu_process_work(CPUState *cpu)
+{
+    while (__atomic_load_n(&cpu->work_first, __ATOMIC_RELAXED)) {
+        WorkItem *w = work_take(cpu);
+        if (!w) {
+            break;
+        }
+        if (w->exclusive) {
+            start_exclusive(cpu);
+            w->fn(cpu, w->data);
+            end_exclusive(cpu);
+        } else {
+            w->fn(cpu, w->data);
+        }
+        free(w);
+    }
+}
+
+/* ---- fork ---- */
+
+/* With all other vCPUs stopped nobody holds a page, jmp, QHT or region lock inside cpu_exec();
+   address-space calls hold the mmap lock around theirs, which the caller has taken. */
+void exec_fork_prepare(CPUState *cpu)
+{
+    start_exclusive(cpu);
+    mutex_lock(&exec_ctx.cpu_list_lock);
+    mutex_lock(&exec_ctx.region_lock);
+}
+
+void exec_fork_parent(CPUState *cpu)
+{
+    mutex_unlock(&exec_ctx.region_lock);
+    mutex_unlock(&exec_ctx.cpu_list_lock);
+    end_exclusive(cpu);
+}
+
+void exec_fork_child(CPUState *cpu)
+{
+    CPUState *next;
+    for (CPUState *c = exec_ctx.cpus; c; c = next) {
+        next = c->next_cpu;
+        if (c != cpu) {
+            cpu_free(c);
+        }
+    }
+    exec_ctx.cpus = cpu;
+    cpu->next_cpu = NULL;
+    qht_fork_child(&exec_ctx.blocks);
+    mutex_unlock(&exec_ctx.region_lock);
+    mutex_unlock(&exec_ctx.cpu_list_lock);
+    end_exclusive(cpu);
+}
