@@ -4,9 +4,8 @@
  *
  * Everything here is on the vCPU's own thread.  No lock is held while guest code runs.
  */
-#include "exec/tb.h"
+#include "exec/interp-run.h"
 #include "exec/lockstep.h"
-#include "ir/interp.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "util/stats.h"
@@ -166,6 +165,18 @@ int cpu_exec(CPUState *cpu)
     }
     cpu_exec_end(cpu);
     return reason;
+}
+
+void cpu_leave_from_helper(CPUState *cpu, int reason, uintptr_t ret)
+{
+    HostExit how = { .kind = HOST_EXIT_REASON, .exit = reason };
+    if (interp_is_active(cpu)) {
+        interp_leave_sigsafe(cpu, how);
+    }
+    TranslationBlock *tb = tb_find_by_host_pc(ret);
+    bool ok = tb && host_recover(&cpu->env, tb->code, tb->recovery, tb->recovery_size, ret, NULL);
+    braid_assert(ok);
+    host_leave_from_helper(&cpu->env, how);
 }
 
 void exec_print_stats(FILE *out)

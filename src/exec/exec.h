@@ -24,6 +24,8 @@ enum PageFlags {
     PAGE_VALID = 32,    /* mapped at all */
 };
 
+struct TranslationBlock;
+
 typedef struct ExecConfig {
     const Guest *guest;
     uint64_t guest_base;
@@ -64,6 +66,11 @@ CPUState *cpu_current(void);
  * or 0 when somebody asked for attention with cpu_kick().  env.reg and env.pc are true then.
  */
 int cpu_exec(CPUState *cpu);
+/*
+ * From a helper that generated code or the interpreter called: recover the guest's state at the call and
+ * leave for `reason`.  ret: the helper's own return address (__builtin_return_address(0)).
+ */
+_Noreturn void cpu_leave_from_helper(CPUState *cpu, int reason, uintptr_t ret);
 /* Ask the vCPU to come back from cpu_exec().  Any thread; async-signal-safe. */
 void cpu_kick(CPUState *cpu);
 

@@ -7,8 +7,12 @@
 #ifndef BRAID_TB_H
 #define BRAID_TB_H
 
+#include <inttypes.h>
+
 #include "exec/exec.h"
+#include "ir/interp.h"
 #include "util/arena.h"
+#include "util/compiler.h"
 #include "util/lock.h"
 #include "util/qht.h"
 #include "util/radix.h"
@@ -109,6 +113,11 @@ struct TranslateThread {
     Arena arena;
     IRFunc func;
     IRBuilder builder;
+    /* -accel interp; read by the signal handler on this thread */
+    IRInterp interp;
+    bool interp_active;
+    HostExit interp_exit;
+    sigjmp_buf interp_leave;
 };
 
 typedef struct ExecContext {

@@ -16,8 +16,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "exec/tb.h"
-#include "ir/interp.h"
+#include "exec/interp-run.h"
 #include "opt/opt.h"
 #include "util/bitops.h"
 #include "util/error.h"
@@ -304,7 +303,7 @@ static BuildResult build_code(TBBuild *bld, TranslateThread *tx, TranslationBloc
     spin_init(&tb->jmp_lock, LOCK_RANK_JMP);
     HostCode hc = { .code = code, .capacity = r->data_ptr - code, .unit = (uintptr_t)tb };
     if (exec_ctx.config.interp || exec_ctx.config.lockstep) {
-        tb->ir = ir_func_dup(&tx->func);
+        tb->ir = ir_func_copy(&tx->func);
     }
     HostResult res = exec_ctx.config.interp ? HOST_OK : host_compile(&tx->func, &hc);
     if (res != HOST_OK || !tb_fill(tb, r, bld, &hc)) {

@@ -90,6 +90,7 @@ static void cpu_free(CPUState *cpu)
 {
     if (cpu->tx) {
         arena_destroy(&cpu->tx->arena);
+        ir_interp_destroy(&cpu->tx->interp);
         free(cpu->tx);
     }
     ras_destroy(cpu->env.ras_top);
