@@ -10,7 +10,7 @@
  *                     that makes the table grow also QHT_RESIZE; may call malloc
  *   iterate, reset,
  *   resize            any thread; QHT_RESIZE and all buckets: writers wait, look-ups do not
- *   reclaim, destroy  only where no look-up can be under way (a quiescent point)
+ *   reclaim, destroy  only where no other operation can be under way (a quiescent point)
  *
  * Guarantees. "Before" is happens-before; on the hosts that we know, also order in real time.
  *   (A) What an inserting thread wrote to an entry before qht_insert() is seen by every
@@ -148,8 +148,8 @@ void qht_reset_size(Qht *ht, size_t n_expected);
 /* Gives the table a new size; false if it has that size already or memory is short. */
 bool qht_resize(Qht *ht, size_t n_expected);
 
-/* Frees the maps that earlier resizes replaced. Only at a quiescent point: no look-up on
- * this table under way in any thread. */
+/* Frees the maps that earlier resizes replaced. Only at a quiescent point: no look-up, insert
+ * or other operation on this table under way in any thread. */
 void qht_reclaim(Qht *ht);
 
 /*
