@@ -1,0 +1,255 @@
+/*
+ * braid-riscv64: run a Linux program built for riscv64.
+ *
+ * The command line is QEMU's user mode's; what braid adds has names of its own.  Everything
+ * here happens on the first thread before the guest starts, and once at its end.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "debug/perfmap.h"
+#include "guest/riscv/cpu.h"
+#include "linux-user/linux-user.h"
+#include "util/error.h"
+#include "util/log.h"
+#include "util/option.h"
+#include "util/stats.h"
+
+#define MAX_REEXEC 64
+
+typedef struct AccelOptions {
+    int64_t tb_size;            /* MiB; 0: default */
+    int translate;              /* index in "parallel|serial" */
+    int llsc;                   /* index in "value|strict" */
+    int64_t opt, max_insns;
+    bool ras, jump_cache, pinning, bmi2, fma, avx, lzcnt;
+} AccelOptions;
+
+typedef struct UserConfig {
+    LinuxUserOptions user;
+    AccelOptions accel;
+    const char *cpu, *log_items, *log_filter, *log_file;
+    int64_t tb_size;
+    bool one_insn, lockstep, interp, perfmap, stats, strace;
+    EnvEdit *edits;
+    char *reexec[MAX_REEXEC + 1];
+    unsigned nreexec;
+} UserConfig;
+
+static const SubOptionDef accel_defs[] = {
+    { "tb-size", SUBOPTION_INT, offsetof(AccelOptions, tb_size), 1, 2047, NULL,
+      "size of the buffer for translated code in MiB" },
+    { "translate", SUBOPTION_ENUM, offsetof(AccelOptions, translate), 0, 0, "parallel|serial",
+      "how many threads may translate at once" },
+    { "llsc", SUBOPTION_ENUM, offsetof(AccelOptions, llsc), 0, 0, "value|strict",
+      "store-conditional by comparison of values, or free of ABA" },
+    { "opt", SUBOPTION_INT, offsetof(AccelOptions, opt), 0, 1, NULL, "optimiser level" },
+    { "max-insns", SUBOPTION_INT, offsetof(AccelOptions, max_insns), 1, 512, NULL,
+      "guest instructions in a unit at most" },
+    { "ras", SUBOPTION_BOOL, offsetof(AccelOptions, ras), 0, 0, NULL, "predict returns" },
+    { "jump-cache", SUBOPTION_BOOL, offsetof(AccelOptions, jump_cache), 0, 0, NULL,
+      "probe the jump cache in generated code" },
+    { "pinning", SUBOPTION_BOOL, offsetof(AccelOptions, pinning), 0, 0, NULL,
+      "keep hot guest registers in host registers across units" },
+    { "bmi2", SUBOPTION_BOOL, offsetof(AccelOptions, bmi2), 0, 0, NULL, "use BMI2 if the host has it" },
+    { "fma", SUBOPTION_BOOL, offsetof(AccelOptions, fma), 0, 0, NULL, "use FMA if the host has it" },
+    { "avx", SUBOPTION_BOOL, offsetof(AccelOptions, avx), 0, 0, NULL, "use AVX if the host has it" },
+    { "lzcnt", SUBOPTION_BOOL, offsetof(AccelOptions, lzcnt), 0, 0, NULL,
+      "use LZCNT and TZCNT if the host has them" },
+};
+
+static bool set_accel(void *config, const char *value, char **err)
+{
+    UserConfig *c = config;
+    char *name = NULL;
+    if (!suboption_parse("-accel", value, accel_defs, array_size(accel_defs), &c->accel, &name, err)) {
+        return false;
+    }
+    c->interp = name && !strcmp(name, "interp");
+    bool known = !name || c->interp || !strcmp(name, "tcg");
+    if (!known && asprintf(err, "-accel: '%s' is none of tcg, interp", name) < 0) {
+        *err = NULL;
+    }
+    free(name);
+    return known;
+}
+
+static bool add_edit(UserConfig *c, const char *name, bool unset)
+{
+    LinuxUserOptions *u = &c->user;
+    c->edits = xrealloc(c->edits, (u->n_env_edits + 1) * sizeof(*c->edits));
+    c->edits[u->n_env_edits++] = (EnvEdit){ .name = name, .unset = unset };
+    u->env_edits = c->edits;
+    return true;
+}
+
+/* -E and -U take lists: a=b,c=d. */
+static bool add_edits(UserConfig *c, const char *value, bool unset)
+{
+    char *list = xstrdup(value), *save = NULL;      /* lives as long as the edits: for ever */
+    for (char *s = strtok_r(list, ",", &save); s; s = strtok_r(NULL, ",", &save)) {
+        add_edit(c, s, unset);
+    }
+    return true;
+}
+
+static bool set_env(void *config, const char *value, char **err)
+{
+    if (!strchr(value, '=')) {
+        *err = xstrdup("-E needs NAME=VALUE");
+        return false;
+    }
+    return add_edits(config, value, false);
+}
+
+static bool unset_env(void *config, const char *value, char **err)
+{
+    return add_edits(config, value, true);
+}
+
+static bool show_version(void *config, const char *value, char **err)
+{
+    printf("braid-riscv64 version %s\n", BRAID_VERSION);
+    exit(0);
+}
+
+static const OptionDef defs[] = {
+    OPTION_HEADING("The guest program:"),
+    OPTION_DEF_STRING("L", "DIR", UserConfig, user.sysroot, "BRAID_LD_PREFIX",
+                      "where the guest's dynamic loader and libraries are"),
+    OPTION_DEF_STRING("0", "NAME", UserConfig, user.argv0, "BRAID_ARGV0", "argv[0] for the guest"),
+    OPTION_DEF_CALL("E", "NAME=VALUE[,...]", set_env, "BRAID_SET_ENV", "set environment variables"),
+    OPTION_DEF_CALL("U", "NAME[,...]", unset_env, "BRAID_UNSET_ENV", "remove environment variables"),
+    OPTION_DEF_STRING("cpu", "MODEL", UserConfig, cpu, "BRAID_CPU",
+                      "rv64 or max, then ,extension=on|off ... ('help' lists them)"),
+    OPTION_DEF_SIZE("s", "SIZE", UserConfig, user.stack_size, 65536, 1ll << 40, "BRAID_STACK_SIZE",
+                    "size of the guest's stack"),
+    OPTION_DEF_STRING("r", "RELEASE", UserConfig, user.uname_release, "BRAID_UNAME",
+                      "kernel release that uname shows"),
+    OPTION_DEF_SIZE("B", "ADDRESS", UserConfig, user.guest_base, 0, 0, "BRAID_GUEST_BASE",
+                    "host address of guest address 0"),
+    OPTION_DEF_SIZE("R", "SIZE", UserConfig, user.reserved_va, 0, 0, "BRAID_RESERVED_VA",
+                    "size of the guest's address space"),
+    OPTION_HEADING("Translation:"),
+    OPTION_DEF_CALL("accel", "tcg|interp[,...]", set_accel, "BRAID_ACCEL",
+                    "tcg options: tb-size= translate=parallel|serial llsc=value|strict opt= max-insns= "
+                    "ras= jump-cache= pinning= bmi2= fma= avx= lzcnt="),
+    OPTION_DEF_INT("tb-size", "MIB", UserConfig, tb_size, 1, 2047, "BRAID_TB_SIZE",
+                   "size of the buffer for translated code"),
+    OPTION_DEF_FLAG("one-insn-per-tb", UserConfig, one_insn, "BRAID_ONE_INSN_PER_TB",
+                    "one guest instruction in a block"),
+    OPTION_DEF_FLAG("singlestep", UserConfig, one_insn, NULL, "the old name of -one-insn-per-tb"),
+    OPTION_HEADING("Looking inside:"),
+    OPTION_DEF_STRING("d", "ITEM[,...]", UserConfig, log_items, "BRAID_LOG", "log these ('help' lists them)"),
+    OPTION_DEF_STRING("D", "FILE", UserConfig, log_file, "BRAID_LOG_FILENAME",
+                      "log to this file; %d is the process id"),
+    OPTION_DEF_STRING("dfilter", "RANGE[,...]", UserConfig, log_filter, "BRAID_DFILTER",
+                      "only code in these ranges: start+size, start-size, start..end"),
+    OPTION_DEF_FLAG("strace", UserConfig, strace, "BRAID_STRACE", "log system calls"),
+    OPTION_DEF_FLAG("stats", UserConfig, stats, "BRAID_STATS", "print counters at the end"),
+    OPTION_DEF_FLAG("perfmap", UserConfig, perfmap, "BRAID_PERFMAP", "write /tmp/perf-PID.map for perf"),
+    OPTION_DEF_FLAG("lockstep", UserConfig, lockstep, "BRAID_LOCKSTEP",
+                    "check each unit against the interpreter (single-threaded programs)"),
+    OPTION_DEF_CALL_FLAG("version", show_version, NULL, "print the version"),
+};
+
+static const OptionTable table = {
+    .defs = defs,
+    .n_defs = array_size(defs),
+    .usage = "[options] program [arguments...]",
+    .footer = "Every option may also be set in the environment: BRAID_ and its name.\n",
+};
+
+static void print_stats_at_exit(void)
+{
+    exec_print_stats(stderr);
+}
+
+static void setup_log(UserConfig *c)
+{
+    char *err = NULL;
+    if (c->log_items && !strcmp(c->log_items, "help")) {
+        log_print_items(stdout);
+        exit(0);
+    }
+    if ((c->log_items && !log_set_items(c->log_items, &err)) ||
+        (c->log_filter && !log_set_filter(c->log_filter, &err)) ||
+        (c->log_file && !log_set_file(c->log_file, false, &err))) {
+        fatal_usage("%s", err);
+    }
+    if (c->strace) {
+        log_set_mask(log_get_mask() | LOG_STRACE);
+    }
+}
+
+static void setup_exec(UserConfig *c)
+{
+    ExecConfig *x = &c->user.exec;
+    const AccelOptions *a = &c->accel;
+    x->tb_size = (size_t)(c->tb_size ? c->tb_size : a->tb_size) << 20;
+    x->interp = c->interp;
+    x->one_insn_per_tb = c->one_insn;
+    x->nochain = log_enabled(LOG_NOCHAIN);
+    x->translate_serial = a->translate == 1;
+    x->strict_llsc = a->llsc == 1;
+    x->lockstep = c->lockstep;
+    x->no_ras = !a->ras;
+    x->no_inline_jump_cache = !a->jump_cache;
+    x->no_pinning = !a->pinning;
+    x->opt_level = a->opt;
+    x->max_insns = a->max_insns;
+    x->host_disabled_features = (a->bmi2 ? 0 : HOST_NO_BMI2) | (a->fma ? 0 : HOST_NO_FMA) |
+                                (a->avx ? 0 : HOST_NO_AVX) | (a->lzcnt ? 0 : HOST_NO_LZCNT);
+    x->on_publish = c->perfmap ? perfmap_add : NULL;
+    if (c->perfmap && !perfmap_open()) {
+        warn("cannot write the perf map");
+    }
+    if (c->lockstep && c->interp) {
+        fatal_usage("--lockstep compares generated code with the interpreter: not with -accel interp");
+    }
+}
+
+/* Options that a guest program started by this one shall have too: all but what names this one. */
+static void keep_for_reexec(UserConfig *c, int argc, char **argv, int first)
+{
+    static const char *const own[] = { "0", "E", "U" };
+    for (int i = 1; i < first && i < argc; i++) {
+        const char *name = argv[i] + strspn(argv[i], "-");
+        bool mine = false;
+        for (unsigned k = 0; k < array_size(own); k++) {
+            mine |= !strcmp(name, own[k]);
+        }
+        if (mine) {
+            i++;
+        } else if (c->nreexec < MAX_REEXEC && *name) {
+            c->reexec[c->nreexec++] = argv[i];
+        }
+    }
+    c->user.reexec_options = c->reexec;
+}
+
+int main(int argc, char **argv, char **envp)
+{
+    static UserConfig c = {
+        .accel = { .opt = 1, .ras = true, .jump_cache = true, .pinning = true, .bmi2 = true,
+                   .fma = true, .avx = true, .lzcnt = true },
+    };
+    char err[256];
+    error_set_program_name(argv[0]);
+    if (!getenv("BRAID_LD_PREFIX")) {
+        c.user.sysroot = getenv("QEMU_LD_PREFIX");
+    }
+    int first = option_parse(&table, &c, argc, argv);
+    setup_log(&c);
+    c.user.guest = &riscv64_guest;
+    if (!riscv64_guest.configure(c.cpu, err, sizeof(err))) {
+        fatal_usage("%s", err);
+    }
+    setup_exec(&c);
+    if (first >= argc) {
+        fatal_usage("which program? (-help shows the options)");
+    }
+    keep_for_reexec(&c, argc, argv, first);
+    c.user.at_exit = c.stats ? print_stats_at_exit : NULL;
+    return linux_user_main(&c.user, argc - first, argv + first, envp);
+}
