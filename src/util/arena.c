@@ -89,7 +89,8 @@ static void next_chunk(Arena *a, size_t need)
 {
     ArenaChunk *next = a->current ? a->current->next : a->first;
     if (!next || next->size < need) {
-        size_t size = need > a->chunk_size ? need : a->chunk_size;
+        /* Room to spare behind a large piece, for it may be one that grows. */
+        size_t size = need >= a->chunk_size ? need + need / 2 : a->chunk_size;
         ArenaChunk *c = xmalloc(sizeof(*c) + size);
         c->size = size;
         c->used = 0;
@@ -106,7 +107,7 @@ static void next_chunk(Arena *a, size_t need)
 
 void *arena_alloc_slow(Arena *a, size_t size)
 {
-    if (size > PTRDIFF_MAX - 4096) {
+    if (size > PTRDIFF_MAX / 2) {
         fatal("out of memory: %zu bytes", size);
     }
     size_t need = (size + ARENA_ALIGN - 1) / ARENA_ALIGN * ARENA_ALIGN + RED_ZONE;

@@ -21,9 +21,11 @@ static inline uint64_t hash_fold(uint64_t a, uint64_t b)
 #define HASH_K1 UINT64_C(0x6a09e667f3bcc909)
 #define HASH_K2 UINT64_C(0xbb67ae8584caa73b)
 
+/* One product alone would map evenly spaced keys to evenly spaced hashes. */
 static inline uint32_t hash_u64(uint64_t a)
 {
     uint64_t h = hash_fold(a ^ HASH_K1, HASH_K0);
+    h = hash_fold(h, HASH_K2);
     return (uint32_t)(h ^ (h >> 32));
 }
 
