@@ -28,7 +28,7 @@ TESTS = ROOT / "tests" / "user"
 SYSROOT = "/usr/riscv64-linux-gnu"
 CROSS_CC = "riscv64-linux-gnu-gcc"
 FLAGS = ["-O2", "-g", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wno-unused-parameter",
-         "-Wno-unused-function", "-Wno-stringop-overread",
+         "-Wno-unused-function", "-Wno-clobbered", "-Wno-stringop-overread",
          "-std=gnu11", "-frounding-math", "-ffp-contract=off", "-fno-strict-aliasing"]
 LIBS = ["-pthread", "-lm", "-ldl"]
 

@@ -10,6 +10,7 @@
 
 static sigjmp_buf back;
 static char *address;
+static unsigned long i, faults, sent; /* static: siglongjmp may lose changed locals */
 
 static void leave(int sig, siginfo_t *info, void *context)
 {
@@ -18,12 +19,12 @@ static void leave(int sig, siginfo_t *info, void *context)
 
 int main(void)
 {
-    unsigned long rounds = scaled(100000), faults = 0, sent = 0;
-    char *page = map_pages(1, PROT_NONE);
+    const unsigned long rounds = scaled(100000);
+    char *const page = map_pages(1, PROT_NONE);
 
     set_handler(SIGSEGV, leave, 0);
     set_handler(SIGUSR1, leave, 0);
-    for (unsigned long i = 0; i < rounds; i++) {
+    for (i = 0; i < rounds; i++) {
         int sig = sigsetjmp(back, 1);
 
         if (sig == SIGSEGV) {
