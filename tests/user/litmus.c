@@ -203,19 +203,43 @@ static const Shape *shape;
 static Meeting begin, end;
 static unsigned long batches, seen;
 
+/*
+ * Each thread tells how far it is and waits for the others, before every single run:
+ * only threads that leave this loop within a few dozen nanoseconds of each other can
+ * see each other's store buffers.
+ */
+typedef struct {
+    _Alignas(64) _Atomic unsigned long at;
+} Progress;
+
+static Progress progress[MAX_THREADS];
+
+static void line_up(int me, unsigned long at, unsigned *random)
+{
+    atomic_store_explicit(&progress[me].at, at, memory_order_release);
+    for (int other = 0; other < shape->threads; other++) {
+        for (unsigned n = 1;
+             atomic_load_explicit(&progress[other].at, memory_order_acquire) < at; n++) {
+            if (n % 2000 == 0) {
+                sched_yield();
+            }
+        }
+    }
+    *random = *random * 1103515245 + 12345;
+    for (unsigned n = *random >> 16 & 15; n; n--) {
+        __asm__ volatile("");
+    }
+}
+
 static void *run_thread(void *arg)
 {
     int me = (int)(intptr_t)arg;
+    unsigned random = (unsigned)me + 1;
 
     for (unsigned long b = 0; b < batches; b++) {
-        /* Each thread starts elsewhere, so that they meet at different places. */
-        int skew = (int)((b * 13 + (unsigned)me * b) % 7);
-
         meet(&begin);
-        for (int spin = 0; spin < skew * 10; spin++) {
-            __asm__ volatile("");
-        }
         for (int i = 0; i < BATCH; i++) {
+            line_up(me, b * BATCH + (unsigned)i + 1, &random);
             shape->bodies[me](&cells[i]);
         }
         meet(&end);
@@ -239,6 +263,7 @@ int main(void)
         seen = 0;
         begin = end = (Meeting){ .threads = (unsigned)shape->threads };
         memset(cells, 0, sizeof(cells));
+        memset(progress, 0, sizeof(progress));
         for (intptr_t i = 0; i < shape->threads; i++) {
             ids[i] = start_thread(run_thread, (void *)i);
         }
