@@ -12,9 +12,8 @@
  * makes a register cost nothing again.  A snapshot of the same map shares the entries of the
  * one before, and of the same pc is the same snapshot.
  */
-#include "ir/ir.h"
+#include "ir/append.h"
 #include "ir/fold.h"
-#include "util/arena.h"
 #include "util/error.h"
 
 #define FIRST_INS 512
@@ -23,20 +22,14 @@
 #define FIRST_ARGS 16
 #define FIRST_BLOCKS 4
 
-static attr_cold void *double_array(Arena *a, void *p, uint32_t *cap, size_t item)
+attr_cold void *ir_grow_array(Arena *a, void *p, uint32_t *cap, uint32_t need, size_t item)
 {
     size_t old = *cap * item;
-    *cap *= 2;
-    return arena_grow(a, p, old, old * 2);
+    while (*cap < need) {
+        *cap *= 2;
+    }
+    return arena_grow(a, p, old, *cap * item);
 }
-
-#define RESERVE(f, array, count, cap)                                                    \
-    do {                                                                                 \
-        while (unlikely((count) > (f)->cap)) {                                           \
-            (f)->array = double_array((f)->arena, (f)->array, &(f)->cap,                 \
-                                      sizeof *(f)->array);                               \
-        }                                                                                \
-    } while (0)
 
 void ir_func_init(IRFunc *f, const IRGuest *guest, Arena *arena, uint64_t pc)
 {
@@ -69,14 +62,6 @@ void ir_builder_init(IRBuilder *b, IRFunc *f)
     braid_debug_assert(f->guest->nregs <= IR_MAX_REGS);
 }
 
-static inline IRRef append(IRFunc *f, const IRIns *ins)
-{
-    RESERVE(f, ins, f->nins + 1, ins_cap);
-    IRRef r = f->nins++;
-    f->ins[r] = *ins;
-    return r;
-}
-
 static inline const IRBlock *open_block(const IRFunc *f)
 {
     return &f->blocks[f->nblocks - 1];
@@ -95,7 +80,7 @@ IRRef ir_const(IRBuilder *b, IRType type, uint64_t value)
         return *slot;
     }
     IRIns ins = { .op = IR_CONST, .type = (uint8_t)type, .imm = imm };
-    return *slot = append(f, &ins);
+    return *slot = ir_append(f, &ins);
 }
 _Static_assert(IR_CONST_CACHE == 64, "six bits of the hash");
 
@@ -111,7 +96,7 @@ IRRef ir_emit_snap(IRBuilder *b, uint32_t snap, IROp op, IRType type, unsigned a
     if (ins.op == IR_CONST) {
         return ir_const(b, (IRType)ins.type, (uint64_t)ins.imm);
     }
-    return append(b->f, &ins);
+    return ir_append(b->f, &ins);
 }
 
 IRRef ir_emit(IRBuilder *b, IROp op, IRType type, unsigned aux, IRRef x, IRRef y, IRRef z,
@@ -123,7 +108,7 @@ IRRef ir_emit(IRBuilder *b, IROp op, IRType type, unsigned aux, IRRef x, IRRef y
 static IRRef read_entry(IRBuilder *b, unsigned reg)
 {
     IRIns ins = { .op = IR_GETREG, .type = (uint8_t)b->f->guest->regs[reg].type, .imm = reg };
-    return b->entry[reg] = append(b->f, &ins);
+    return b->entry[reg] = ir_append(b->f, &ins);
 }
 
 IRRef ir_get_reg(IRBuilder *b, unsigned reg)
@@ -160,7 +145,7 @@ void ir_put_reg(IRBuilder *b, unsigned reg, IRRef val)
 static uint32_t add_entries(IRBuilder *b)
 {
     IRFunc *f = b->f;
-    RESERVE(f, snap_entries, f->nsnap_entries + IR_MAX_REGS, snap_entries_cap);
+    IR_RESERVE(f, snap_entries, f->nsnap_entries + IR_MAX_REGS, snap_entries_cap);
     IRSnapEntry *e = f->snap_entries + f->nsnap_entries, *start = e;
     for (unsigned w = 0; w < sizeof b->dirty / sizeof b->dirty[0]; w++) {
         for (uint64_t bits = b->dirty[w]; bits; bits &= bits - 1) {
@@ -187,7 +172,7 @@ uint32_t ir_snapshot(IRBuilder *b, uint64_t pc)
         s.first = f->nsnap_entries;
         s.count = add_entries(b);
     }
-    RESERVE(f, snaps, f->nsnaps + 1, snaps_cap);
+    IR_RESERVE(f, snaps, f->nsnaps + 1, snaps_cap);
     f->snaps[f->nsnaps] = s;
     b->map_changed = false;
     return b->last_snap = f->nsnaps++;
@@ -206,7 +191,7 @@ static void read_all_entries(IRBuilder *b)
             read_entry(b, reg);
         }
     }
-    append(f, &term);
+    ir_append(f, &term);
 }
 
 static bool block_is_closed(const IRFunc *f)
@@ -222,7 +207,7 @@ uint32_t ir_new_block(IRBuilder *b)
         read_all_entries(b);
     }
     f->blocks[f->nblocks - 1].end = f->nins;
-    RESERVE(f, blocks, f->nblocks + 1, blocks_cap);
+    IR_RESERVE(f, blocks, f->nblocks + 1, blocks_cap);
     f->blocks[f->nblocks] = (IRBlock){ .first = f->nins };
     return f->nblocks++;
 }
@@ -239,7 +224,7 @@ IRRef ir_param(IRBuilder *b, IRType type)
     IRBlock *block = &b->f->blocks[b->f->nblocks - 1];
     braid_debug_assert(b->f->nins == block->first + block->nparams);
     IRIns ins = { .op = IR_PARAM, .type = (uint8_t)type, .imm = block->nparams++ };
-    return append(b->f, &ins);
+    return ir_append(b->f, &ins);
 }
 
 /* Append `ins` with variadic arguments from two lists. */
@@ -247,7 +232,7 @@ static IRRef append_variadic(IRFunc *f, IRIns *ins, unsigned n1, const IRRef *ar
                              const IRRef *args2)
 {
     braid_assert(n1 + n2 <= UINT8_MAX);
-    RESERVE(f, args, f->nargs + n1 + n2, args_cap);
+    IR_RESERVE(f, args, f->nargs + n1 + n2, args_cap);
     ins->nvar = (uint8_t)(n1 + n2);
     ins->arg[2] = f->nargs;
     for (unsigned i = 0; i < n1; i++) {
@@ -256,7 +241,7 @@ static IRRef append_variadic(IRFunc *f, IRIns *ins, unsigned n1, const IRRef *ar
     for (unsigned i = 0; i < n2; i++) {
         f->args[f->nargs++] = args2[i];
     }
-    return append(f, ins);
+    return ir_append(f, ins);
 }
 
 void ir_jump(IRBuilder *b, uint32_t block, unsigned nargs, const IRRef *args)

@@ -1,0 +1,182 @@
+/*
+ * The printer.  One instruction a line, constants where they are used, snapshots with the
+ * guest's register names:
+ *
+ *     %4 = add i64 %3, 16
+ *     %7 = ld.s32 i64 [%4 - 8]  [pc=0x1007a a0=%4 a1=5]
+ *     exitif.ltu %7, %4  [pc=0x10090 a0=%4 a1=%7]
+ *
+ * A value's number is its index, so that a unit can be followed through passes that work in
+ * place.  It prints units that the verifier rejects, too: that is when one wants to see them.
+ * Pure but for the FILE.
+ */
+#include <inttypes.h>
+
+#include "ir/text.h"
+
+static void print_const(FILE *out, IRType type, int64_t imm)
+{
+    if (!ir_type_is_float(type) && imm >= -4096 && imm <= 4096) {
+        fprintf(out, "%" PRId64, imm);
+        return;
+    }
+    unsigned up = 64 - 8 * ir_type_size(type);
+    fprintf(out, "0x%" PRIx64, up < 64 ? (uint64_t)imm << up >> up : (uint64_t)imm);
+}
+
+/* `expected`: the type a constant has by the signature, IR_VOID if it must be said. */
+static void print_ref(FILE *out, const IRFunc *f, IRRef r, IRType expected)
+{
+    if (r == IR_NONE || r >= f->nins || !ir_is_const(f, r) || f->ins[r].type >= IR_NTYPES) {
+        fprintf(out, "%%%u", r);
+        return;
+    }
+    IRType type = ir_ref_type(f, r);
+    print_const(out, type, f->ins[r].imm);
+    if (expected != type) {
+        fprintf(out, ":%s", ir_type_name[type]);
+    }
+}
+
+static void print_suffixes(FILE *out, const IRSuffix *s, uint64_t bits)
+{
+    for (; s && s->text; s++) {
+        if ((bits & s->mask) == s->value) {
+            fprintf(out, ".%s", s->text);
+        }
+    }
+}
+
+static void print_snapshot(FILE *out, const IRFunc *f, uint32_t snap)
+{
+    const IRSnap *s = &f->snaps[snap];
+    fprintf(out, "  [pc=0x%" PRIx64, s->pc);
+    for (uint32_t i = 0; i < s->count; i++) {
+        const IRSnapEntry *e = &f->snap_entries[s->first + i];
+        bool known = e->reg < f->guest->nregs;
+        fprintf(out, " %s=", known ? f->guest->regs[e->reg].name : "?");
+        print_ref(out, f, e->val, known ? f->guest->regs[e->reg].type : IR_VOID);
+    }
+    fputc(']', out);
+}
+
+static void print_address(FILE *out, const IRFunc *f, const IRIns *ins)
+{
+    int64_t disp = ins->op == IR_LD || ins->op == IR_ST ? ins->imm : 0;
+    fputs(" [", out);
+    print_ref(out, f, ins->arg[0], IR_I64);
+    if (disp) {
+        fprintf(out, disp < 0 ? " - %" PRIu64 : " + %" PRIu64,
+                disp < 0 ? -(uint64_t)disp : (uint64_t)disp);
+    }
+    fputc(']', out);
+}
+
+static void print_list(FILE *out, const IRFunc *f, uint32_t first, unsigned n)
+{
+    fputc('(', out);
+    for (unsigned i = 0; i < n; i++) {
+        fputs(i ? ", " : "", out);
+        print_ref(out, f, first + i < f->nargs ? f->args[first + i] : IR_NONE, IR_VOID);
+    }
+    fputc(')', out);
+}
+
+/* Registers, offsets, targets: whatever of imm is not a suffix or part of an address. */
+static void print_imm(FILE *out, const IRFunc *f, const IRIns *ins, const char *comma)
+{
+    uint32_t yes = (uint32_t)ins->imm, no = (uint32_t)((uint64_t)ins->imm >> 32);
+    unsigned nyes = yes < f->nblocks ? f->blocks[yes].nparams : 0;
+    nyes = nyes > ins->nvar ? ins->nvar : nyes;
+    switch (ins->op) {
+    case IR_CONST:
+        fputc(' ', out);
+        print_const(out, (IRType)ins->type, ins->imm);
+        break;
+    case IR_PARAM:
+        fprintf(out, " %" PRId64, ins->imm);
+        break;
+    case IR_GETREG:
+        fprintf(out, " %s", (uint64_t)ins->imm < f->guest->nregs ? f->guest->regs[ins->imm].name : "?");
+        break;
+    case IR_LDENV: case IR_STENV:
+        fprintf(out, "%s env+%" PRId64, comma, ins->imm);
+        break;
+    case IR_CALL:
+        fprintf(out, " %s", (uint64_t)ins->imm < f->guest->nhelpers ? f->guest->helpers[ins->imm].name : "?");
+        print_list(out, f, ins->arg[2], ins->nvar);
+        break;
+    case IR_JUMP:
+        fprintf(out, " @%u", yes);
+        print_list(out, f, ins->arg[2], ins->nvar);
+        break;
+    case IR_BR:
+        fprintf(out, ", @%u", yes);
+        print_list(out, f, ins->arg[2], nyes);
+        fprintf(out, ", @%u", no);
+        print_list(out, f, ins->arg[2] + nyes, ins->nvar - nyes);
+        break;
+    case IR_EXIT: case IR_EXITIND:
+        if (ins->aux == IR_EXIT_CALL) {
+            fprintf(out, "%s 0x%" PRIx64, comma, (uint64_t)ins->imm);
+        } else if (ins->aux == IR_EXIT_REASON) {
+            fprintf(out, "%s %" PRId64, comma, ins->imm);
+        }
+        break;
+    default:
+        break;
+    }
+}
+
+static void print_ins(FILE *out, const IRFunc *f, IRRef r)
+{
+    const IRIns *ins = &f->ins[r];
+    if (ins->op >= IR_NOPS || ins->type >= IR_NTYPES) {
+        fprintf(out, "    ? op %u type %u\n", ins->op, ins->type);
+        return;
+    }
+    const IROpInfo *info = &ir_op_info[ins->op];
+    IRType own = (IRType)ins->type, previous = IR_VOID;
+    fputs("    ", out);
+    if (own != IR_VOID) {
+        fprintf(out, "%%%u = ", r);
+    }
+    fputs(info->name, out);
+    print_suffixes(out, ir_imm_suffixes((IROp)ins->op), (uint64_t)ins->imm);
+    print_suffixes(out, ir_aux_suffixes((IROp)ins->op), ins->aux);
+    if (own != IR_VOID) {
+        fprintf(out, " %s", ir_type_name[own]);
+    }
+    const char *comma = "";
+    bool memory = info->flags & (IRF_LOAD | IRF_STORE) && info->nargs;
+    for (unsigned i = 0; i < info->nargs; i++) {
+        if (memory && i == 0) {
+            print_address(out, f, ins);
+        } else {
+            fprintf(out, "%s ", comma);
+            print_ref(out, f, ins->arg[i], ir_arg_type(info, i, own, previous));
+        }
+        previous = ins->arg[i] < f->nins ? ir_ref_type(f, ins->arg[i]) : IR_VOID;
+        comma = ",";
+    }
+    print_imm(out, f, ins, comma);
+    if (ins->snap && ins->snap < f->nsnaps) {
+        print_snapshot(out, f, ins->snap);
+    }
+    fputc('\n', out);
+}
+
+void ir_print(FILE *out, const IRFunc *f)
+{
+    fprintf(out, "unit 0x%" PRIx64 "\n", f->pc);
+    for (uint32_t i = 0; i < f->nblocks; i++) {
+        const IRBlock *b = &f->blocks[i];
+        IRRef end = b->end ? b->end : f->nins; /* still open */
+        fprintf(out, "block %u:\n", i);
+        for (IRRef r = b->first; r < end; r++) {
+            if (f->ins[r].op != IR_NOP && f->ins[r].op != IR_CONST) {
+                print_ins(out, f, r);
+            }
+        }
+    }
+}
