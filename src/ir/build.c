@@ -89,6 +89,9 @@ IRRef ir_emit_snap(IRBuilder *b, uint32_t snap, IROp op, IRType type, unsigned a
 {
     IRIns ins = { .op = (uint8_t)op, .type = (uint8_t)type, .aux = (uint8_t)aux,
                   .snap = snap, .arg = { x, y, z }, .imm = imm };
+    if (unlikely(b->no_fold)) {
+        return ir_append(b->f, &ins);
+    }
     IRRef r = ir_fold(b->f, b, &ins);
     if (r != IR_NONE || ins.op == IR_NOP) {
         return r;

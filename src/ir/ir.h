@@ -199,6 +199,7 @@ typedef struct IRBuilder {
     uint64_t dirty[(IR_MAX_REGS + 63) / 64]; /* registers whose value differs from entry */
     uint32_t last_snap;         /* 0: none yet */
     bool map_changed;           /* the register map differs from last_snap's */
+    bool no_fold;               /* emit everything as it is asked for (tests, -d) */
     IRRef consts[IR_CONST_CACHE]; /* by hash of type and value; a collision forgets the older */
 } IRBuilder;
 
