@@ -48,17 +48,17 @@ static size_t map_bytes(size_t n_buckets)
 /* An empty map, or NULL. Zeroed by mmap, so that a large one costs what is used of it. */
 static QhtMap *map_create(size_t n_buckets)
 {
-    QhtMap *map = calloc(1, sizeof(*map));
+    QhtMap *map = aligned_alloc(CACHE_LINE, sizeof(*map));
     if (!map) {
         return NULL;
     }
+    *map = (QhtMap){ .mask = n_buckets - 1 };
     map->buckets = mmap(NULL, map_bytes(n_buckets), PROT_READ | PROT_WRITE,
                         MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (map->buckets == MAP_FAILED) {
         free(map);
         return NULL;
     }
-    map->mask = n_buckets - 1;
 #ifdef BRAID_DEBUG_LOCKS
     for (size_t i = 0; i < n_buckets; i++) {
         spin_init(&map->buckets[i].lock, LOCK_RANK_QHT_BUCKET);
@@ -157,10 +157,12 @@ static QhtBucket *next_bucket(const QhtBucket *b)
     return __atomic_load_n(&b->next, __ATOMIC_RELAXED);
 }
 
-/* Returns the equal entry that is there, or NULL after adding this one. @equal may be NULL
- * if there is none for sure. */
+/*
+ * Returns the equal entry that is there, or NULL after adding this one; *lengthened tells
+ * whether the chain got longer. @equal may be NULL if there is none for sure.
+ */
 static void *chain_insert_locked(QhtMap *map, QhtBucket *head, QhtEqual *equal, void *entry,
-                                 uint32_t hash)
+                                 uint32_t hash, bool *lengthened)
 {
     QhtBucket *free_bucket = NULL, *last = NULL;
     int free_slot = 0;
@@ -178,6 +180,7 @@ static void *chain_insert_locked(QhtMap *map, QhtBucket *head, QhtEqual *equal, 
         }
         last = b;
     }
+    *lengthened = !free_bucket;
     if (free_bucket) {
         qht_fill_slot_locked(free_bucket, free_slot, entry, hash);
     } else {
@@ -192,19 +195,14 @@ bool qht_insert(Qht *ht, void *entry, uint32_t hash, void **existing)
 {
     braid_debug_assert(entry != NULL);
     QhtMap *map;
+    bool lengthened = false;
     QhtBucket *head = lock_chain(ht, hash, &map);
-    void *found = chain_insert_locked(map, head, ht->equal, entry, hash);
-    bool crowded = false;
-    if (!found) {
-        __atomic_fetch_add(&ht->n_entries, 1, __ATOMIC_RELAXED);
-        crowded = ht->auto_resize && __atomic_load_n(&map->n_overflow, __ATOMIC_RELAXED) >
-                                         map->mask / GROW_AT;
-    }
+    void *found = chain_insert_locked(map, head, ht->equal, entry, hash, &lengthened);
     spin_unlock(&head->lock);
     if (existing) {
         *existing = found;
     }
-    if (unlikely(crowded)) {
+    if (unlikely(lengthened && ht->auto_resize)) {
         grow_if_crowded(ht, map);
     }
     return !found;
@@ -218,7 +216,6 @@ bool qht_remove(Qht *ht, const void *entry, uint32_t hash)
         for (int i = 0; i < QHT_BUCKET_ENTRIES; i++) {
             if (slot_entry(b, i) == entry && slot_hash(b, i) == hash) {
                 __atomic_store_n(&b->entries[i], NULL, __ATOMIC_RELAXED);
-                __atomic_fetch_sub(&ht->n_entries, 1, __ATOMIC_RELAXED);
                 spin_unlock(&head->lock);
                 return true;
             }
@@ -228,9 +225,23 @@ bool qht_remove(Qht *ht, const void *entry, uint32_t hash)
     return false;
 }
 
+static size_t map_count(const QhtMap *map)
+{
+    size_t count = 0;
+    for (size_t n = 0; n <= map->mask; n++) {
+        for (const QhtBucket *b = &map->buckets[n]; b; b = next_bucket(b)) {
+            for (int i = 0; i < QHT_BUCKET_ENTRIES; i++) {
+                count += slot_entry(b, i) != NULL;
+            }
+        }
+    }
+    return count;
+}
+
 size_t qht_count(const Qht *ht)
 {
-    return __atomic_load_n(&ht->n_entries, __ATOMIC_RELAXED);
+    /* [QHT-MAP] pairs with the release store in qht_replace_map_locked(). */
+    return map_count(__atomic_load_n(&ht->map, __ATOMIC_ACQUIRE));
 }
 
 /* All bucket locks of the current map, resize_lock held. The first one carries the rank. */
@@ -278,7 +289,6 @@ size_t qht_remove_if(Qht *ht, QhtSelect *fn, void *opaque)
     mutex_lock(&ht->resize_lock);
     QhtMap *map = lock_all_locked(ht);
     size_t removed = map_select_locked(map, fn, opaque);
-    __atomic_fetch_sub(&ht->n_entries, removed, __ATOMIC_RELAXED);
     unlock_all_locked(map);
     mutex_unlock(&ht->resize_lock);
     return removed;
@@ -315,7 +325,8 @@ void qht_reset(Qht *ht)
 static bool copy_entry(void *entry, uint32_t hash, void *opaque)
 {
     QhtMap *to = opaque;
-    chain_insert_locked(to, &to->buckets[hash & to->mask], NULL, entry, hash);
+    bool lengthened;
+    chain_insert_locked(to, &to->buckets[hash & to->mask], NULL, entry, hash, &lengthened);
     return false;
 }
 
@@ -332,8 +343,6 @@ static bool qht_replace_map_locked(Qht *ht, size_t n_buckets, bool copy)
     QhtMap *old = lock_all_locked(ht);
     if (copy) {
         map_select_locked(old, copy_entry, fresh);
-    } else {
-        __atomic_store_n(&ht->n_entries, 0, __ATOMIC_RELAXED);
     }
     old->retired_next = ht->retired;
     ht->retired = old;
@@ -366,18 +375,18 @@ void qht_reset_size(Qht *ht, size_t n_expected)
 }
 
 /*
- * Twice as many buckets, unless another thread is at it or has done it. A table whose
- * overflow comes from removed entries, or from hashes that are all alike, is left alone:
- * growth would cost memory and not shorten a chain.
+ * Twice as many buckets if many chains have grown, unless another thread is at it or has done
+ * it. A table whose chains are long because hashes are all alike is left alone: growth would
+ * cost memory and not shorten a chain. @crowded may be retired by now, but not freed.
  */
 static void grow_if_crowded(Qht *ht, const QhtMap *crowded)
 {
-    if (!mutex_trylock(&ht->resize_lock)) {
+    size_t n = crowded->mask + 1;
+    if (__atomic_load_n(&crowded->n_overflow, __ATOMIC_RELAXED) <= n / GROW_AT ||
+        n > UINT32_MAX || !mutex_trylock(&ht->resize_lock)) {
         return;
     }
-    size_t n = crowded->mask + 1;
-    if (__atomic_load_n(&ht->map, __ATOMIC_RELAXED) == crowded && qht_count(ht) > n / 2 &&
-        n <= UINT32_MAX) {
+    if (__atomic_load_n(&ht->map, __ATOMIC_RELAXED) == crowded && map_count(crowded) > n / 2) {
         qht_replace_map_locked(ht, n * 2, true);
     }
     mutex_unlock(&ht->resize_lock);
@@ -395,12 +404,6 @@ void qht_reclaim(Qht *ht)
     }
 }
 
-static bool count_entry(void *entry, uint32_t hash, void *opaque)
-{
-    ++*(size_t *)opaque;
-    return false;
-}
-
 void qht_fork_child(Qht *ht)
 {
     mutex_reinit(&ht->resize_lock);
@@ -411,10 +414,6 @@ void qht_fork_child(Qht *ht)
             spin_reinit(&map->buckets[i].lock);
         }
     }
-    /* A thread of the parent may have stopped between a slot and the count. */
-    size_t n = 0;
-    map_select_locked(map, count_entry, &n);
-    __atomic_store_n(&ht->n_entries, n, __ATOMIC_RELAXED);
 }
 
 void qht_get_statistics(Qht *ht, QhtStatistics *out)

@@ -67,8 +67,9 @@ _Static_assert(sizeof(QhtBucket) == CACHE_LINE, "a bucket is one cache line");
 typedef struct QhtMap {
     QhtBucket *buckets; /* constant */
     size_t mask;        /* constant: number of buckets - 1, a power of two less one */
-    size_t n_overflow;  /* atomic: buckets chained behind the first ones */
     struct QhtMap *retired_next; /* guarded by resize_lock */
+    /* On a line of its own, for every look-up reads the ones above. */
+    attr_cache_aligned size_t n_overflow; /* atomic: buckets chained behind the first ones */
 } QhtMap;
 
 /* True if the two entries stand for the same key. Must be pure. */
@@ -79,7 +80,6 @@ typedef bool QhtMatch(const void *entry, const void *key);
 
 typedef struct Qht {
     QhtMap *map;       /* atomic [QHT-MAP] */
-    size_t n_entries;  /* atomic */
     QhtEqual *equal;   /* constant after init */
     bool auto_resize;  /* constant after init */
     Mutex resize_lock; /* held by whoever replaces or walks the map */
@@ -130,7 +130,8 @@ bool qht_insert(Qht *ht, void *entry, uint32_t hash, void **existing);
 /* Takes out this very pointer. False if it is not in the table under this hash. */
 bool qht_remove(Qht *ht, const void *entry, uint32_t hash);
 
-/* Entries at this moment; exact when no writer is active. */
+/* Entries at this moment, exact when no writer is active. Walks the table: a shared counter
+ * would be what all writers wait for. */
 size_t qht_count(const Qht *ht);
 
 /* Calls @fn for each entry, all writers locked out. @fn must not use the table. */
