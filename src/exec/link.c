@@ -67,9 +67,12 @@ void tb_unlink_outgoing(TranslationBlock *tb)
 void tb_unlink_incoming(TranslationBlock *tb)
 {
     spin_lock(&tb->jmp_lock);
-    for (TBExit *e = tb->incoming; e; e = e->next_incoming) {
+    for (TBExit *e = tb->incoming, *next; e; e = next) {
+        /* Once dest is 0 another thread may link e elsewhere, and next_incoming is no longer ours. */
+        next = e->next_incoming;
         exit_reset_jump(e);
-        __atomic_fetch_and(&e->dest, EXIT_DYING, __ATOMIC_RELEASE /* [EXIT-DEST] */);
+        __atomic_fetch_and(&e->dest, EXIT_DYING,
+                           __ATOMIC_RELEASE /* [EXIT-DEST] with tb_link_exit() */);
     }
     tb->incoming = NULL;
     spin_unlock(&tb->jmp_lock);
