@@ -25,6 +25,7 @@
 
 #define DEFAULT_MAX_INSNS 64
 #define TB_MAX_BYTES 1024
+#define READ_AHEAD 64
 #define CODE_ALIGN 16
 
 /* One translation under way. */
@@ -38,9 +39,16 @@ typedef struct TBBuild {
     TBSegment segments[TB_MAX_SEGMENTS];
     uint32_t seg_offset[TB_MAX_SEGMENTS];   /* in bytes[] */
     unsigned nsegments;
-    uint32_t nbytes;
+    uint32_t nread;             /* bytes of the last segment that are in bytes[], some of them ahead */
     uint8_t bytes[TB_MAX_BYTES];
 } TBBuild;
+
+/* Bytes of all segments together. */
+static uint32_t build_nbytes(const TBBuild *bld)
+{
+    unsigned n = bld->nsegments;
+    return n ? bld->seg_offset[n - 1] + bld->segments[n - 1].len : 0;
+}
 
 /* ---- fetching guest code ---- */
 
@@ -83,23 +91,33 @@ static void build_leave_pages(TBBuild *bld)
     }
 }
 
-/* Append guest bytes [pc, pc + n), within one page, to the segment that ends at pc. */
-static bool build_read(TBBuild *bld, vaddr pc, unsigned n)
+/*
+ * Have the bytes of the open segment up to `end` in bytes[], and some more of the same page
+ * while at it: READ_AHEAD at a time.
+ */
+static bool build_read(TBBuild *bld, const TBSegment *s, vaddr end)
 {
-    TBSegment *s = &bld->segments[bld->nsegments - 1];
-    if (!build_enter_page(bld, pc >> GUEST_PAGE_BITS)) {
-        if (bld->fault && bld->fault_addr < pc) {
-            bld->fault_addr = pc;
+    uint32_t offset = bld->seg_offset[bld->nsegments - 1];
+    while (s->pc + bld->nread < end) {
+        vaddr at = s->pc + bld->nread;
+        if (!build_enter_page(bld, at >> GUEST_PAGE_BITS)) {
+            if (bld->fault && bld->fault_addr < at) {
+                bld->fault_addr = at;
+            }
+            return false;
         }
-        return false;
+        uint64_t n = (at | (GUEST_PAGE_SIZE - 1)) + 1 - at;
+        n = n < READ_AHEAD ? n : READ_AHEAD;
+        if (offset + bld->nread + n > TB_MAX_BYTES) {
+            return false;
+        }
+        if (!exec_copy_from_guest(bld->tc.cpu, bld->bytes + offset + bld->nread, at, n)) {
+            bld->fault = true;
+            bld->fault_addr = at;
+            return false;
+        }
+        bld->nread += n;
     }
-    if (!exec_copy_from_guest(bld->tc.cpu, bld->bytes + bld->nbytes, pc, n)) {
-        bld->fault = true;
-        bld->fault_addr = pc;
-        return false;
-    }
-    bld->nbytes += n;
-    s->len += n;
     return true;
 }
 
@@ -107,25 +125,21 @@ static bool build_fetch(TranslateContext *tc, vaddr pc, unsigned size, uint32_t 
 {
     TBBuild *bld = container_of(tc, TBBuild, tc);
     TBSegment *s = bld->nsegments ? &bld->segments[bld->nsegments - 1] : NULL;
-    if (bld->nbytes + size > TB_MAX_BYTES) {
-        return false;
-    }
     if (!s || pc < s->pc || pc > s->pc + s->len) {
         if (bld->nsegments == TB_MAX_SEGMENTS) {
             return false;
         }
-        bld->seg_offset[bld->nsegments] = bld->nbytes;
+        bld->seg_offset[bld->nsegments] = build_nbytes(bld);
+        bld->nread = 0;
         s = &bld->segments[bld->nsegments++];
         *s = (TBSegment){ .pc = pc };
     }
-    while (s->pc + s->len < pc + size) {
-        vaddr at = s->pc + s->len;
-        vaddr stop = (at | (GUEST_PAGE_SIZE - 1)) + 1;
-        vaddr end = pc + size;
-        if (!build_read(bld, at, (end < stop ? end : stop) - at)) {
-            *fault = bld->fault;
-            return false;
-        }
+    if (!build_read(bld, s, pc + size)) {
+        *fault = bld->fault;
+        return false;
+    }
+    if (s->len < pc + size - s->pc) {
+        s->len = pc + size - s->pc;
     }
     *insn = 0;
     memcpy(insn, bld->bytes + bld->seg_offset[bld->nsegments - 1] + (pc - s->pc), size);
@@ -201,7 +215,7 @@ static bool tb_fill(TranslationBlock *tb, CodeRegion *r, const TBBuild *bld, con
     tb->segments = copy_array(r, bld->segments, bld->nsegments * sizeof(TBSegment));
     tb->recovery = copy_array(r, hc->recovery, hc->recovery_size);
     if (bld->is_volatile) {
-        tb->guest_bytes = copy_array(r, bld->bytes, bld->nbytes);
+        tb->guest_bytes = copy_array(r, bld->bytes, build_nbytes(bld));
     }
     if (!tb->exits || !tb->segments || !tb->recovery || (bld->is_volatile && !tb->guest_bytes)) {
         return false;
@@ -368,7 +382,7 @@ static BuildResult build_once(CPUState *cpu, vaddr pc, uint32_t flags, uint32_t 
     TBBuild bld;
     memset(&bld, 0, offsetof(TBBuild, segments));
     bld.nsegments = 0;
-    bld.nbytes = 0;
+    bld.nread = 0;
     bld.tc = (TranslateContext){
         .b = &tx->builder,
         .cpu = cpu,
