@@ -321,7 +321,8 @@ set style fill solid 0.9 noborder
 set logscale y
 set ylabel 'times native'
 set grid ytics lc '#dddddd'
-set xtics rotate by -40 scale 0 noenhanced
+set xtics rotate by -40 left scale 0 noenhanced
+set ytics (0.5, 1, 2, 5, 10, 20, 50, 100)
 set key top left
 set yrange [0.5:*]
 plot {plots}
