@@ -21,6 +21,7 @@ void exec_init(const ExecConfig *config)
     mutex_init(&x->exclusive_lock, LOCK_RANK_EXCLUSIVE);
     mutex_init(&x->cpu_list_lock, LOCK_RANK_CPU_LIST);
     mutex_init(&x->serial_lock, LOCK_RANK_TRANSLATE);
+    mutex_init(&x->invalidate_lock, LOCK_RANK_INVALIDATE);
     code_regions_init();
 }
 
@@ -54,7 +55,9 @@ static HostExit run_block(CPUState *cpu, TranslationBlock *tb)
     if (log_enabled(LOG_EXEC | LOG_CPU)) {
         log_exec(cpu, tb);
     }
-    lock_assert_none_held();
+    if (!cpu->in_exclusive) {       /* whose owner holds that one lock */
+        lock_assert_none_held();
+    }
     if (exec_ctx.config.interp) {
         return interp_enter(cpu, tb);
     }
@@ -100,7 +103,6 @@ static int exec_exclusive_insn(CPUState *cpu, uint32_t flags)
 /* What the run loop itself does about a reason; the rest goes to the caller of cpu_exec(). */
 static bool handle_reason(CPUState *cpu, int *reason, uint32_t flags)
 {
-    bool changed;
     if (*reason == EXIT_REASON_EXCLUSIVE) {
         *reason = exec_exclusive_insn(cpu, flags);
     }
@@ -108,7 +110,7 @@ static bool handle_reason(CPUState *cpu, int *reason, uint32_t flags)
     case 0:
         return true;
     case EXIT_REASON_FENCE_I:
-        tb_verify_volatile(cpu, 0, 0, &changed);
+        tb_verify_volatile(cpu);
         return true;
     default:
         return false;

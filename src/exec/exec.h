@@ -53,9 +53,11 @@ typedef struct ExecConfig {
 void exec_init(const ExecConfig *config);
 
 /* ---- vCPUs ---- */
-/* A zeroed CPU of guest->cpu_size, with its return stack, in the list of vCPUs. */
+/* A zeroed CPU of guest->cpu_size, with its return stack, in the list of vCPUs.  Without locks; waits
+   for exclusive sections. */
 CPUState *cpu_create(const Guest *guest);
-/* By its own thread, outside cpu_exec(), as the last use. */
+/* By its own thread, outside cpu_exec(), as the last use, without locks.  Work that is still queued is
+   done first; nobody may queue more who is not sure that the vCPU exists. */
 void cpu_destroy(CPUState *cpu);
 /* By the thread that will run it, before cpu_exec(). */
 void cpu_thread_init(CPUState *cpu);
@@ -82,29 +84,47 @@ void async_run_on_cpu(CPUState *cpu, CPUWorkFunc *fn, void *data);
 void async_safe_run_on_cpu(CPUState *cpu, CPUWorkFunc *fn, void *data);
 /*
  * Stop all other vCPUs outside generated code until end_exclusive().  Called by a vCPU thread
- * (or with NULL by another) that holds no lock.  Not recursive.
+ * (or with NULL by another) that holds no lock.  Not recursive.  Not from a helper: the vCPU counts
+ * as stopped while it waits, and a flush may take the code that the helper returns to.
  */
 void start_exclusive(CPUState *cpu);
 void end_exclusive(CPUState *cpu);
 
 /* ---- Translations ---- */
-/* The bytes in [start, end) change or cease to be executable: drop what was made of them. */
+/*
+ * The bytes in [start, end) have changed or are no longer executable (page_flags() says so already):
+ * drop what was made of them.  No vCPU enters it from now on; one that is inside may finish,
+ * see tb_quiesce().  Under locks up to rank TRANSLATE, but not inside a section that page_flags()
+ * waits for.
+ */
 void tb_invalidate_range(vaddr start, vaddr end);
 /*
  * The instruction stream of all vCPUs is to agree with memory in [start, end); 0, 0 means everywhere.
  * On return no vCPU runs code made from bytes that have changed.  Not under any lock.
  */
 void tb_flush_icache(CPUState *cpu, vaddr start, vaddr end);
-/* Drop all translations.  Not under any lock. */
+/*
+ * Wait until no vCPU is inside a block that was invalidated before the call: after it nobody
+ * executes what tb_invalidate_range() dropped.  Costs two loads when there is nothing to wait for.
+ * Not under any lock, not from a helper.
+ */
+void tb_quiesce(CPUState *cpu);
+/* Drop all translations.  Not under any lock; also from safe work and inside an exclusive section. */
 void tb_flush(CPUState *cpu);
 /* Before the second guest thread starts: from now on atomics and barriers are real. */
 void exec_set_parallel(CPUState *cpu);
 
 /* ---- fork ---- */
-/* Stops all other vCPUs and takes every lock of exec/; then fork(); then one of the others. */
+/*
+ * In the order of the lock ranks:
+ *   start_exclusive(cpu); the caller's own locks (FORK ... MMAP); exec_fork_prepare(cpu);
+ *   util_fork_prepare(); fork(); util_fork_parent() or _child(); exec_fork_parent() or _child();
+ *   the caller's locks; end_exclusive(cpu).
+ * Takes all locks of exec/ that a thread which is not running could hold.
+ */
 void exec_fork_prepare(CPUState *cpu);
 void exec_fork_parent(CPUState *cpu);
-/* In the child `cpu` is the only vCPU. */
+/* In the child `cpu` is the only vCPU; the others are freed. */
 void exec_fork_child(CPUState *cpu);
 
 /* ---- Host signals ---- */

@@ -5,6 +5,13 @@
  * vCPU that runs the block may finish it; its memory stays as it is until the next flush,
  * which runs with all vCPUs stopped and starts over with an empty buffer.
  *
+ * A thread that is not running (a system call that unmaps code) is not stopped by an exclusive
+ * section, and must not see the memory of blocks reused under its hands either: it holds
+ * invalidate_lock while it walks, and so does a flush.
+ *
+ * Whoever must know that all vCPUs have left what is invalid compares two numbers: blocks
+ * invalidated so far, and those of them that a moment with all vCPUs stopped has followed. [QUIESCE]
+ *
  * fence.i is where the guest asks for coherence with stores to code (the architecture
  * promises nothing earlier).  Blocks of volatile pages carry a copy of the bytes they were
  * made from; what still agrees with memory stays.
@@ -46,8 +53,10 @@ void tb_invalidate_locked(TranslationBlock *tb)
     tb_unlink_outgoing(tb);
     tb_unlink_incoming(tb);
     if (tb->has_loop) {
-        exec_kick_all_but(NULL);
+        exec_kick_all();
     }
+    /* [QUIESCE] pairs with the load in start_exclusive(). */
+    __atomic_fetch_add(&exec_ctx.invalidations, 1, __ATOMIC_RELEASE);
     stat_inc(STAT_INVALIDATIONS);
 }
 
@@ -86,7 +95,6 @@ typedef struct InvalidateWalk {
     CPUState *cpu;
     vaddr start, end;
     bool verify;        /* only blocks whose bytes have changed */
-    bool changed;       /* out: something was invalidated */
 } InvalidateWalk;
 
 /*
@@ -95,7 +103,9 @@ typedef struct InvalidateWalk {
  */
 static void page_invalidate(PageDesc *pd, InvalidateWalk *w)
 {
-    if (!__atomic_load_n(&pd->first_tb, __ATOMIC_RELAXED)) {
+    /* [PAGE-USED] The list may be empty only because a translation is still under way: then
+       its lock is waited for. */
+    if (!__atomic_load_n(&pd->used, __ATOMIC_RELAXED)) {
         return;
     }
 restart:
@@ -120,16 +130,14 @@ restart:
             mutex_lock_ordered(&other->lock, other->number);
             mutex_lock_ordered(&pd->lock, pd->number);
             /* While no lock was held another thread may have done it; the block's memory is
-               still there, as this thread has passed no quiescent point. */
+               still there, for there was no flush: this thread runs or has the invalidate_lock. */
             if (!tb->invalid) {
                 tb_invalidate_locked(tb);
-                w->changed = true;
             }
             mutex_unlock(&pd->lock);
             mutex_unlock(&other->lock);
             goto restart;
         }
-        w->changed = true;
     }
     mutex_unlock(&pd->lock);
 }
@@ -140,39 +148,61 @@ static bool page_invalidate_visit(uint64_t key, void *elem, void *opaque)
     return true;
 }
 
+static void invalidate_walk(InvalidateWalk *w)
+{
+    /* [PAGE-USED] pairs with the fence in page_mark_used(): the caller's changes come before. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    radix_foreach_range(&exec_ctx.pages, w->start >> GUEST_PAGE_BITS, (w->end - 1) >> GUEST_PAGE_BITS,
+                        page_invalidate_visit, w);
+}
+
 void tb_invalidate_range(vaddr start, vaddr end)
 {
     if (start >= end) {
         return;
     }
     InvalidateWalk w = { .start = start, .end = end };
-    radix_foreach_range(&exec_ctx.pages, start >> GUEST_PAGE_BITS, (end - 1) >> GUEST_PAGE_BITS,
-                        page_invalidate_visit, &w);
+    mutex_lock(&exec_ctx.invalidate_lock);
+    invalidate_walk(&w);
+    mutex_unlock(&exec_ctx.invalidate_lock);
 }
 
-void tb_verify_volatile(CPUState *cpu, vaddr start, vaddr end, bool *changed)
+void tb_verify_volatile(CPUState *cpu)
 {
-    InvalidateWalk w = { .cpu = cpu, .start = start, .end = end, .verify = true };
-    if (start == 0 && end == 0) {
-        w.end = ~0ull;
-    }
+    InvalidateWalk w = { .cpu = cpu, .end = ~0ull, .verify = true };
+    /* [PAGE-USED] as in invalidate_walk(); pairs with page_mark_volatile_locked() too. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
     /* [VOLATILE-LIST] pairs with the push in page_mark_volatile_locked(). */
     PageDesc *pd = __atomic_load_n(&exec_ctx.volatile_pages, __ATOMIC_ACQUIRE);
     for (; pd; pd = pd->next_volatile) {
-        if (pd->number << GUEST_PAGE_BITS < w.end &&
-            ((pd->number + 1) << GUEST_PAGE_BITS) > w.start) {
-            page_invalidate(pd, &w);
-        }
+        page_invalidate(pd, &w);
     }
-    *changed = w.changed;
 }
 
 void tb_flush_icache(CPUState *cpu, vaddr start, vaddr end)
 {
-    bool changed;
-    tb_verify_volatile(cpu, start, end, &changed);
-    if (changed && __atomic_load_n(&exec_ctx.parallel, __ATOMIC_RELAXED)) {
-        /* Others may be inside a block that is gone: wait until each has left it. */
+    mutex_lock(&exec_ctx.invalidate_lock);
+    if (start < end) {
+        InvalidateWalk w = { .cpu = cpu, .start = start, .end = end, .verify = true };
+        invalidate_walk(&w);
+    } else {
+        tb_verify_volatile(cpu);
+    }
+    mutex_unlock(&exec_ctx.invalidate_lock);
+    tb_quiesce(cpu);
+}
+
+void tb_quiesce(CPUState *cpu)
+{
+    ExecContext *x = &exec_ctx;
+    if (!__atomic_load_n(&x->parallel, __ATOMIC_RELAXED) || (cpu && cpu->in_exclusive)) {
+        return;
+    }
+    /* The blocks may have been invalidated by another thread, before this one looked; so it is
+       not enough to wait when we found any ourselves. */
+    uint64_t invalidations = __atomic_load_n(&x->invalidations, __ATOMIC_RELAXED);
+    /* [QUIESCE] pairs with the store in start_exclusive(). */
+    if (__atomic_load_n(&x->quiesced, __ATOMIC_ACQUIRE) < invalidations) {
         start_exclusive(cpu);
         end_exclusive(cpu);
     }
@@ -181,7 +211,9 @@ void tb_flush_icache(CPUState *cpu, vaddr start, vaddr end)
 static bool page_forget_blocks(uint64_t key, void *elem, void *opaque)
 {
     PageDesc *pd = elem;
-    pd->first_tb = 0;
+    if (pd->first_tb) {     /* write only what needs it: a child of fork() shares the rest */
+        pd->first_tb = 0;
+    }
     return true;
 }
 
@@ -191,10 +223,11 @@ static void tb_free_ir(void *entry, uint32_t hash, void *opaque)
     free(tb->ir);
 }
 
-/* All other vCPUs are stopped and hold no lock of exec/. */
+/* All other vCPUs are stopped and hold no lock of exec/; invalidate_lock keeps out the rest. */
 void tb_flush_exclusive(void)
 {
     ExecContext *x = &exec_ctx;
+    mutex_lock(&x->invalidate_lock);
     qht_foreach(&x->blocks, tb_free_ir, NULL);
     qht_reset(&x->blocks);
     qht_reclaim(&x->blocks);
@@ -203,11 +236,16 @@ void tb_flush_exclusive(void)
         jump_cache_clear(cpu);
     }
     code_regions_reset_exclusive();
+    mutex_unlock(&x->invalidate_lock);
     stat_inc(STAT_FLUSHES);
 }
 
 void tb_flush(CPUState *cpu)
 {
+    if (cpu && cpu->in_exclusive) {
+        tb_flush_exclusive();
+        return;
+    }
     start_exclusive(cpu);
     tb_flush_exclusive();
     end_exclusive(cpu);

@@ -47,16 +47,30 @@ void page_remove_tb_locked(PageDesc *pd, TranslationBlock *tb)
     *link = tb->page_next[PAGE_TB_INDEX(*link)];
 }
 
+/*
+ * A translation marks the page, then reads its flags and bytes; who changes those then looks
+ * for marked pages.  A full fence between the steps on both sides: either the translation
+ * sees the change, or the other sees the mark and waits for the page's lock. [PAGE-USED]
+ */
+void page_mark_used(PageDesc *pd)
+{
+    __atomic_store_n(&pd->used, 1, __ATOMIC_RELAXED);
+    /* [PAGE-USED] pairs with the fence in invalidate_walk(). */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+}
+
 void page_mark_volatile_locked(PageDesc *pd)
 {
     lock_assert_held(&pd->lock);
     if (pd->in_volatile_list) {
         return;
     }
-    pd->in_volatile_list = 1;
+    pd->in_volatile_list = true;
     pd->next_volatile = __atomic_load_n(&exec_ctx.volatile_pages, __ATOMIC_RELAXED);
     /* [VOLATILE-LIST] pairs with the load in tb_verify_volatile(). */
     while (!__atomic_compare_exchange_n(&exec_ctx.volatile_pages, &pd->next_volatile, pd, true,
                                         __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
     }
+    /* [PAGE-USED] the same for the list: it is read after the bytes were changed. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
 }

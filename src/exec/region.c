@@ -3,8 +3,13 @@
  *
  * One buffer is reserved at start; its pages cost nothing until written.  The first bytes hold the back
  * end's thunks, the rest is cut into regions.  A translation context takes a region (the only
- * step that locks) and fills it alone.  Regions go back only all together, at a flush, when
- * no vCPU runs.
+ * step that locks) and fills it alone.  What has been translated goes only all together, at a
+ * flush, when no vCPU runs.
+ *
+ * Regions are small, for each thread that ever translates holds one.  With more threads than
+ * regions they are scarce: then a context gives its region back after each translation,
+ * partly filled, and the next one goes on there.  So a flush comes when the buffer is full, and
+ * not when there are many threads.
  */
 #include <sys/mman.h>
 
@@ -15,10 +20,12 @@
 
 #define DEFAULT_TB_SIZE (512ull << 20)
 #define MIN_REGION_SIZE (32u << 10)
-#define MAX_REGION_SIZE (1u << 20)
+#define MAX_REGION_SIZE (128u << 10)
 #define THUNKS_CAPACITY (16u << 10)
 /* Smallest footprint of a block in code and data together that the index is made for. */
 #define MIN_BLOCK_FOOTPRINT 192
+/* A region with less room than this is not worth giving back. */
+#define MIN_ROOM 2048
 
 static void region_reset(CodeRegion *r)
 {
@@ -73,34 +80,46 @@ bool code_region_take(TranslateThread *tx)
     } else if (x->next_region < x->nregions) {
         r = &x->regions[x->next_region++];
     }
-    mutex_unlock(&x->region_lock);
     tx->region = r;
     tx->region_flush_count = __atomic_load_n(&x->flush_count, __ATOMIC_RELAXED);
+    mutex_unlock(&x->region_lock);
     if (r) {
         stat_inc(STAT_REGION_ALLOCS);
     }
     return r != NULL;
 }
 
-void code_region_give_back(TranslateThread *tx)
+void code_region_give_back_locked(TranslateThread *tx)
 {
     ExecContext *x = &exec_ctx;
-    mutex_lock(&x->region_lock);
-    if (tx && tx->region &&
-        tx->region_flush_count == __atomic_load_n(&x->flush_count, __ATOMIC_RELAXED)) {
-        tx->region->next_free = x->free_regions;
-        x->free_regions = tx->region;
+    lock_assert_held(&x->region_lock);
+    CodeRegion *r = tx ? tx->region : NULL;
+    if (r && tx->region_flush_count == __atomic_load_n(&x->flush_count, __ATOMIC_RELAXED) &&
+        r->data_ptr - r->code_ptr >= MIN_ROOM) {
+        r->next_free = x->free_regions;
+        x->free_regions = r;
     }
-    mutex_unlock(&x->region_lock);
+    if (tx) {
+        tx->region = NULL;
+    }
 }
 
-bool code_regions_exhausted(void)
+void code_region_give_back(TranslateThread *tx)
 {
-    ExecContext *x = &exec_ctx;
-    mutex_lock(&x->region_lock);
-    bool none = !x->free_regions && x->next_region == x->nregions;
-    mutex_unlock(&x->region_lock);
-    return none;
+    mutex_lock(&exec_ctx.region_lock);
+    code_region_give_back_locked(tx);
+    mutex_unlock(&exec_ctx.region_lock);
+}
+
+bool code_regions_scarce(void)
+{
+    const ExecContext *x = &exec_ctx;
+    return __atomic_load_n(&x->ncpus, __ATOMIC_RELAXED) > x->nregions / 2;
+}
+
+bool code_region_is_empty(const CodeRegion *r)
+{
+    return r->code_ptr == r->start && r->data_ptr == (const uint8_t *)r->index;
 }
 
 /* Everybody is stopped; contexts notice by flush_count that their region is gone. */

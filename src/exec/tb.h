@@ -82,8 +82,9 @@ typedef struct PageDesc {
     Mutex lock;                 /* rank PAGE, key: page number */
     /* guarded by lock */
     uintptr_t first_tb;         /* TranslationBlock | index, like page_next */
-    uint32_t in_volatile_list;  /* atomic: set once */
-    uint64_t number;            /* constant after the first use */
+    bool in_volatile_list;
+    uint32_t used;              /* atomic: 1 once a translation wanted the lock [PAGE-USED] */
+    uint64_t number;            /* constant */
     struct PageDesc *next_volatile; /* constant once in the list */
 } PageDesc;
 
@@ -141,12 +142,17 @@ typedef struct ExecContext {
     PageDesc *volatile_pages;   /* atomic: push-only list of pages whose content may change
                                    without an invalidation [VOLATILE-LIST] */
     Mutex serial_lock;          /* rank TRANSLATE: translate=serial only */
+    Mutex invalidate_lock;      /* rank INVALIDATE: against a flush, for threads that are not running */
+    uint64_t invalidations;     /* atomic: blocks invalidated so far [QUIESCE] */
+    uint64_t quiesced;          /* atomic, written under exclusive_lock: those of them that no vCPU
+                                   can be inside of [QUIESCE] */
 
     Mutex exclusive_lock;       /* rank EXCLUSIVE: the right to stop all */
     uint32_t exclusive_pending; /* atomic, futex: 1 while a section is under way [EXCL] */
     Mutex cpu_list_lock;        /* rank CPU_LIST */
     CPUState *cpus;             /* changed under exclusive_lock and cpu_list_lock, read under either */
     int next_cpu_index;         /* guarded by cpu_list_lock */
+    uint32_t ncpus;             /* atomic; written under cpu_list_lock */
 } ExecContext;
 extern ExecContext exec_ctx;
 
@@ -154,10 +160,12 @@ extern ExecContext exec_ctx;
 void code_regions_init(void);
 /* Take a fresh region for this thread.  False: all are taken, a flush is due. */
 bool code_region_take(TranslateThread *tx);
-/* The thread ends: what is left of its region goes to the next that asks. */
+/* What is left of its region goes to the next that asks. */
 void code_region_give_back(TranslateThread *tx);
-/* No region is left.  In an exclusive section. */
-bool code_regions_exhausted(void);
+void code_region_give_back_locked(TranslateThread *tx);
+/* There are not enough for each thread to keep one. */
+bool code_regions_scarce(void);
+bool code_region_is_empty(const CodeRegion *r);
 void code_regions_reset_exclusive(void);
 void *code_region_alloc_data(CodeRegion *r, size_t size);
 /* The block whose code contains host_pc.  Async-signal-safe. */
@@ -168,6 +176,8 @@ void page_table_init(void);
 PageDesc *page_get_alloc(uint64_t number);
 void page_add_tb_locked(PageDesc *pd, TranslationBlock *tb, unsigned n);
 void page_remove_tb_locked(PageDesc *pd, TranslationBlock *tb);
+/* Before the lock is taken for a translation: from here on invalidations look at the page. */
+void page_mark_used(PageDesc *pd);
 void page_mark_volatile_locked(PageDesc *pd);
 #define PAGE_TB(link) ((TranslationBlock *)((link) & ~(uintptr_t)1))
 #define PAGE_TB_INDEX(link) ((unsigned)((link) & 1))
@@ -175,14 +185,18 @@ void page_mark_volatile_locked(PageDesc *pd);
 /* ---- find.c ---- */
 uint32_t tb_hash(vaddr pc, uint32_t flags, uint32_t cflags);
 bool tb_equal(const void *a, const void *b);
-/* Jump cache, then QHT.  NULL if there is none. */
+/* Makes the jump cache fit flags and cflags, then asks the QHT.  NULL if there is none. */
 TranslationBlock *tb_find(CPUState *cpu, vaddr pc, uint32_t flags, uint32_t cflags);
 TranslationBlock *tb_find_qht(vaddr pc, uint32_t flags, uint32_t cflags);
 void jump_cache_fill(CPUState *cpu, TranslationBlock *tb);
 void jump_cache_clear(CPUState *cpu);
 
 /* ---- translate.c ---- */
-/* The block for pc, made if need be; never NULL.  May flush (then *flushed). */
+/*
+ * The block for pc, made if need be; NULL if pc cannot be executed (cpu->fault_addr).  May wait
+ * for an exclusive section and may flush: what the caller knew of other blocks is good only if
+ * flush_count is as before.
+ */
 TranslationBlock *tb_translate(CPUState *cpu, vaddr pc, uint32_t flags, uint32_t cflags);
 
 /* ---- link.c ---- */
@@ -193,15 +207,15 @@ void tb_unlink_incoming(TranslationBlock *tb);
 /* ---- invalidate.c ---- */
 /* Under the locks of all the block's pages. */
 void tb_invalidate_locked(TranslationBlock *tb);
-void tb_verify_volatile(CPUState *cpu, vaddr start, vaddr end, bool *changed);
+/* fence.i: invalidate the blocks of volatile pages that no longer agree with memory.  The caller
+   runs, or holds invalidate_lock. */
+void tb_verify_volatile(CPUState *cpu);
 void tb_flush_exclusive(void);
 
 /* ---- work.c ---- */
 void cpu_exec_start(CPUState *cpu);
 void cpu_exec_end(CPUState *cpu);
 void cpu_process_work(CPUState *cpu);
-
-/* ---- host-fault.c ---- */
-void exec_kick_all_but(CPUState *self);
+void exec_kick_all(void);
 
 #endif

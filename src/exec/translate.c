@@ -64,9 +64,10 @@ static bool build_enter_page(TBBuild *bld, uint64_t number)
         return false;
     }
     PageDesc *pd = page_get_alloc(number);
+    page_mark_used(pd);
     if (bld->npages == 0 || number > bld->pages[0]->number) {
         mutex_lock_ordered(&pd->lock, number);
-    } else if (!mutex_trylock(&pd->lock)) {
+    } else if (!mutex_trylock_ordered(&pd->lock, number)) {
         return false;
     }
     unsigned flags = exec_ctx.config.page_flags(number << GUEST_PAGE_BITS);
@@ -125,6 +126,7 @@ static bool build_fetch(TranslateContext *tc, vaddr pc, unsigned size, uint32_t 
 {
     TBBuild *bld = container_of(tc, TBBuild, tc);
     TBSegment *s = bld->nsegments ? &bld->segments[bld->nsegments - 1] : NULL;
+    bld->fault = false;         /* of an earlier fetch, which the front end did without */
     if (!s || pc < s->pc || pc > s->pc + s->len) {
         if (bld->nsegments == TB_MAX_SEGMENTS) {
             return false;
@@ -320,12 +322,13 @@ static BuildResult build_code(TBBuild *bld, TranslateThread *tx, TranslationBloc
         tb->ir = ir_func_copy(&tx->func);
     }
     HostResult res = exec_ctx.config.interp ? HOST_OK : host_compile(&tx->func, &hc);
+    /* Before tb_fill(): what goes to the top of the region must not run into this code. */
+    r->code_ptr = code + (hc.size ? hc.size : 1);
     if (res != HOST_OK || !tb_fill(tb, r, bld, &hc)) {
         free(tb->ir);
         return res == HOST_TOO_COMPLEX ? BUILD_TOO_COMPLEX : BUILD_NO_SPACE;
     }
     tb->code_size = hc.size;
-    r->code_ptr = code + (hc.size ? hc.size : 1);
     if (log_enabled(LOG_OUT_ASM) && log_filter_match(tb->pc)) {
         log_host_code(code, hc.size);
     }
@@ -412,8 +415,11 @@ static void make_room(CPUState *cpu)
     if (!nested) {
         start_exclusive(cpu);
     }
-    if (code_regions_exhausted()) {
+    /* Others may have flushed, or given regions back, before all had stopped. */
+    if (!code_region_take(cpu->tx)) {
         tb_flush_exclusive();
+        bool taken = code_region_take(cpu->tx);
+        braid_assert(taken);
     }
     if (!nested) {
         end_exclusive(cpu);
@@ -456,12 +462,16 @@ TranslationBlock *tb_translate(CPUState *cpu, vaddr pc, uint32_t flags, uint32_t
         if (res == BUILD_FAULT) {
             return NULL;
         }
-        if (res == BUILD_TOO_COMPLEX) {
+        /* What a whole region cannot hold is too much for any other one as well. */
+        if (res == BUILD_TOO_COMPLEX || code_region_is_empty(tx->region)) {
             braid_assert_msg(max_insns > 1, "no code for the instruction at 0x%" PRIx64, pc);
             max_insns /= 2;
         } else {
             tx->region = NULL;
         }
+    }
+    if (code_regions_scarce()) {
+        code_region_give_back(tx);
     }
     stat_add(STAT_TRANSLATE_NS, now_ns() - start);
     return tb;

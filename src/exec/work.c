@@ -81,6 +81,7 @@ CPUState *cpu_create(const Guest *guest)
     cpu->cpu_index = exec_ctx.next_cpu_index++;
     cpu->next_cpu = exec_ctx.cpus;
     exec_ctx.cpus = cpu;
+    __atomic_fetch_add(&exec_ctx.ncpus, 1, __ATOMIC_RELAXED);
     mutex_unlock(&exec_ctx.cpu_list_lock);
     mutex_unlock(&exec_ctx.exclusive_lock);
     return cpu;
@@ -99,7 +100,6 @@ static void cpu_free(CPUState *cpu)
 
 void cpu_destroy(CPUState *cpu)
 {
-    cpu_process_work(cpu);
     mutex_lock(&exec_ctx.exclusive_lock);
     mutex_lock(&exec_ctx.cpu_list_lock);
     CPUState **link = &exec_ctx.cpus;
@@ -107,8 +107,11 @@ void cpu_destroy(CPUState *cpu)
         link = &(*link)->next_cpu;
     }
     *link = cpu->next_cpu;
+    __atomic_fetch_sub(&exec_ctx.ncpus, 1, __ATOMIC_RELAXED);
     mutex_unlock(&exec_ctx.cpu_list_lock);
     mutex_unlock(&exec_ctx.exclusive_lock);
+    /* Out of the list: nobody finds it to queue more. */
+    cpu_process_work(cpu);
     if (current_cpu == cpu) {
         current_cpu = NULL;
     }
@@ -119,8 +122,12 @@ void cpu_destroy(CPUState *cpu)
 void cpu_thread_init(CPUState *cpu)
 {
     stats_thread_init();
-    cpu->tx = xcalloc(1, sizeof(*cpu->tx));
-    arena_init(&cpu->tx->arena, 0);
+    TranslateThread *tx = xcalloc(1, sizeof(*tx));
+    arena_init(&tx->arena, 0);
+    /* Under the lock for fork() by another thread: its child frees what it finds here. */
+    mutex_lock(&exec_ctx.cpu_list_lock);
+    cpu->tx = tx;
+    mutex_unlock(&exec_ctx.cpu_list_lock);
     host_thread_init(&cpu->env);
     current_cpu = cpu;
 }
@@ -131,13 +138,11 @@ void cpu_kick(CPUState *cpu)
     __atomic_store_n(&cpu->env.exit_request, 1, __ATOMIC_RELEASE);
 }
 
-void exec_kick_all_but(CPUState *self)
+void exec_kick_all(void)
 {
     mutex_lock(&exec_ctx.cpu_list_lock);
     for (CPUState *cpu = exec_ctx.cpus; cpu; cpu = cpu->next_cpu) {
-        if (cpu != self) {
-            cpu_kick(cpu);
-        }
+        cpu_kick(cpu);
     }
     mutex_unlock(&exec_ctx.cpu_list_lock);
 }
@@ -147,18 +152,18 @@ void exec_kick_all_but(CPUState *self)
 void cpu_exec_start(CPUState *cpu)
 {
     for (;;) {
+        /* A peek first: who is seen running is kicked, and a kick costs a turn of cpu_exec(). */
+        while (unlikely(__atomic_load_n(&exec_ctx.exclusive_pending, __ATOMIC_RELAXED))) {
+            futex_wait(&exec_ctx.exclusive_pending, 1, NULL);
+        }
         __atomic_store_n(&cpu->running, 1, __ATOMIC_RELAXED);
         /* [EXCL] pairs with the fence in start_exclusive(). */
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
-        if (likely(!__atomic_load_n(&exec_ctx.exclusive_pending, __ATOMIC_RELAXED))) {
-            /* [EXCL-END] pairs with the release in end_exclusive(). */
-            __atomic_thread_fence(__ATOMIC_ACQUIRE);
+        /* [EXCL-END] pairs with the release in end_exclusive(). */
+        if (likely(!__atomic_load_n(&exec_ctx.exclusive_pending, __ATOMIC_ACQUIRE))) {
             return;
         }
         cpu_exec_end(cpu);
-        while (__atomic_load_n(&exec_ctx.exclusive_pending, __ATOMIC_RELAXED)) {
-            futex_wait(&exec_ctx.exclusive_pending, 1, NULL);
-        }
     }
 }
 
@@ -192,6 +197,10 @@ void start_exclusive(CPUState *cpu)
             futex_wait(&c->running, 1, NULL);
         }
     }
+    /* [QUIESCE] what was invalid when all had stopped, no vCPU is inside of.  Pairs with the
+       count in tb_invalidate_locked() and with tb_quiesce(). */
+    uint64_t invalidations = __atomic_load_n(&exec_ctx.invalidations, __ATOMIC_ACQUIRE);
+    __atomic_store_n(&exec_ctx.quiesced, invalidations, __ATOMIC_RELEASE);
     if (cpu) {
         cpu->in_exclusive = true;
         cpu->resume_running = was_running;
@@ -274,35 +283,43 @@ void cpu_process_work(CPUState *cpu)
 
 /* ---- fork ---- */
 
-/* With all other vCPUs stopped nobody holds a page, jmp, QHT or region lock inside cpu_exec();
-   address-space calls hold the mmap lock around theirs, which the caller has taken. */
+/*
+ * With all other vCPUs stopped nobody holds a page, jmp or QHT lock inside cpu_exec(); and
+ * invalidate_lock keeps out those that take them without running.  In rank order.
+ */
 void exec_fork_prepare(CPUState *cpu)
 {
-    start_exclusive(cpu);
-    mutex_lock(&exec_ctx.cpu_list_lock);
-    mutex_lock(&exec_ctx.region_lock);
+    ExecContext *x = &exec_ctx;
+    braid_assert(cpu->in_exclusive);
+    mutex_lock(&x->invalidate_lock);
+    mutex_lock(&x->region_lock);
+    mutex_lock(&x->cpu_list_lock);
+    spin_lock(&cpu->work_lock);
 }
 
 void exec_fork_parent(CPUState *cpu)
 {
-    mutex_unlock(&exec_ctx.region_lock);
-    mutex_unlock(&exec_ctx.cpu_list_lock);
-    end_exclusive(cpu);
+    ExecContext *x = &exec_ctx;
+    spin_unlock(&cpu->work_lock);
+    mutex_unlock(&x->cpu_list_lock);
+    mutex_unlock(&x->region_lock);
+    mutex_unlock(&x->invalidate_lock);
 }
 
 void exec_fork_child(CPUState *cpu)
 {
+    ExecContext *x = &exec_ctx;
     CPUState *next;
-    for (CPUState *c = exec_ctx.cpus; c; c = next) {
+    for (CPUState *c = x->cpus; c; c = next) {
         next = c->next_cpu;
         if (c != cpu) {
+            code_region_give_back_locked(c->tx);
             cpu_free(c);
         }
     }
-    exec_ctx.cpus = cpu;
+    x->cpus = cpu;
     cpu->next_cpu = NULL;
-    qht_fork_child(&exec_ctx.blocks);
-    mutex_unlock(&exec_ctx.region_lock);
-    mutex_unlock(&exec_ctx.cpu_list_lock);
-    end_exclusive(cpu);
+    __atomic_store_n(&x->ncpus, 1, __ATOMIC_RELAXED);
+    qht_fork_child(&x->blocks);
+    exec_fork_parent(cpu);
 }

@@ -135,6 +135,15 @@ static inline bool mutex_trylock(Mutex *m)
     return true;
 }
 
+static inline bool mutex_trylock_ordered(Mutex *m, uint64_t key)
+{
+    if (!mutex_acquire(m)) {
+        return false;
+    }
+    lock_debug_after(m, true, key);
+    return true;
+}
+
 static inline void mutex_unlock(Mutex *m)
 {
     lock_debug_release(m);
