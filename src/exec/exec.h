@@ -116,11 +116,10 @@ void exec_set_parallel(CPUState *cpu);
 
 /* ---- fork ---- */
 /*
- * In the order of the lock ranks:
- *   start_exclusive(cpu); the caller's own locks (FORK ... MMAP); exec_fork_prepare(cpu);
- *   util_fork_prepare(); fork(); util_fork_parent() or _child(); exec_fork_parent() or _child();
- *   the caller's locks; end_exclusive(cpu).
- * Takes all locks of exec/ that a thread which is not running could hold.
+ * Stop all other vCPUs and take what locks of exec/ a thread that is not running could hold; then
+ * fork(); then one of the others.  A caller with locks of ranks between EXCLUSIVE and INVALIDATE
+ * (MMAP, ...) begins the exclusive section itself, takes those, then calls this; it ends the
+ * section itself too.  util_fork_prepare() comes last, its counterparts first.
  */
 void exec_fork_prepare(CPUState *cpu);
 void exec_fork_parent(CPUState *cpu);

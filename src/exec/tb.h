@@ -150,6 +150,7 @@ typedef struct ExecContext {
     Mutex exclusive_lock;       /* rank EXCLUSIVE: the right to stop all */
     uint32_t exclusive_pending; /* atomic, futex: 1 while a section is under way [EXCL] */
     Mutex cpu_list_lock;        /* rank CPU_LIST */
+    bool fork_began_exclusive;  /* guarded by exclusive_lock */
     CPUState *cpus;             /* changed under exclusive_lock and cpu_list_lock, read under either */
     int next_cpu_index;         /* guarded by cpu_list_lock */
     uint32_t ncpus;             /* atomic; written under cpu_list_lock */

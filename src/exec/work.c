@@ -290,7 +290,11 @@ void cpu_process_work(CPUState *cpu)
 void exec_fork_prepare(CPUState *cpu)
 {
     ExecContext *x = &exec_ctx;
-    braid_assert(cpu->in_exclusive);
+    bool begins = !cpu->in_exclusive;
+    if (begins) {
+        start_exclusive(cpu);
+    }
+    x->fork_began_exclusive = begins;
     mutex_lock(&x->invalidate_lock);
     mutex_lock(&x->region_lock);
     mutex_lock(&x->cpu_list_lock);
@@ -304,6 +308,9 @@ void exec_fork_parent(CPUState *cpu)
     mutex_unlock(&x->cpu_list_lock);
     mutex_unlock(&x->region_lock);
     mutex_unlock(&x->invalidate_lock);
+    if (x->fork_began_exclusive) {
+        end_exclusive(cpu);
+    }
 }
 
 void exec_fork_child(CPUState *cpu)
