@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Into a test stub and back, with every register but x31 as the test wants it.
+ * Offsets are those of Context in harness.c.
+ */
+    .option norelax
+    .text
+    .globl _start
+_start:
+    ld      a0, 0(sp)
+    addi    a1, sp, 8
+    andi    sp, sp, -16
+    tail    harness_main
+
+    /* void enter(Context *ctx (a0), uint64_t stub (a1)) */
+    .globl enter
+enter:
+    addi    sp, sp, -208
+    sd      ra, 0(sp)
+    sd      gp, 8(sp)
+    sd      tp, 16(sp)
+    .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11
+    sd      s\n, 24 + 8 * \n(sp)
+    .endr
+    .irp    n, 0,1,2,3,4,5,6,7,8,9,10
+    fsd     fs\n, 120 + 8 * \n(sp)
+    .endr
+    mv      x31, a0
+    mv      x30, a1
+    sd      sp, 568(x31)
+    .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+    fld     f\n, 832 + 8 * \n(x31)
+    .endr
+    ld      x1, 1088(x31)
+    fscsr   x1
+    .irp    n, 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29
+    ld      x\n, 576 + 8 * \n(x31)
+    .endr
+    jr      x30             /* the stub loads x30 itself */
+
+    /* Where the signal handler continues a test that was interrupted for good. */
+    .globl fault_stub
+fault_stub:
+    sd      x30, 240(x31)
+    sd      x29, 232(x31)
+    li      x30, 3
+
+    /* Stubs end here: x29 and x30 are saved, x30 is the outcome. */
+    .globl common
+common:
+    .irp    n, 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28
+    sd      x\n, 8 * \n(x31)
+    .endr
+    .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
+    fsd     f\n, 256 + 8 * \n(x31)
+    .endr
+    frcsr   x1
+    sd      x1, 512(x31)
+    fscsr   x0
+    sd      x30, 520(x31)
+    ld      sp, 568(x31)
+    ld      ra, 0(sp)
+    ld      gp, 8(sp)
+    ld      tp, 16(sp)
+    .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11
+    ld      s\n, 24 + 8 * \n(sp)
+    .endr
+    .irp    n, 0,1,2,3,4,5,6,7,8,9,10
+    fld     fs\n, 120 + 8 * \n(sp)
+    .endr
+    addi    sp, sp, 208
+    ret
