@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * Numbers and prototypes of the RISC-V guest's run-time helpers, from helpers.def.
+ */
+#ifndef BRAID_GUEST_RISCV_HELPERS_H
+#define BRAID_GUEST_RISCV_HELPERS_H
+
+#include "guest/riscv/cpu.h"
+
+enum {
+#define HELPER(name, ret, nargs, flags) RISCV_HELPER_##name,
+#include "guest/riscv/helpers.def"
+#undef HELPER
+    RISCV_NHELPERS
+};
+
+extern const IRHelper riscv_helpers[RISCV_NHELPERS];
+
+uint64_t helper_fp_f(void *cpu, uint64_t code, uint64_t a_reg, uint64_t b_reg, uint64_t c_reg);
+uint64_t helper_fp_x(void *cpu, uint64_t code, uint64_t a_reg, uint64_t b_reg);
+uint64_t helper_fclass(void *cpu, uint64_t format, uint64_t a);
+uint64_t helper_set_frm(void *cpu, uint64_t frm);
+uint64_t helper_csr_read(void *cpu, uint64_t number);
+uint64_t helper_csr_write(void *cpu, uint64_t number, uint64_t value);
+
+#endif

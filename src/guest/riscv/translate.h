@@ -1,0 +1,91 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What the parts of the RISC-V translator share: the context of the instruction under
+ * way, register access, ways to end a unit.  Private to translate*.c.
+ *
+ * A trans_<insn>() function appends IR and returns true, or returns false, having appended
+ * nothing that matters, if the instruction is illegal here.
+ */
+#ifndef BRAID_GUEST_RISCV_TRANSLATE_H
+#define BRAID_GUEST_RISCV_TRANSLATE_H
+
+#include "guest/riscv/cpu.h"
+#include "guest/riscv/extensions.h"
+#include "guest/riscv/helpers.h"
+#include "ir/gen.h"
+#include "riscv-insn.gen.h"
+
+struct DisasContext {
+    TranslateContext *tc;
+    IRBuilder *b;
+    uint64_t ext;       /* bitmap of enabled extensions */
+    vaddr pc;           /* of this instruction */
+    vaddr next_pc;      /* where translation goes on; a followed jump changes it */
+    bool ended;         /* the unit's terminator has been emitted */
+    bool stop;          /* end the unit before the next instruction */
+};
+
+static inline bool ctx_parallel(const DisasContext *ctx)
+{
+    return ctx->tc->cflags & CF_PARALLEL;
+}
+
+/* The guest's state just before this instruction. */
+static inline uint32_t snap_here(DisasContext *ctx)
+{
+    return ir_snapshot(ctx->b, ctx->pc);
+}
+
+static inline IRRef const64(DisasContext *ctx, uint64_t value)
+{
+    return ir_const(ctx->b, IR_I64, value);
+}
+
+static inline IRRef get_x(DisasContext *ctx, unsigned reg)
+{
+    return reg ? ir_get_reg(ctx->b, RISCV_X + reg) : const64(ctx, 0);
+}
+
+static inline void put_x(DisasContext *ctx, unsigned reg, IRRef val)
+{
+    if (reg) {
+        ir_put_reg(ctx->b, RISCV_X + reg, val);
+    }
+}
+
+/* The low half of an integer register. */
+static inline IRRef get_x32(DisasContext *ctx, unsigned reg)
+{
+    return reg ? ir_gen_trunc(ctx->b, IR_I32, get_x(ctx, reg)) : ir_const(ctx->b, IR_I32, 0);
+}
+
+/* Write an i8, i16 or i32, sign-extended. */
+static inline void put_x_sext(DisasContext *ctx, unsigned reg, IRRef val)
+{
+    if (reg) {
+        put_x(ctx, reg, ir_gen_sext(ctx->b, IR_I64, val));
+    }
+}
+
+static inline void put_x_zext(DisasContext *ctx, unsigned reg, IRRef val)
+{
+    if (reg) {
+        put_x(ctx, reg, ir_gen_zext(ctx->b, IR_I64, val));
+    }
+}
+
+/* ---- translate.c: ends of a unit ---- */
+/* Leave for a known pc; chained. */
+void gen_goto(DisasContext *ctx, vaddr pc);
+/* Leave for a known pc, meaning to come back to return_pc. */
+void gen_call(DisasContext *ctx, vaddr pc, vaddr return_pc);
+/* Leave for the run loop, as if about to execute pc, with an ExitReason. */
+void gen_exit_reason(DisasContext *ctx, vaddr pc, int reason);
+/* Leave for the run loop to look pc up afresh. */
+void gen_exit_lookup(DisasContext *ctx, vaddr pc);
+/* Leave if the vCPU was asked to; this instruction has not begun. */
+void gen_poll(DisasContext *ctx);
+/* True if the unit may go back to its own head without leaving. */
+bool can_loop_to(const DisasContext *ctx, vaddr pc);
+
+#endif
