@@ -33,13 +33,15 @@ FLAGS = ["-O2", "-g", "-D_GNU_SOURCE", "-Wall", "-Wextra", "-Wno-unused-paramete
 LIBS = ["-pthread", "-lm", "-ldl"]
 
 # Option sets: options for the emulator, percent of the repetitions (TEST_SCALE),
-# and the factor for time limits.
+# the factor for time limits, and additions to the environment.
 MATRIX = {
-    "default": ([], 100, 1),
-    "one-insn": (["-one-insn-per-tb"], 20, 4),
-    "tiny-buffer": (["-accel", "tcg,tb-size=1"], 100, 2),
-    "no-chain": (["-d", "nochain"], 30, 4),
-    "interp": (["-accel", "interp"], 5, 4),
+    "default": ([], 100, 1, {}),
+    "one-insn": (["-one-insn-per-tb"], 20, 4, {}),
+    "tiny-buffer": (["-accel", "tcg,tb-size=1"], 100, 2, {}),
+    "no-chain": (["-d", "nochain"], 30, 4, {}),
+    "interp": (["-accel", "interp"], 5, 4, {}),
+    "llsc-strict": (["-accel", "tcg,llsc=strict"], 50, 2, {"LLSC_STRICT": "1"}),
+    "serial": (["-accel", "tcg,translate=serial"], 50, 2, {}),
 }
 
 
@@ -107,9 +109,9 @@ def build(test, compiler, directory):
     return out
 
 
-def run(command, seconds, scale):
+def run(command, seconds, scale, extra=None):
     """(ok, detail, standard output, seconds taken)"""
-    environment = dict(os.environ, TEST_SCALE=str(scale))
+    environment = dict(os.environ, TEST_SCALE=str(scale), **(extra or {}))
     start = time.monotonic()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err,
@@ -155,12 +157,13 @@ class Job:
             if self.option_set == "native" or not ok:
                 return ok, detail and "natively: " + detail, taken
         program = build(test, CROSS_CC, options.directory(CROSS_CC))
-        words, scale, factor = MATRIX[self.option_set]
+        words, scale, factor, extra = MATRIX[self.option_set]
         command = [*options.emulator, *words]
         if test.link == "dynamic" and Path(SYSROOT).is_dir():
             command += ["-L", SYSROOT]
         ok, detail, output, taken = run([*command, str(program)],
-                                        int(test.seconds * factor * options.slower), scale)
+                                        int(test.seconds * factor * options.slower), scale,
+                                        extra)
         if ok and test.compare and output != native_output:
             ours, theirs = output.splitlines(), native_output.splitlines()
             line = next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b),
