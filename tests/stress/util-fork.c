@@ -1,6 +1,8 @@
 /*
  * fork() while other threads log, count, and change a table: the child must be able to do all
- * of it at once, whatever the others held. A child that hangs is killed by its alarm.
+ * of it at once, whatever the others held. A child that hangs is killed by its alarm. In the
+ * end each line of the log must be there once: a buffer that was copied half full by fork()
+ * would show up as a line too many, or a torn one.
  */
 #include "stress.h"
 
@@ -20,6 +22,7 @@ typedef struct Shared {
     RadixTree tree;
     uint64_t keys[N_KEYS];
     uint64_t resident[64];
+    unsigned lines[STRESS_MAX_THREADS]; /* owned by the worker */
 } Shared;
 
 static bool key_equal(const void *a, const void *b)
@@ -42,7 +45,7 @@ static void worker(StressWorker *w)
             qht_resize(&s->ht, (r >> 24) % 2000);
         }
         if (r % 16 == 0) {
-            log_printf("worker %d\n", w->index);
+            log_printf("worker %d %u\n", w->index, s->lines[w->index]++);
         }
         radix_get_alloc(&s->tree, (r >> 28) % 64 * 4093);
         stat_inc(STAT_EXITS);
@@ -74,13 +77,38 @@ static void child(Shared *s)
     _exit(0);
 }
 
+static void check_log(const Shared *s, const char *name, unsigned forks)
+{
+    char line[200];
+    unsigned next[STRESS_MAX_THREADS] = { 0 }, children = 0, serial;
+    int who;
+    FILE *f = fopen(name, "r");
+    check(f, "no log");
+    while (fgets(line, sizeof(line), f)) {
+        if (strcmp(line, "child\n") == 0) {
+            children++;
+        } else {
+            check(sscanf(line, "worker %d %u\n", &who, &serial) == 2 && who >= 0 &&
+                      who < STRESS_MAX_THREADS && serial == next[who], "got '%s'", line);
+            next[who]++;
+        }
+    }
+    fclose(f);
+    check(children == forks, "%u children wrote, %u were made", children, forks);
+    for (int i = 0; i < STRESS_MAX_THREADS; i++) {
+        check(next[i] == s->lines[i], "%u lines of %d instead of %u", next[i], i, s->lines[i]);
+    }
+}
+
 int main(int argc, char **argv)
 {
     static Shared s;
     static StressRound round;
     double end = stress_now() + stress_seconds(argc, argv);
     char *err = NULL;
-    check(log_set_file("/dev/null", true, &err), "%s", err);
+    char name[] = "/tmp/braid-stress-fork-XXXXXX";
+    check(mkstemp(name) >= 0, "no file");
+    check(log_set_file(name, false, &err), "%s", err);
     qht_init(&s.ht, key_equal, 100, true);
     radix_init(&s.tree, 36, 4, 64, NULL);
     for (uint64_t i = 0; i < N_KEYS; i++) {
@@ -111,6 +139,8 @@ int main(int argc, char **argv)
         qht_reclaim(&s.ht);
     } while (stress_now() < end);
     uint64_t n = stress_finish(&round);
+    check_log(&s, name, forks);
+    unlink(name);
     check(forks > 3, "only %u forks", forks);
     printf("%u forks, %llu operations\n", forks, (unsigned long long)n);
     qht_destroy(&s.ht);

@@ -9,7 +9,7 @@
 #include "util/seqlock.h"
 #include "util/stats.h"
 
-enum { N_PAGES = 24, QUEUE = 4 };
+enum { N_PAGES = 24, QUEUE = 4, TRANSFERS = 500 };
 
 typedef struct Shared {
     Mutex mutex;
@@ -111,7 +111,7 @@ static void worker(StressWorker *w)
     Shared *s = w->shared;
     /* Half of the threads put, half get, each the same number of times per round, so that
      * nobody is left waiting at the end. */
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < TRANSFERS; i++) {
         uint64_t r = stress_random(&w->seed);
         if (w->index & 1) {
             put(s, r >> 20);
@@ -153,7 +153,7 @@ int main(int argc, char **argv)
             check(!spin_is_locked(&s.pages[i].lock), "page %d is locked at rest", i);
         }
         check(sum == 0, "balances add up to %lld", (long long)sum);
-        check(s.head == rounds * 20 * (uint64_t)n && s.head == s.tail, "the queue is off");
+        check(s.head == rounds * TRANSFERS / 2 * (uint64_t)n && s.head == s.tail, "the queue is off");
         check(s.put_sum == s.got_sum, "the queue changed what it carries");
         check(s.not_empty.waiters == 0 && s.not_full.waiters == 0, "somebody still waits");
     } while (stress_now() < end);
