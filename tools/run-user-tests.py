@@ -59,6 +59,7 @@ class Test:
         self.compare = fields.get("output", "") == "native"
         self.seconds = int(fields.get("time", "30"))
         self.plugins = int(fields.get("plugins", "0"))
+        self.alone = fields.get("alone", "no") == "yes"
         self.skip = [s for s in re.split(r"[,\s]+", fields.get("skip", "")) if s]
         self.name = source.stem + ("-dynamic" if link == "dynamic" else "")
 
@@ -200,14 +201,16 @@ def build_all(jobs, options):
 def execute_all(jobs, options):
     build_all(jobs, options)
     failed = 0
-    with concurrent.futures.ThreadPoolExecutor(options.jobs) as pool:
-        futures = {pool.submit(job.execute, options): job for job in jobs}
-        for future in concurrent.futures.as_completed(futures):
-            job = futures[future]
-            ok, detail, taken = future.result()
-            failed += not ok
-            print(f"{'ok    ' if ok else 'FAILED'} {job.label} {taken:.1f} s"
-                  + (f": {detail}" if detail else ""), flush=True)
+    for alone in (False, True):
+        with concurrent.futures.ThreadPoolExecutor(1 if alone else options.jobs) as pool:
+            futures = {pool.submit(job.execute, options): job for job in jobs
+                       if job.test.alone == alone}
+            for future in concurrent.futures.as_completed(futures):
+                job = futures[future]
+                ok, detail, taken = future.result()
+                failed += not ok
+                print(f"{'ok    ' if ok else 'FAILED'} {job.label} {taken:.1f} s"
+                      + (f": {detail}" if detail else ""), flush=True)
     print(f"{len(jobs) - failed} passed, {failed} failed")
     return failed
 
@@ -222,7 +225,8 @@ def parse_command_line():
     parser.add_argument("--native", action="store_true",
                         help="also (or, without --emulator, only) run portable tests natively")
     parser.add_argument("--list", action="store_true",
-                        help="list the tests, one a line: name, seconds allowed, sets skipped")
+                        help="list the tests, one a line: name, seconds allowed, option sets "
+                             "skipped or -, 'alone' when nothing may run beside it")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="at once (default 2)")
     parser.add_argument("--slower", type=float, default=1.0, metavar="F",
                         help="multiply time limits, for slow emulators or sanitizers")
@@ -249,7 +253,8 @@ def main():
         tests = [t for t in tests if t.name in options.tests]
     if options.list:
         for test in tests:
-            print(test.name, test.seconds, ",".join(test.skip) or "-")
+            print(test.name, test.seconds, ",".join(test.skip) or "-",
+                  "alone" if test.alone else "parallel")
         return 0
     if not options.emulator and not options.native:
         raise Failure("say what to run: --emulator CMD, --native, or both")

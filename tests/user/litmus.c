@@ -7,6 +7,7 @@
  *
  * test-native: no
  * test-time: 90
+ * test-alone: yes
  */
 #include "rv-code.h"
 

@@ -12,6 +12,7 @@
  *   test-link:   static (default) | dynamic | static dynamic
  *   test-output: native   standard output must equal that of the native run
  *   test-time:   seconds allowed (default 30)
+ *   test-alone:  yes      it needs the processors for itself to show anything
  *   test-plugins: N       N small shared objects are built next to the program
  *   test-skip:   A,B      option sets that make no sense for it, with the reason
  *                         in the comment
