@@ -64,7 +64,11 @@ static HostExit run_block(CPUState *cpu, TranslationBlock *tb)
     if (exec_ctx.config.lockstep) {
         return lockstep_enter(cpu, tb);
     }
-    return host_enter(&cpu->env, tb->code);
+    HostExit how = host_enter(&cpu->env, tb->code);
+    if (how.kind == HOST_EXIT_REASON && how.exit == EXIT_REASON_MISALIGNED) {
+        cpu->fault_addr = cpu->env.exit_addr;
+    }
+    return how;
 }
 
 /* The exit that generated code left by, if it may be chained. */
@@ -169,12 +173,13 @@ int cpu_exec(CPUState *cpu)
     return reason;
 }
 
-void cpu_leave_from_helper(CPUState *cpu, int reason, uintptr_t ret)
+void cpu_leave_from_helper(CPUState *cpu, int reason)
 {
     HostExit how = { .kind = HOST_EXIT_REASON, .exit = reason };
     if (interp_is_active(cpu)) {
         interp_leave_sigsafe(cpu, how);
     }
+    uintptr_t ret = cpu->env.helper_return;
     TranslationBlock *tb = tb_find_by_host_pc(ret);
     bool ok = tb && host_recover(&cpu->env, tb->code, tb->recovery, tb->recovery_size, ret, NULL);
     braid_assert(ok);

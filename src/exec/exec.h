@@ -70,9 +70,9 @@ CPUState *cpu_current(void);
 int cpu_exec(CPUState *cpu);
 /*
  * From a helper that generated code or the interpreter called: recover the guest's state at the call and
- * leave for `reason`.  ret: the helper's own return address (__builtin_return_address(0)).
+ * leave for `reason`.
  */
-_Noreturn void cpu_leave_from_helper(CPUState *cpu, int reason, uintptr_t ret);
+_Noreturn void cpu_leave_from_helper(CPUState *cpu, int reason);
 /* Ask the vCPU to come back from cpu_exec().  Any thread; async-signal-safe. */
 void cpu_kick(CPUState *cpu);
 

@@ -46,6 +46,7 @@ void code_regions_init(void)
     HostConfig hc = {
         .guest = &x->config.guest->ir,
         .guest_base = x->config.guest_base,
+        .misaligned_reason = EXIT_REASON_MISALIGNED,
         .no_ras = x->config.no_ras,
         .no_inline_jump_cache = x->config.no_inline_jump_cache,
         .no_pinning = x->config.no_pinning,
