@@ -1,18 +1,20 @@
 /*
- * Qht beside two other concurrent hash tables: one protected by a mutex (what a look-up under
- * a lock costs) and liburcu's rculfhash with its QSBR flavour (the lock-free table that people
- * would otherwise take).
+ * Qht beside two other concurrent hash tables: one protected by a mutex (what a look-up
+ * under a lock costs) and liburcu's rculfhash with its QSBR flavour (the lock-free table
+ * that people would otherwise take).
  *
- * Every table holds N_SHARED entries that stay, and each thread has N_OWN keys of its own which
- * it inserts and removes in turn. A read is a look-up of a random entry that is present; the
- * key comparison is the same for all. Entries lie in one array, in random order of keys.
+ * Every table holds N_SHARED entries that stay, and each thread has N_OWN keys of its own
+ * which it inserts and removes in turn. A read is a look-up of a random entry that is
+ * present; the key comparison is the same for all. Entries lie in one array, in random
+ * order of keys.
  *
- * What is and is not counted: rculfhash must let a grace period pass before a removed node is
- * used again, so its threads report a quiescent state every 256 operations and wait once for
- * each N_OWN removals; the entries of Qht are the caller's, whose quiescent points are free (a
- * translator has them anyway). Each cell is the best of several short runs, the tables taking
- * turns, because other programs may be running; "cpus" tells how many processors the threads
- * of the row really had, at worst. All tables start with room for the shared entries.
+ * What is and is not counted: rculfhash must let a grace period pass before a removed
+ * node is used again, so its threads report a quiescent state every 256 operations and
+ * wait once for each N_OWN removals; the entries of Qht are the caller's, whose quiescent
+ * points are free (a translator has them anyway). Each cell is the best of several short
+ * runs, the tables taking turns, because other programs may be running; "cpus" tells how
+ * many processors the threads of the row really had, at worst. All tables start with room
+ * for the shared entries.
  *
  * usage: bench-hash-tables [-s seconds-per-run] [-r runs] [-j file.json]
  */
@@ -152,7 +154,8 @@ static int lfht_match(struct cds_lfht_node *node, const void *key)
 
 static void lfht_init(void)
 {
-    lfht = cds_lfht_new(N_SHARED, 1024, 0, CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING, NULL);
+    lfht =
+        cds_lfht_new(N_SHARED, 1024, 0, CDS_LFHT_AUTO_RESIZE | CDS_LFHT_ACCOUNTING, NULL);
     if (!lfht) {
         fatal("no rculfhash");
     }
@@ -264,8 +267,15 @@ static Result run_once(int table, unsigned read_percent, int n_threads, double s
     struct timespec t0, t1;
     pthread_barrier_init(&start, NULL, (unsigned)n_threads + 1);
     for (int i = 0; i < n_threads; i++) {
-        runs[i] = (Run){ &tables[table], shared[table], own[table][i], read_percent, &stop,
-                         &start, HASH_K0 * (uint64_t)(i + 1), 0, 0 };
+        runs[i] = (Run){&tables[table],
+                        shared[table],
+                        own[table][i],
+                        read_percent,
+                        &stop,
+                        &start,
+                        HASH_K0 * (uint64_t)(i + 1),
+                        0,
+                        0};
         if (pthread_create(&threads[i], NULL, run_thread, &runs[i])) {
             fatal("no thread");
         }
@@ -283,7 +293,8 @@ static Result run_once(int table, unsigned read_percent, int n_threads, double s
         cpu += runs[i].cpu_seconds;
     }
     pthread_barrier_destroy(&start);
-    double wall = (double)(t1.tv_sec - t0.tv_sec) + (double)(t1.tv_nsec - t0.tv_nsec) * 1e-9;
+    double wall =
+        (double)(t1.tv_sec - t0.tv_sec) + (double)(t1.tv_nsec - t0.tv_nsec) * 1e-9;
     return (Result){ (double)sum / wall * 1e-6, cpu / wall };
 }
 
@@ -332,7 +343,8 @@ static void measure(Results best, int runs, double seconds)
 static void print_table(Results best, int runs)
 {
     printf("million operations per second, all threads together, best of %d\n", runs);
-    printf("reads  threads  cpus       qht     mutex rculfhash  qht/mutex  qht/rculfhash\n");
+    printf(
+        "reads  threads  cpus       qht     mutex rculfhash  qht/mutex  qht/rculfhash\n");
     for (int p = 0; p < N_PERCENTS; p++) {
         for (int n = 0; n < MAX_THREADS; n++) {
             const Result *v = best[p][n];
@@ -340,8 +352,8 @@ static void print_table(Results best, int runs)
             for (int t = 1; t < N_TABLES; t++) {
                 cpus = v[t].cpus < cpus ? v[t].cpus : cpus;
             }
-            printf("%4u%%  %7d  %4.2f  %8.2f  %8.2f  %8.2f  %9.2f  %13.2f\n", percents[p], n + 1,
-                   cpus, v[0].mops, v[1].mops, v[2].mops, v[0].mops / v[1].mops,
+            printf("%4u%%  %7d  %4.2f  %8.2f  %8.2f  %8.2f  %9.2f  %13.2f\n", percents[p],
+                   n + 1, cpus, v[0].mops, v[1].mops, v[2].mops, v[0].mops / v[1].mops,
                    v[0].mops / v[2].mops);
         }
     }
@@ -353,9 +365,11 @@ static void print_json(Results best, FILE *out)
     for (int i = 0; i < N_PERCENTS * MAX_THREADS * N_TABLES; i++) {
         int t = i % N_TABLES, n = i / N_TABLES % MAX_THREADS;
         int p = i / (N_TABLES * MAX_THREADS);
-        fprintf(out, "%s\n  {\"table\": \"%s\", \"read_percent\": %u, \"threads\": %d, "
-                "\"value\": %.3f, \"cpus\": %.2f}", i ? "," : "", tables[t].name, percents[p],
-                n + 1, best[p][n][t].mops, best[p][n][t].cpus);
+        fprintf(out,
+                "%s\n  {\"table\": \"%s\", \"read_percent\": %u, \"threads\": %d, "
+                "\"value\": %.3f, \"cpus\": %.2f}",
+                i ? "," : "", tables[t].name, percents[p], n + 1, best[p][n][t].mops,
+                best[p][n][t].cpus);
     }
     fprintf(out, "\n]}\n");
 }

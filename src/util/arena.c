@@ -1,7 +1,8 @@
 /*
  * Chunks of the bump allocator. They form one list in the order of use; allocation moves
  * forward through it, reset and rewind move back, and a new chunk goes behind the current
- * one. So a long-lived arena stops calling malloc once it has seen its largest translation.
+ * one. So a long-lived arena stops calling malloc once it has seen its largest
+ * translation.
  *
  * Invariant: [ptr, end) is the free part of `current`, and every chunk behind it is free.
  */

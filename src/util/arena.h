@@ -1,9 +1,10 @@
 /*
- * Arena: a bump allocator for what lives as long as one translation. Nothing is freed item
- * by item; arena_reset() forgets everything and keeps the chunks for the next translation.
+ * Arena: a bump allocator for what lives as long as one translation. Nothing is freed
+ * item by item; arena_reset() forgets everything and keeps the chunks for the next
+ * translation.
  *
- * One thread at a time. No locks; memory comes from malloc, fatal() if there is none. Builds
- * with AddressSanitizer poison what has not been handed out.
+ * One thread at a time. No locks; memory comes from malloc, fatal() if there is none.
+ * Builds with AddressSanitizer poison what has not been handed out.
  */
 #ifndef UTIL_ARENA_H
 #define UTIL_ARENA_H
@@ -71,8 +72,8 @@ static inline void *arena_zalloc(Arena *a, size_t size)
 /* As arena_alloc(n * size) / arena_zalloc(n * size); fatal() if that overflows. */
 void *arena_calloc(Arena *a, size_t n, size_t size);
 
-/* Copies the first @old_size bytes of @p (which may be NULL) to a larger piece; in place if
- * @p was the last one handed out and there is room. */
+/* Copies the first @old_size bytes of @p (which may be NULL) to a larger piece; in place
+ * if @p was the last one handed out and there is room. */
 void *arena_grow(Arena *a, void *p, size_t old_size, size_t new_size);
 
 char *arena_strdup(Arena *a, const char *s);

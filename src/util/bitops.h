@@ -1,6 +1,7 @@
 /*
- * Fields of words, alignment, counting of bits. Pure functions on fixed-width integers; an
- * argument outside the stated range is undefined, as in the shifts that they are made of.
+ * Fields of words, alignment, counting of bits. Pure functions on fixed-width integers;
+ * an argument outside the stated range is undefined, as in the shifts that they are made
+ * of.
  */
 #ifndef UTIL_BITOPS_H
 #define UTIL_BITOPS_H

@@ -1,10 +1,10 @@
 /*
  * Messages that end the program, and the dump hooks of assertions.
  *
- * Any thread may fail, several at once: each message is formatted into one buffer and leaves
- * in one write, without a lock, because the failing thread may hold any. The table of hooks
- * is changed rarely (start-up) and read only while dying, so its entries are atomics and its
- * changes are serialised by a leaf lock.
+ * Any thread may fail, several at once: each message is formatted into one buffer and
+ * leaves in one write, without a lock, because the failing thread may hold any. The table
+ * of hooks is changed rarely (start-up) and read only while dying, so its entries are
+ * atomics and its changes are serialised by a leaf lock.
  */
 #include "util/error.h"
 
@@ -153,7 +153,8 @@ static void error_vbug(const char *file, int line, const char *func, const char 
 {
     char where[512];
     const char *src = strstr(file, "src/");
-    snprintf(where, sizeof(where), "bug in braid: %s:%d: %s: ", src ? src : file, line, func);
+    snprintf(where, sizeof(where), "bug in braid: %s:%d: %s: ", src ? src : file, line,
+             func);
     error_vsay(where, fmt, ap);
 }
 

@@ -1,6 +1,6 @@
 /*
- * fork() and the two subsystems of util that have state of their own. In rank order: the log
- * before the statistics.
+ * fork() and the two subsystems of util that have state of their own. In rank order: the
+ * log before the statistics.
  */
 #include "util/fork.h"
 

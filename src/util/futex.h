@@ -14,8 +14,9 @@
 #include <unistd.h>
 
 /*
- * Sleeps while *word is @expected. @timeout is relative, NULL waits for ever. Returns 0 when
- * woken, or -EAGAIN (the word differs), -EINTR, -ETIMEDOUT. Always re-check the condition.
+ * Sleeps while *word is @expected. @timeout is relative, NULL waits for ever. Returns 0
+ * when woken, or -EAGAIN (the word differs), -EINTR, -ETIMEDOUT. Always re-check the
+ * condition.
  */
 static inline int futex_wait(const uint32_t *word, uint32_t expected,
                              const struct timespec *timeout)

@@ -1,6 +1,6 @@
 /*
- * Hashes of byte strings: eight bytes per step, folded as in hash.h. The length goes into the
- * start value, so that strings that differ in trailing zero bytes differ in hash.
+ * Hashes of byte strings: eight bytes per step, folded as in hash.h. The length goes into
+ * the start value, so that strings that differ in trailing zero bytes differ in hash.
  */
 #include "util/hash.h"
 

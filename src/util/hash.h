@@ -16,7 +16,8 @@ static inline uint64_t hash_fold(uint64_t a, uint64_t b)
     return (uint64_t)p ^ (uint64_t)(p >> 64);
 }
 
-/* Odd, with about half of the bits set: fractions of the golden ratio, sqrt(2), sqrt(3). */
+/* Odd, with about half of the bits set: fractions of the golden ratio, sqrt(2), sqrt(3).
+ * */
 #define HASH_K0 UINT64_C(0x9e3779b97f4a7c15)
 #define HASH_K1 UINT64_C(0x6a09e667f3bcc909)
 #define HASH_K2 UINT64_C(0xbb67ae8584caa73b)

@@ -1,15 +1,15 @@
 /*
  * The slow paths of locks, condition variables, and the rank checks of debug builds.
  *
- * Mutex follows Drepper, "Futexes are tricky", mutex 2: a thread that could not take the lock
- * at once marks it with 2 for as long as it sleeps, so that the fast path of an unlock need not
- * call the kernel. SpinLock waits by reading (the line stays shared), with a pause that grows,
- * and then gives its processor away: with more threads than processors the holder is
- * likely not running.
+ * Mutex follows Drepper, "Futexes are tricky", mutex 2: a thread that could not take the
+ * lock at once marks it with 2 for as long as it sleeps, so that the fast path of an
+ * unlock need not call the kernel. SpinLock waits by reading (the line stays shared),
+ * with a pause that grows, and then gives its processor away: with more threads than
+ * processors the holder is likely not running.
  *
- * The debug checks keep, per thread, a bit mask of the ranks held, a count per rank, and the
- * highest key per rank. What is needed to go back sits in the lock itself, so the number of
- * locks held is not limited.
+ * The debug checks keep, per thread, a bit mask of the ranks held, a count per rank, and
+ * the highest key per rank. What is needed to go back sits in the lock itself, so the
+ * number of locks held is not limited.
  */
 #include "util/lock.h"
 
@@ -110,9 +110,9 @@ void cond_init(Cond *c)
 
 /*
  * The count is read while the mutex is held, so a wake-up that follows a change of the
- * condition under the mutex comes after, changes the word, and futex_wait() does not sleep.
- * The number of waiters is raised under the mutex too: whoever changes the condition later
- * sees it. [LOCK]
+ * condition under the mutex comes after, changes the word, and futex_wait() does not
+ * sleep. The number of waiters is raised under the mutex too: whoever changes the
+ * condition later sees it. [LOCK]
  */
 bool cond_timedwait(Cond *c, Mutex *m, const struct timespec *timeout)
 {
@@ -180,15 +180,17 @@ void lock_debug_check(LockDebug *d, bool ordered, uint64_t key)
     ThreadLocks *t = &thread_locks;
     char buf[512];
     uint32_t r = d->rank;
-    braid_assert_msg(r < LOCK_N_RANKS, "lock %p was never initialised (rank %u)", (void *)d, r);
+    braid_assert_msg(r < LOCK_N_RANKS, "lock %p was never initialised (rank %u)",
+                     (void *)d, r);
     braid_assert_msg(__atomic_load_n(&d->owner, __ATOMIC_RELAXED) != t,
                      "lock %p of rank %s is already held by this thread", (void *)d,
                      lock_rank_name(r));
     if (r == LOCK_RANK_NONE) {
         return;
     }
-    braid_assert_msg(!((t->held_ranks >> r) >> 1), "lock order: %s is taken while holding %s",
-                     lock_rank_name(r), describe_held(buf, sizeof(buf)));
+    braid_assert_msg(!((t->held_ranks >> r) >> 1),
+                     "lock order: %s is taken while holding %s", lock_rank_name(r),
+                     describe_held(buf, sizeof(buf)));
     if (t->count[r]) {
         braid_assert_msg(ordered && t->has_key[r],
                          "lock order: a second lock of rank %s is taken without keys",
@@ -234,8 +236,9 @@ static void untrack(LockDebug *d)
 void lock_debug_released(LockDebug *d)
 {
     const void *owner = __atomic_load_n(&d->owner, __ATOMIC_RELAXED);
-    braid_assert_msg(owner == &thread_locks, "lock %p of rank %s is released by a thread that %s",
-                     (void *)d, lock_rank_name(d->rank),
+    braid_assert_msg(owner == &thread_locks,
+                     "lock %p of rank %s is released by a thread that %s", (void *)d,
+                     lock_rank_name(d->rank),
                      owner ? "is not its holder" : "does not hold it: nobody does");
     untrack(d);
 }

@@ -1,23 +1,24 @@
 /*
- * Locks. Two kinds, four bytes each in release builds, both free of malloc and both fit for
- * a zeroed piece of memory:
+ * Locks. Two kinds, four bytes each in release builds, both free of malloc and both fit
+ * for a zeroed piece of memory:
  *
  *   Mutex     futex-based, for sections that may take a while or call the kernel
- *   SpinLock  test and test-and-set, for a few dozen instructions; it yields the processor
- *             after a short spin, so that more threads than processors get on
+ *   SpinLock  test and test-and-set, for a few dozen instructions; it yields the
+ *             processor after a short spin, so that more threads than processors get on
  *
  * and Cond, a condition variable for Mutex. None of them is fair.
  *
- * With BRAID_DEBUG_LOCKS each lock knows its rank (lock-ranks.def), its owner and its key, and
- * each thread what it holds; taking a lock against the order, twice, or giving back a lock
- * that is not one's own is a bug that is reported by error_bug(). A trylock is exempt from
- * the order, for it cannot wait. In release builds the checks vanish.
+ * With BRAID_DEBUG_LOCKS each lock knows its rank (lock-ranks.def), its owner and its
+ * key, and each thread what it holds; taking a lock against the order, twice, or giving
+ * back a lock that is not one's own is a bug that is reported by error_bug(). A trylock
+ * is exempt from the order, for it cannot wait. In release builds the checks vanish.
  *
  * Ordering: [LOCK] a lock's release pairs with the next acquisition of the same lock.
  *
- * fork(): either take the lock before and release it on both sides (the owner is the thread,
- * and the forking thread is the one that lives on), or call mutex_reinit()/spin_reinit() in
- * the child for a lock whose data cannot be caught half-changed.
+ * fork(): either take the lock before and release it on both sides (the owner is the
+ * thread, and the forking thread is the one that lives on), or call
+ * mutex_reinit()/spin_reinit() in the child for a lock whose data cannot be caught
+ * half-changed.
  */
 #ifndef UTIL_LOCK_H
 #define UTIL_LOCK_H
@@ -204,17 +205,19 @@ static inline bool spin_is_locked(const SpinLock *l)
 
 /*
  * For several locks of one rank (page locks): ascending keys. Either kind of lock.
- * Releases may come in any order; after one that is not the reverse of the acquisitions, the
- * debug build may take the released key for the limit until all of the rank are released.
+ * Releases may come in any order; after one that is not the reverse of the acquisitions,
+ * the debug build may take the released key for the limit until all of the rank are
+ * released.
  */
 #define lock_acquire_ordered(lock, key)                                                  \
-    _Generic((lock), Mutex * : mutex_lock_ordered, SpinLock * : spin_lock_ordered)(lock, key)
+    _Generic((lock), Mutex *: mutex_lock_ordered,                                        \
+             SpinLock *: spin_lock_ordered)(lock, key)
 
 /*
- * cond_wait() releases the mutex, sleeps, and takes it again; it may return without cause, so
- * it stands in a loop. cond_timedwait() waits at most @timeout (relative) and returns false
- * if that has passed. A wake-up sent while the mutex is held, or after the condition was
- * changed under it, is never lost.
+ * cond_wait() releases the mutex, sleeps, and takes it again; it may return without
+ * cause, so it stands in a loop. cond_timedwait() waits at most @timeout (relative) and
+ * returns false if that has passed. A wake-up sent while the mutex is held, or after the
+ * condition was changed under it, is never lost.
  */
 void cond_wait(Cond *c, Mutex *m);
 bool cond_timedwait(Cond *c, Mutex *m, const struct timespec *timeout);
@@ -224,7 +227,8 @@ void cond_broadcast(Cond *c);
 /* Checks of debug builds. lock_assert_held(&pd->lock), either kind of lock. */
 #ifdef BRAID_DEBUG_LOCKS
 #define lock_assert_held(l) lock_debug_assert_held(&(l)->debug, true, __FILE__, __LINE__)
-#define lock_assert_not_held(l) lock_debug_assert_held(&(l)->debug, false, __FILE__, __LINE__)
+#define lock_assert_not_held(l)                                                          \
+    lock_debug_assert_held(&(l)->debug, false, __FILE__, __LINE__)
 /* Before guest code runs, and before a host signal is waited for. */
 #define lock_assert_none_held() lock_debug_assert_none(__FILE__, __LINE__)
 void lock_debug_assert_none(const char *file, int line);

@@ -1,15 +1,16 @@
 /*
  * The log's stream, its settings, and -dfilter.
  *
- * One context. The stream and its settings are guarded by ctx.lock (rank LOG), which nests per
- * thread through a depth kept in the thread; the flags that other threads test without the
- * lock are the atomics of log_flags. Ranges of -dfilter are immutable once published, and an
- * old list is kept, because a reader may still be in it; it changes at most a few times.
+ * One context. The stream and its settings are guarded by ctx.lock (rank LOG), which
+ * nests per thread through a depth kept in the thread; the flags that other threads test
+ * without the lock are the atomics of log_flags. Ranges of -dfilter are immutable once
+ * published, and an old list is kept, because a reader may still be in it; it changes at
+ * most a few times.
  *
- * Descriptor: opened once, moved above the numbers that guests use, close-on-exec, appending,
- * so that after fork() parent and child cannot overwrite each other's lines. The stream's
- * buffer is flushed at the end of each section, which makes a section that fits the buffer
- * one write().
+ * Descriptor: opened once, moved above the numbers that guests use, close-on-exec,
+ * appending, so that after fork() parent and child cannot overwrite each other's lines.
+ * The stream's buffer is flushed at the end of each section, which makes a section that
+ * fits the buffer one write().
  */
 #include "util/log.h"
 
@@ -113,8 +114,8 @@ static char *expand_path(const char *path)
 static bool open_path_locked(const char *path, bool append, char **err)
 {
     char *name = expand_path(path);
-    int fd = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | (append ? 0 : O_TRUNC),
-                  0666);
+    int fd = open(
+        name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | (append ? 0 : O_TRUNC), 0666);
     bool ok = fd >= 0 && use_fd_locked(fd);
     if (!ok) {
         *err = str_format("cannot write the log file '%s': %s", name, strerror(errno));
@@ -123,7 +124,8 @@ static bool open_path_locked(const char *path, bool append, char **err)
     return ok;
 }
 
-/* The stream as it should be now. Falls back to nothing: /dev/null, if even stderr is gone. */
+/* The stream as it should be now. Falls back to nothing: /dev/null, if even stderr is
+ * gone. */
 static void open_stream_locked(void)
 {
     int fd = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, 3);
@@ -190,8 +192,10 @@ static bool find_item(const char *word, size_t len, uint32_t *mask, char **err)
         }
     }
     const char *near = str_nearest(word, len, item_name_at, NULL, LOG_N_ITEMS + 1);
-    *err = near ? str_format("unknown log item '%.*s'; did you mean '%s'?", (int)len, word, near)
-                : str_format("unknown log item '%.*s'; '-d help' lists them", (int)len, word);
+    *err = near ? str_format("unknown log item '%.*s'; did you mean '%s'?", (int)len,
+                             word, near)
+                : str_format("unknown log item '%.*s'; '-d help' lists them", (int)len,
+                             word);
     return false;
 }
 
@@ -318,8 +322,10 @@ bool log_set_filter(const char *list, char **err)
     for (const char *p = list; f->n < n; f->n++) {
         size_t len = strcspn(p, ",");
         if (!parse_range(p, len, &f->ranges[f->n])) {
-            *err = str_format("'%.*s' is no address range; write start+size, start-size or "
-                              "start..end", (int)len, p);
+            *err =
+                str_format("'%.*s' is no address range; write start+size, start-size or "
+                           "start..end",
+                           (int)len, p);
             free(f);
             return false;
         }

@@ -1,14 +1,14 @@
 /*
  * The log: what -d item,… asks for, to stderr or to the file of -D.
  *
- * Any thread writes. A message or a section between log_lock() and log_unlock() reaches the
- * file in one piece: the sections are serialised by a lock of rank LOG, and each ends with a
- * flush. Not for host signal handlers. Settings change while no other thread runs, or at
- * least while it does not matter which threads see it when: items are read relaxed.
+ * Any thread writes. A message or a section between log_lock() and log_unlock() reaches
+ * the file in one piece: the sections are serialised by a lock of rank LOG, and each ends
+ * with a flush. Not for host signal handlers. Settings change while no other thread runs,
+ * or at least while it does not matter which threads see it when: items are read relaxed.
  *
- * The descriptor is the log's own (close-on-exec, with a high number), so that a guest that
- * closes or replaces descriptor 2 neither loses the log nor receives it. After fork() the
- * child keeps logging: see log_fork_child().
+ * The descriptor is the log's own (close-on-exec, with a high number), so that a guest
+ * that closes or replaces descriptor 2 neither loses the log nor receives it. After
+ * fork() the child keeps logging: see log_fork_child().
  */
 #ifndef UTIL_LOG_H
 #define UTIL_LOG_H
@@ -61,7 +61,8 @@ static inline bool log_filter_match(uint64_t addr)
 void log_printf(const char *fmt, ...) attr_printf(1, 2);
 void log_vprintf(const char *fmt, va_list ap) attr_printf(1, 0);
 
-/* log_item(LOG_UNIMP, "csr %03x\n", n): arguments are evaluated only if the item is on. */
+/* log_item(LOG_UNIMP, "csr %03x\n", n): arguments are evaluated only if the item is on.
+ * */
 #define log_item(items, ...)                                                             \
     do {                                                                                 \
         if (log_enabled(items)) {                                                        \
@@ -79,12 +80,12 @@ void log_unlock(void);
 /*
  * Settings. On failure they return false, change nothing, and set *err to a sentence that
  * the caller frees.
- * log_set_items: "in_asm,op_opt" replaces the set of items; "" is none, "all" is every one
- * but nochain.
- * log_set_filter: "start+size,start-size,start..end" in any base of strtoull; '-' means the
- * @size bytes that end at start, both ends of '..' are included. "" or NULL removes it.
- * log_set_file: %d in the path becomes the process id. The file is truncated unless @append
- * (for a braid that another one has exec'ed). NULL goes back to stderr.
+ * log_set_items: "in_asm,op_opt" replaces the set of items; "" is none, "all" is every
+ * one but nochain.
+ * log_set_filter: "start+size,start-size,start..end" in any base of strtoull; '-' means
+ * the @size bytes that end at start, both ends of '..' are included. "" or NULL removes
+ * it. log_set_file: %d in the path becomes the process id. The file is truncated unless
+ * @append (for a braid that another one has exec'ed). NULL goes back to stderr.
  */
 bool log_set_items(const char *list, char **err);
 void log_set_mask(uint32_t items);
@@ -99,8 +100,9 @@ void log_print_items(FILE *out);
 int log_get_fd(void);
 
 /*
- * Around fork(), called by util/fork.h: prepare takes the lock and empties the buffer, parent
- * and child give it back. The child of a log with %d in its name opens a file of its own.
+ * Around fork(), called by util/fork.h: prepare takes the lock and empties the buffer,
+ * parent and child give it back. The child of a log with %d in its name opens a file of
+ * its own.
  */
 void log_fork_prepare(void);
 void log_fork_parent(void);

@@ -1,7 +1,8 @@
 /*
  * The command-line parser and its help text. One thread, at start-up.
  *
- * The environment is applied first, then the words, so that a word wins over its variable.
+ * The environment is applied first, then the words, so that a word wins over its
+ * variable.
  */
 #include "util/option.h"
 
@@ -34,7 +35,8 @@ static const OptionDef *find_option(const OptionTable *t, const char *name, size
     return NULL;
 }
 
-static bool in_limits(const OptionDef *d, const char *value, bool below, bool above, char **err)
+static bool in_limits(const OptionDef *d, const char *value, bool below, bool above,
+                      char **err)
 {
     if ((d->min || d->max) && (below || above)) {
         *err = str_format("-%s takes a number from %" PRId64 " to %" PRId64 ", not '%s'",
@@ -57,7 +59,8 @@ static bool set_number(const OptionDef *d, void *dest, const char *value, char *
     }
     uint64_t v;
     if (!str_parse_size(value, strlen(value), &v)) {
-        *err = str_format("-%s takes a size like 65536, 64K or 2G, not '%s'", d->name, value);
+        *err = str_format("-%s takes a size like 65536, 64K or 2G, not '%s'", d->name,
+                          value);
         return false;
     }
     *(uint64_t *)dest = v;
@@ -98,7 +101,8 @@ static bool set_option(const OptionDef *d, void *config, const char *value, char
     unreachable();
 }
 
-/* Variables of flags: any text but off, no, false, 0 switches on, as users of QEMU expect. */
+/* Variables of flags: any text but off, no, false, 0 switches on, as users of QEMU
+ * expect. */
 static bool apply_environment(const OptionTable *t, void *config, char **err)
 {
     for (size_t i = 0; i < t->n_defs; i++) {
@@ -121,17 +125,19 @@ static bool apply_environment(const OptionTable *t, void *config, char **err)
     return true;
 }
 
-static char *unknown_option(const OptionTable *t, const char *word, const char *name, size_t len)
+static char *unknown_option(const OptionTable *t, const char *word, const char *name,
+                            size_t len)
 {
     const char *near = str_nearest(name, len, name_at, t, t->n_defs + 1);
     int shown = (int)(name - word + (ptrdiff_t)len);
-    return near ? str_format("unknown option '%.*s'; did you mean '-%s'?", shown, word, near)
+    return near ? str_format("unknown option '%.*s'; did you mean '-%s'?", shown, word,
+                             near)
                 : str_format("unknown option '%.*s'; '-help' lists them", shown, word);
 }
 
 /* One option word; *i moves on if it takes the next word. */
-static OptionResult parse_word(const OptionTable *t, void *config, int argc, char **argv, int *i,
-                               char **err)
+static OptionResult parse_word(const OptionTable *t, void *config, int argc, char **argv,
+                               int *i, char **err)
 {
     const char *word = argv[*i];
     const char *name = word + (word[1] == '-' ? 2 : 1);
@@ -157,8 +163,8 @@ static OptionResult parse_word(const OptionTable *t, void *config, int argc, cha
     return set_option(d, config, value, err) ? OPTION_OK : OPTION_ERROR;
 }
 
-OptionResult option_parse_words(const OptionTable *table, void *config, int argc, char **argv,
-                                int *first, char **err)
+OptionResult option_parse_words(const OptionTable *table, void *config, int argc,
+                                char **argv, int *first, char **err)
 {
     if (!apply_environment(table, config, err)) {
         return OPTION_ERROR;

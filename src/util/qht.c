@@ -3,12 +3,13 @@
  *
  * A writer locks the first bucket of its chain and then checks that the map is still the
  * current one: a resize holds every bucket lock of the old map from before the copy until
- * after the publication, so whoever gets a lock of an old map afterwards sees the new map and
- * starts again. Slots are filled in two stores, hash then entry; the entry makes it valid.
+ * after the publication, so whoever gets a lock of an old map afterwards sees the new map
+ * and starts again. Slots are filled in two stores, hash then entry; the entry makes it
+ * valid.
  *
- * Lock order: resize_lock (QHT_RESIZE), then buckets (QHT_BUCKET). An operation that takes all
- * buckets does so from the first to the last, under resize_lock; the debug checks see only
- * the first, for there may be millions.
+ * Lock order: resize_lock (QHT_RESIZE), then buckets (QHT_BUCKET). An operation that
+ * takes all buckets does so from the first to the last, under resize_lock; the debug
+ * checks see only the first, for there may be millions.
  */
 #include "util/qht.h"
 
@@ -128,7 +129,8 @@ static void qht_fill_slot_locked(QhtBucket *b, int i, void *entry, uint32_t hash
 }
 
 /* A new bucket with one entry at the end of the chain. */
-static void qht_add_bucket_locked(QhtMap *map, QhtBucket *last, void *entry, uint32_t hash)
+static void qht_add_bucket_locked(QhtMap *map, QhtBucket *last, void *entry,
+                                  uint32_t hash)
 {
     QhtBucket *b = alloc_bucket();
     if (!b) {
@@ -161,8 +163,8 @@ static QhtBucket *next_bucket(const QhtBucket *b)
  * Returns the equal entry that is there, or NULL after adding this one; *lengthened tells
  * whether the chain got longer. @equal may be NULL if there is none for sure.
  */
-static void *chain_insert_locked(QhtMap *map, QhtBucket *head, QhtEqual *equal, void *entry,
-                                 uint32_t hash, bool *lengthened)
+static void *chain_insert_locked(QhtMap *map, QhtBucket *head, QhtEqual *equal,
+                                 void *entry, uint32_t hash, bool *lengthened)
 {
     QhtBucket *free_bucket = NULL, *last = NULL;
     int free_slot = 0;
@@ -174,7 +176,8 @@ static void *chain_insert_locked(QhtMap *map, QhtBucket *head, QhtEqual *equal, 
                     free_bucket = b;
                     free_slot = i;
                 }
-            } else if (equal && slot_hash(b, i) == hash && (e == entry || equal(e, entry))) {
+            } else if (equal && slot_hash(b, i) == hash &&
+                       (e == entry || equal(e, entry))) {
                 return e;
             }
         }
@@ -244,7 +247,8 @@ size_t qht_count(const Qht *ht)
     return map_count(__atomic_load_n(&ht->map, __ATOMIC_ACQUIRE));
 }
 
-/* All bucket locks of the current map, resize_lock held. The first one carries the rank. */
+/* All bucket locks of the current map, resize_lock held. The first one carries the rank.
+ * */
 static QhtMap *lock_all_locked(Qht *ht)
 {
     lock_assert_held(&ht->resize_lock);
@@ -326,13 +330,14 @@ static bool copy_entry(void *entry, uint32_t hash, void *opaque)
 {
     QhtMap *to = opaque;
     bool lengthened;
-    chain_insert_locked(to, &to->buckets[hash & to->mask], NULL, entry, hash, &lengthened);
+    chain_insert_locked(to, &to->buckets[hash & to->mask], NULL, entry, hash,
+                        &lengthened);
     return false;
 }
 
 /*
- * Puts a new map in the place of the current one, with the entries of the old one if @copy.
- * Under resize_lock. The old map stays as it is, for the readers that are in it.
+ * Puts a new map in the place of the current one, with the entries of the old one if
+ * @copy. Under resize_lock. The old map stays as it is, for the readers that are in it.
  */
 static bool qht_replace_map_locked(Qht *ht, size_t n_buckets, bool copy)
 {
@@ -375,9 +380,10 @@ void qht_reset_size(Qht *ht, size_t n_expected)
 }
 
 /*
- * Twice as many buckets if many chains have grown, unless another thread is at it or has done
- * it. A table whose chains are long because hashes are all alike is left alone: growth would
- * cost memory and not shorten a chain. @crowded may be retired by now, but not freed.
+ * Twice as many buckets if many chains have grown, unless another thread is at it or has
+ * done it. A table whose chains are long because hashes are all alike is left alone:
+ * growth would cost memory and not shorten a chain. @crowded may be retired by now, but
+ * not freed.
  */
 static void grow_if_crowded(Qht *ht, const QhtMap *crowded)
 {
@@ -386,7 +392,8 @@ static void grow_if_crowded(Qht *ht, const QhtMap *crowded)
         n > UINT32_MAX || !mutex_trylock(&ht->resize_lock)) {
         return;
     }
-    if (__atomic_load_n(&ht->map, __ATOMIC_RELAXED) == crowded && map_count(crowded) > n / 2) {
+    if (__atomic_load_n(&ht->map, __ATOMIC_RELAXED) == crowded &&
+        map_count(crowded) > n / 2) {
         qht_replace_map_locked(ht, n * 2, true);
     }
     mutex_unlock(&ht->resize_lock);

@@ -6,39 +6,42 @@
  *
  * Operations
  *   look-up           any thread, at any time, also in a host signal handler
- *   insert, remove    any thread; takes the lock of one bucket (rank QHT_BUCKET), an insert
- *                     that makes the table grow also QHT_RESIZE; may call malloc
+ *   insert, remove    any thread; takes the lock of one bucket (rank QHT_BUCKET), an
+ *                     insert that makes the table grow also QHT_RESIZE; may call malloc
  *   iterate, reset,
- *   resize            any thread; QHT_RESIZE and all buckets: writers wait, look-ups do not
- *   reclaim, destroy  only where no other operation can be under way (a quiescent point)
+ *   resize            any thread; QHT_RESIZE and all buckets: only writers wait
+ *   reclaim, destroy  only at a quiescent point: no other operation is under way
  *
- * Guarantees. "Before" is happens-before; on the hosts that we know, also order in real time.
+ * Guarantees. "Before" is happens-before; on the hosts that we know, also order in real
+ * time.
  *   (A) What an inserting thread wrote to an entry before qht_insert() is seen by every
  *       look-up that returns the entry. [QHT-PUBLISH]
- *   (B) A look-up that starts after an insert returned, and ends before the entry's remove
- *       starts, finds the entry, also while the table is resized.
+ *   (B) A look-up that starts after an insert returned, and ends before the entry's
+ *       remove starts, finds the entry, also while the table is resized.
  *   (C) A look-up that starts after qht_remove() returned does not find the entry.
- *   (D) Of any number of concurrent inserts of equal entries, one returns true; the others
- *       return false and give out the winner, or an entry that was there before.
- *   (E) Iteration sees each entry that was in the table when it had all the locks exactly once.
+ *   (D) Of any number of concurrent inserts of equal entries, one returns true; the
+ *       others return false and give out the winner, or an entry that was there before.
+ *   (E) Iteration sees each entry that was in the table when it had all the locks once.
  *
- * Progress: look-ups are wait-free (a walk of one chain, no retry); everything else blocks.
+ * Progress: look-ups are wait-free (a walk of one chain, no retry); everything else
+ * blocks.
  *
  * Why there is no sequence counter: an entry stays in its slot until it is removed or the
- * whole table is copied, and copies go to a new map while the old one is left as it was. So
- * a reader can only meet a slot whose hash and pointer belong to different entries, and
- * then either the hash differs or the key comparison fails; it can't overlook a resident
- * entry. Nothing has to be validated, and a writer that dies in fork() leaves no odd counter.
+ * whole table is copied, and copies go to a new map while the old one is left as it was.
+ * So a reader can only meet a slot whose hash and pointer belong to different entries,
+ * and then either the hash differs or the key comparison fails; it can't overlook a
+ * resident entry. Nothing has to be validated, and a writer that dies in fork() leaves no
+ * odd counter.
  *
  * Reclamation: an entry that was removed may still be under a reader's comparison, so its
  * memory must not be reused before a quiescent point; the same holds for the map that a
- * resize replaced, which is kept on a list until qht_reclaim(). Retired maps are at most as
- * large as the current one together, unless the table is resized by hand.
+ * resize replaced, which is kept on a list until qht_reclaim(). Retired maps are at most
+ * as large as the current one together, unless the table is resized by hand.
  *
  * The shape, cache-line buckets with a chain and a map copied under all bucket locks, is
- * that of David, Guerraoui and Trigonakis, "Asynchronized concurrency" (ASPLOS 2015), and of
- * Cota et al., "Cross-ISA machine emulation for multicores" (CGO 2017), who add a sequence
- * lock because their entries move.
+ * that of David, Guerraoui and Trigonakis, "Asynchronized concurrency" (ASPLOS 2015), and
+ * of Cota et al., "Cross-ISA machine emulation for multicores" (CGO 2017), who add a
+ * sequence lock because their entries move.
  */
 #ifndef UTIL_QHT_H
 #define UTIL_QHT_H
@@ -69,13 +72,13 @@ typedef struct QhtMap {
     size_t mask;        /* constant: number of buckets - 1, a power of two less one */
     struct QhtMap *retired_next; /* guarded by resize_lock */
     /* On a line of its own, for every look-up reads the ones above. */
-    attr_cache_aligned size_t n_overflow; /* atomic: buckets chained behind the first ones */
+    attr_cache_aligned size_t n_overflow; /* atomic: buckets behind the first ones */
 } QhtMap;
 
 /* True if the two entries stand for the same key. Must be pure. */
 typedef bool QhtEqual(const void *a, const void *b);
-/* True if the entry has the key that is looked for. Must be pure; may see entries that are
- * being removed. */
+/* True if the entry has the key that is looked for. Must be pure; may see entries that
+ * are being removed. */
 typedef bool QhtMatch(const void *entry, const void *key);
 
 typedef struct Qht {
@@ -93,8 +96,8 @@ void qht_init(Qht *ht, QhtEqual *equal, size_t n_expected, bool auto_resize);
 void qht_destroy(Qht *ht);
 
 /*
- * The entry that @match accepts among those with this hash, or NULL. Call it with a @match
- * that is a static inline function, and the compiler inlines the comparison.
+ * The entry that @match accepts among those with this hash, or NULL. Call it with a
+ * @match that is a static inline function, and the compiler inlines the comparison.
  */
 static attr_always_inline void *qht_lookup_inline(const Qht *ht, uint32_t hash,
                                                   QhtMatch *match, const void *key)
@@ -103,6 +106,7 @@ static attr_always_inline void *qht_lookup_inline(const Qht *ht, uint32_t hash,
     const QhtMap *map = __atomic_load_n(&ht->map, __ATOMIC_ACQUIRE);
     const QhtBucket *b = &map->buckets[hash & map->mask];
     do {
+#pragma GCC unroll 4
         for (int i = 0; i < QHT_BUCKET_ENTRIES; i++) {
             if (__atomic_load_n(&b->hashes[i], __ATOMIC_RELAXED) != hash) {
                 continue;
@@ -122,16 +126,16 @@ static attr_always_inline void *qht_lookup_inline(const Qht *ht, uint32_t hash,
 void *qht_lookup(const Qht *ht, uint32_t hash, QhtMatch *match, const void *key);
 
 /*
- * Adds the entry unless an equal one is there. Returns true if it was added; otherwise false,
- * with the resident entry in *existing (which may be NULL if not wanted).
+ * Adds the entry unless an equal one is there. Returns true if it was added; otherwise
+ * false, with the resident entry in *existing (which may be NULL if not wanted).
  */
 bool qht_insert(Qht *ht, void *entry, uint32_t hash, void **existing);
 
 /* Takes out this very pointer. False if it is not in the table under this hash. */
 bool qht_remove(Qht *ht, const void *entry, uint32_t hash);
 
-/* Entries at this moment, exact when no writer is active. Walks the table: a shared counter
- * would be what all writers wait for. */
+/* Entries at this moment, exact when no writer is active. Walks the table: a shared
+ * counter would be what all writers wait for. */
 size_t qht_count(const Qht *ht);
 
 /* Calls @fn for each entry, all writers locked out. @fn must not use the table. */
@@ -149,14 +153,15 @@ void qht_reset_size(Qht *ht, size_t n_expected);
 /* Gives the table a new size; false if it has that size already or memory is short. */
 bool qht_resize(Qht *ht, size_t n_expected);
 
-/* Frees the maps that earlier resizes replaced. Only at a quiescent point: no look-up, insert
- * or other operation on this table under way in any thread. */
+/* Frees the maps that earlier resizes replaced. Only at a quiescent point: no look-up,
+ * insert or other operation on this table under way in any thread. */
 void qht_reclaim(Qht *ht);
 
 /*
- * In the child after fork(), before any other use: frees the locks that threads of the parent
- * held. No preparation is needed in the parent: every intermediate state of every operation
- * is a valid table (an insert, remove or resize by another thread happened or did not).
+ * In the child after fork(), before any other use: frees the locks that threads of the
+ * parent held. No preparation is needed in the parent: every intermediate state of every
+ * operation is a valid table (an insert, remove or resize by another thread happened or
+ * did not).
  */
 void qht_fork_child(Qht *ht);
 

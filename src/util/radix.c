@@ -1,6 +1,6 @@
 /*
- * The nodes of radix trees: how they are made, and the walk over a range. See radix.h for the
- * guarantees.
+ * The nodes of radix trees: how they are made, and the walk over a range. See radix.h for
+ * the guarantees.
  *
  * Invariant: a slot goes from NULL to a node once, by compare-exchange, and never changes
  * again; so a walk never needs to look back. A node is complete (zeroed or initialised)
@@ -56,13 +56,14 @@ static void *new_node(const RadixTree *t, unsigned level, uint64_t key)
     return node;
 }
 
-/* Puts a new node into the slot, unless another thread was faster. Returns what is there. */
+/* Puts a new node into the slot, unless another thread was faster. Returns what is there.
+ * */
 static void *radix_install(const RadixTree *t, void **slot, unsigned level, uint64_t key)
 {
     void *node = new_node(t, level, key);
     void *seen = NULL;
-    /* [RADIX-NODE] pairs with the loads in radix_get() and visit_node(); the failing thread
-     * loads the winner's node. */
+    /* [RADIX-NODE] pairs with the loads in radix_get() and visit_node(); the failing
+     * thread loads the winner's node. */
     if (__atomic_compare_exchange_n(slot, &seen, node, false, __ATOMIC_ACQ_REL,
                                     __ATOMIC_ACQUIRE)) {
         return node;
@@ -115,7 +116,8 @@ static bool visit_node(const RadixWalk *w, char *node, unsigned level, uint64_t 
             }
             continue;
         }
-        char *child = __atomic_load_n((void **)node + i, __ATOMIC_ACQUIRE); /* [RADIX-NODE] */
+        char *child =
+            __atomic_load_n((void **)node + i, __ATOMIC_ACQUIRE); /* [RADIX-NODE] */
         if (child && !visit_node(w, child, level + 1, base + (i << shift))) {
             return false;
         }
@@ -123,8 +125,8 @@ static bool visit_node(const RadixWalk *w, char *node, unsigned level, uint64_t 
     return true;
 }
 
-bool radix_foreach_range(const RadixTree *t, uint64_t first, uint64_t last, RadixVisit *fn,
-                         void *opaque)
+bool radix_foreach_range(const RadixTree *t, uint64_t first, uint64_t last,
+                         RadixVisit *fn, void *opaque)
 {
     uint64_t max = mask64(t->key_bits);
     char *root = __atomic_load_n(&t->root, __ATOMIC_ACQUIRE); /* [RADIX-NODE] */

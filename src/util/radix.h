@@ -1,22 +1,22 @@
 /*
  * RadixTree: a map from page numbers to elements of fixed size, for page descriptors.
  *
- * Inner nodes are arrays of pointers, leaves are arrays of elements. Nodes appear when first
- * needed and stay until radix_destroy(); so an element, once seen, never moves or goes.
- * Memory comes zeroed from mmap and is touched where it is used: a small program costs a few
- * pages.
+ * Inner nodes are arrays of pointers, leaves are arrays of elements. Nodes appear when
+ * first needed and stay until radix_destroy(); so an element, once seen, never moves or
+ * goes. Memory comes zeroed from mmap and is touched where it is used: a small program
+ * costs a few pages.
  *
  * Guarantees
  *   (A) All calls of radix_get_alloc() with one key return the same element, whatever the
  *       number of threads; radix_get() returns that one or NULL.
- *   (B) Whoever gets an element sees it initialised (zero, or as elem_init left it), and what
- *       was written to the tree before. [RADIX-NODE]
+ *   (B) Whoever gets an element sees it initialised (zero, or as elem_init left it), and
+ *       what was written to the tree before. [RADIX-NODE]
  *   (C) An element's own fields are the caller's business.
  *
  * Progress: radix_get() and radix_foreach_range() are wait-free; radix_get_alloc() is
  * lock-free: of threads that add the same node, one wins and the others free theirs. No
- * locks, so fork() needs nothing, and no malloc: all but init and destroy may be called in a
- * host signal handler.
+ * locks, so fork() needs nothing, and no malloc: all but init and destroy may be called
+ * in a host signal handler.
  */
 #ifndef UTIL_RADIX_H
 #define UTIL_RADIX_H
@@ -38,7 +38,7 @@ typedef struct RadixTree {
     /* constant after init */
     uint8_t key_bits;
     uint8_t n_levels;
-    uint8_t shift[RADIX_MAX_LEVELS]; /* [0] belongs to the root, the last one (0) to leaves */
+    uint8_t shift[RADIX_MAX_LEVELS]; /* [0] is the root's, the last one (0) the leaves' */
     uint8_t bits[RADIX_MAX_LEVELS];
     size_t elem_size;
     RadixElemInit *elem_init;
@@ -46,8 +46,8 @@ typedef struct RadixTree {
 
 /*
  * Keys have @key_bits (1…52) bits, cut into @n_levels (1…8, at most one per bit) parts as
- * equal as possible, the lower levels getting the smaller ones. @elem_size is the stride of the elements.
- * @elem_init may be NULL.
+ * equal as possible, the lower levels getting the smaller ones. @elem_size is the stride
+ * of the elements. @elem_init may be NULL.
  */
 void radix_init(RadixTree *t, unsigned key_bits, unsigned n_levels, size_t elem_size,
                 RadixElemInit *elem_init);
@@ -78,12 +78,12 @@ static inline void *radix_get(const RadixTree *t, uint64_t key)
 void *radix_get_alloc(RadixTree *t, uint64_t key);
 
 /*
- * Calls @fn for the elements of all leaves that exist, with keys from @first to @last (both
- * included) in ascending order, touched before or not. Skips absent subtrees, so that huge
- * ranges are cheap. Stops when @fn returns false, and then returns false.
+ * Calls @fn for the elements of all leaves that exist, with keys from @first to @last
+ * (both included) in ascending order, touched before or not. Skips absent subtrees, so
+ * that huge ranges are cheap. Stops when @fn returns false, and then returns false.
  */
 typedef bool RadixVisit(uint64_t key, void *elem, void *opaque);
-bool radix_foreach_range(const RadixTree *t, uint64_t first, uint64_t last, RadixVisit *fn,
-                         void *opaque);
+bool radix_foreach_range(const RadixTree *t, uint64_t first, uint64_t last,
+                         RadixVisit *fn, void *opaque);
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * SeqLock: readers of a small group of words that change rarely; they take no lock and try
- * again if a writer came between. Writers are serialised by a lock of the caller's.
+ * SeqLock: readers of a small group of words that change rarely; they take no lock and
+ * try again if a writer came between. Writers are serialised by a lock of the caller's.
  *
  *   do {
  *       s = seqlock_read_begin(&sl);
@@ -13,9 +13,9 @@
  * before it, and retries. [SEQLOCK-SEQ] a reader that begins with a count sees all data
  * stored before that count.
  *
- * Progress: readers are lock-free only while no writer is inside; a writer never waits for
- * readers. A writer that is stopped inside stops the readers: no calls that block, and
- * seqlock_reinit() in the child after fork().
+ * Progress: readers are lock-free only while no writer is inside; a writer never waits
+ * for readers. A writer that is stopped inside stops the readers: no calls that block,
+ * and seqlock_reinit() in the child after fork().
  */
 #ifndef UTIL_SEQLOCK_H
 #define UTIL_SEQLOCK_H
@@ -31,8 +31,9 @@ typedef struct SeqLock {
 
 #define SEQLOCK_INIT { 0 }
 
-#define seqlock_load(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)         /* [SEQLOCK-DATA] */
-#define seqlock_store(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE) /* [SEQLOCK-DATA] */
+#define seqlock_load(p) __atomic_load_n((p), __ATOMIC_ACQUIRE) /* [SEQLOCK-DATA] */
+#define seqlock_store(p, v)                                                              \
+    __atomic_store_n((p), (v), __ATOMIC_RELEASE) /* [SEQLOCK-DATA] */
 
 static inline void seqlock_init(SeqLock *sl)
 {

@@ -1,11 +1,11 @@
 /*
  * The counter blocks of threads. A block is made when a thread counts for the first time,
- * stays in the list of all blocks for ever, and goes to the free list, values and all, when
- * its thread ends; the next new thread goes on counting in it.
+ * stays in the list of all blocks for ever, and goes to the free list, values and all,
+ * when its thread ends; the next new thread goes on counting in it.
  *
- * The lock is not a Mutex because a contended Mutex counts, and counting may need the lock.
- * Signals are blocked while it is held, so that a handler that counts for the first time
- * cannot wait for the thread that it interrupted.
+ * The lock is not a Mutex because a contended Mutex counts, and counting may need the
+ * lock. Signals are blocked while it is held, so that a handler that counts for the first
+ * time cannot wait for the thread that it interrupted.
  *
  * A block comes from mmap: malloc may be what the thread was interrupted in.
  */
@@ -88,7 +88,8 @@ static StatBlock *new_block_locked(void)
 {
     const size_t size = 16 * 1024;
     if (ctx.page_next + 1 > ctx.page_end) {
-        void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        void *p =
+            mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (p == MAP_FAILED) {
             fatal("out of memory: %zu bytes", size);
         }
@@ -135,8 +136,8 @@ uint64_t stat_read(StatId id)
 void stats_print(FILE *out)
 {
     for (unsigned i = 0; i < N_STATS; i++) {
-        fprintf(out, "%-24s %14llu  %s\n", stat_names[i], (unsigned long long)stat_read(i),
-                stat_helps[i]);
+        fprintf(out, "%-24s %14llu  %s\n", stat_names[i],
+                (unsigned long long)stat_read(i), stat_helps[i]);
     }
 }
 

@@ -1,12 +1,13 @@
 /*
- * Counters for --stats, declared once in stats.def. Each thread counts in a block of its own
- * with plain adds; a reader sums over all blocks. A block outlives its thread and goes, with
- * its values, to the next new thread, so that sums never fall and memory is bounded by the
- * highest number of threads that lived at once.
+ * Counters for --stats, declared once in stats.def. Each thread counts in a block of its
+ * own with plain adds; a reader sums over all blocks. A block outlives its thread and
+ * goes, with its values, to the next new thread, so that sums never fall and memory is
+ * bounded by the highest number of threads that lived at once.
  *
- * Any thread may count, also from a host signal handler; threads that take signals while they
- * start should call stats_thread_init() first, which makes every later stat_add() lock-free.
- * Sums are exact for threads that have synchronised with the reader, a little old for others.
+ * Any thread may count, also from a host signal handler; threads that take signals while
+ * they start should call stats_thread_init() first, which makes every later stat_add()
+ * lock-free. Sums are exact for threads that have synchronised with the reader, a little
+ * old for others.
  */
 #ifndef UTIL_STATS_H
 #define UTIL_STATS_H
@@ -24,9 +25,10 @@ typedef enum StatId {
 } StatId;
 
 typedef struct StatBlock {
-    /* atomic: stored by the owning thread, loaded by all. Generated code may add to these. */
+    /* atomic: stored by the owning thread, loaded by all. Generated code may add to
+     * these. */
     uint64_t value[N_STATS];
-    struct StatBlock *next_all;  /* guarded by the STATS lock; constant once in the list */
+    struct StatBlock *next_all; /* guarded by the STATS lock; constant once in the list */
     struct StatBlock *next_free; /* guarded by the STATS lock */
 } attr_cache_aligned StatBlock;
 
@@ -60,7 +62,8 @@ void stats_print(FILE *out);
 void stats_reset(void);
 const char *stat_name(StatId id);
 
-/* Around fork(), called by util/fork.h. The child starts from zero with one block in use. */
+/* Around fork(), called by util/fork.h. The child starts from zero with one block in use.
+ * */
 void stats_fork_prepare(void);
 void stats_fork_parent(void);
 void stats_fork_child(void);

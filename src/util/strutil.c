@@ -38,7 +38,8 @@ static unsigned min3(unsigned a, unsigned b, unsigned c)
     return m < c ? m : c;
 }
 
-/* Damerau's distance in the restricted form (no edit inside a swapped pair), three rows. */
+/* Damerau's distance in the restricted form (no edit inside a swapped pair), three rows.
+ * */
 unsigned str_edit_distance(const char *a, size_t a_len, const char *b, size_t b_len)
 {
     unsigned rows[3][MAX_WORD + 1];
@@ -124,7 +125,8 @@ bool str_parse_size(const char *s, size_t len, uint64_t *out)
     static const char units[] = "kmgtp";
     unsigned shift = 0;
     size_t n = len;
-    if (n > 1 && tolower((unsigned char)s[n - 1]) == 'b' && !isxdigit((unsigned char)s[n - 2])) {
+    if (n > 1 && tolower((unsigned char)s[n - 1]) == 'b' &&
+        !isxdigit((unsigned char)s[n - 2])) {
         n--;
         if (n > 2 && s[n - 1] == 'i') {
             n--;

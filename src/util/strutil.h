@@ -21,8 +21,8 @@ char *str_vformat(const char *fmt, va_list ap) attr_printf(1, 0);
 unsigned str_edit_distance(const char *a, size_t a_len, const char *b, size_t b_len);
 
 /*
- * The nearest of @n words that name_at(ctx, i) gives (NULL ones are skipped), if it is near
- * enough to be what was meant, else NULL.
+ * The nearest of @n words that name_at(ctx, i) gives (NULL ones are skipped), if it is
+ * near enough to be what was meant, else NULL.
  */
 typedef const char *StrNameAt(const void *ctx, size_t i);
 const char *str_nearest(const char *word, size_t len, StrNameAt *name_at, const void *ctx,

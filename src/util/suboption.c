@@ -9,7 +9,8 @@
 #include "util/option.h"
 #include "util/strutil.h"
 
-/* The item at *text with ",," made ","; moves *text behind it. False at the end of the list. */
+/* The item at *text with ",," made ","; moves *text behind it. False at the end of the
+ * list. */
 static bool next_item(const char **text, char *buf)
 {
     const char *s = *text;
@@ -95,12 +96,13 @@ static bool set_choice(const SubOptionParse *p, const SubOptionDef *d, const cha
             return true;
         }
     }
-    *err = str_format("%s: %s is one of %s, not '%s'", p->what, d->name, d->choices, value);
+    *err =
+        str_format("%s: %s is one of %s, not '%s'", p->what, d->name, d->choices, value);
     return false;
 }
 
-static bool set_sub_number(const SubOptionParse *p, const SubOptionDef *d, const char *value,
-                           void *dest, char **err)
+static bool set_sub_number(const SubOptionParse *p, const SubOptionDef *d,
+                           const char *value, void *dest, char **err)
 {
     bool limited = d->min || d->max;
     size_t len = strlen(value);
@@ -119,9 +121,10 @@ static bool set_sub_number(const SubOptionParse *p, const SubOptionDef *d, const
         }
     }
     const char *kind = d->kind == SUBOPTION_INT ? "number" : "size";
-    *err = limited ? str_format("%s: %s is a %s from %" PRId64 " to %" PRId64 ", not '%s'",
-                                p->what, d->name, kind, d->min, d->max, value)
-                   : str_format("%s: %s is a %s, not '%s'", p->what, d->name, kind, value);
+    *err = limited
+               ? str_format("%s: %s is a %s from %" PRId64 " to %" PRId64 ", not '%s'",
+                            p->what, d->name, kind, d->min, d->max, value)
+               : str_format("%s: %s is a %s, not '%s'", p->what, d->name, kind, value);
     return false;
 }
 
@@ -134,8 +137,8 @@ static bool set_suboption(void *opaque, const char *key, const char *value, char
     }
     if (!d) {
         const char *near = str_nearest(key, strlen(key), sub_name_at, p, p->n_defs);
-        *err = near ? str_format("%s: unknown property '%s'; did you mean '%s'?", p->what, key,
-                                 near)
+        *err = near ? str_format("%s: unknown property '%s'; did you mean '%s'?", p->what,
+                                 key, near)
                     : str_format("%s: unknown property '%s'", p->what, key);
         return false;
     }

@@ -6,7 +6,8 @@
  *   for (size_t i = 0; i < v.len; i++) use(v.data[i]);
  *   vec_free(&v);
  *
- * Pointers into the data are valid until the next push or reserve. fatal() without memory.
+ * Pointers into the data are valid until the next push or reserve. fatal() without
+ * memory.
  */
 #ifndef UTIL_VEC_H
 #define UTIL_VEC_H
@@ -28,7 +29,8 @@ void *vec_grow(void *data, size_t *cap, size_t need, size_t elem_size);
     ((size_t)(n) <= (v)->cap                                                             \
          ? (void)0                                                                       \
          : (void)((v)->data = vec_grow((v)->data, &(v)->cap, (n), sizeof(*(v)->data))))
-#define vec_push(v, x) (vec_reserve((v), (v)->len + 1), (void)((v)->data[(v)->len++] = (x)))
+#define vec_push(v, x)                                                                   \
+    (vec_reserve((v), (v)->len + 1), (void)((v)->data[(v)->len++] = (x)))
 /* The last element, taken off. The vector must not be empty. */
 #define vec_pop(v) ((v)->data[--(v)->len])
 #define vec_last(v) ((v)->data[(v)->len - 1])

@@ -1,8 +1,8 @@
 /*
- * What torture tests share: how long to run (first argument or BRAID_STRESS_SECONDS, default
- * 2), more threads than processors, a random generator per thread, and rounds: all workers
- * run until the round's time is over and then meet, so that the main thread can look at a
- * structure at rest.
+ * What torture tests share: how long to run (first argument or BRAID_STRESS_SECONDS,
+ * default 2), more threads than processors, a random generator per thread, and rounds:
+ * all workers run until the round's time is over and then meet, so that the main thread
+ * can look at a structure at rest.
  */
 #ifndef TESTS_STRESS_H
 #define TESTS_STRESS_H
@@ -105,9 +105,11 @@ static inline void stress_start(StressRound *r, int n, void (*const *fns)(Stress
     pthread_barrier_init(&r->start, NULL, (unsigned)n + 1);
     pthread_barrier_init(&r->end, NULL, (unsigned)n + 1);
     for (int i = 0; i < n; i++) {
-        r->workers[i] = (StressWorker){ r, i, UINT64_C(0x9e3779b97f4a7c15) * (uint64_t)(i + 1), 0,
-                                        fns[i % n_fns], shared };
-        check(pthread_create(&r->threads[i], NULL, stress_worker_main, &r->workers[i]) == 0,
+        r->workers[i] = (StressWorker){
+            r,     i, UINT64_C(0x9e3779b97f4a7c15) * (uint64_t)(i + 1), 0, fns[i % n_fns],
+            shared};
+        check(pthread_create(&r->threads[i], NULL, stress_worker_main, &r->workers[i]) ==
+                  0,
               "no thread %d", i);
     }
 }

@@ -1,8 +1,8 @@
 /*
- * fork() while other threads log, count, and change a table: the child must be able to do all
- * of it at once, whatever the others held. A child that hangs is killed by its alarm. In the
- * end each line of the log must be there once: a buffer that was copied half full by fork()
- * would show up as a line too many, or a torn one.
+ * fork() while other threads log, count, and change a table: the child must be able to do
+ * all of it at once, whatever the others held. A child that hangs is killed by its alarm.
+ * In the end each line of the log must be there once: a buffer that was copied half full
+ * by fork() would show up as a line too many, or a torn one.
  */
 #include "stress.h"
 
@@ -61,7 +61,8 @@ static void child(Shared *s)
     check(stat_read(STAT_EXITS) == 0, "counts of the parent");
     for (int i = 0; i < 64; i++) {
         uint64_t *k = &s->resident[i];
-        check(qht_lookup(&s->ht, hash_u64(*k), key_equal, k) == k, "a resident key is lost");
+        check(qht_lookup(&s->ht, hash_u64(*k), key_equal, k) == k,
+              "a resident key is lost");
     }
     for (int i = 0; i < N_KEYS; i++) {
         uint64_t *k = &s->keys[i];
@@ -96,7 +97,8 @@ static void check_log(const Shared *s, const char *name, unsigned forks)
     fclose(f);
     check(children == forks, "%u children wrote, %u were made", children, forks);
     for (int i = 0; i < STRESS_MAX_THREADS; i++) {
-        check(next[i] == s->lines[i], "%u lines of %d instead of %u", next[i], i, s->lines[i]);
+        check(next[i] == s->lines[i], "%u lines of %d instead of %u", next[i], i,
+              s->lines[i]);
     }
 }
 
@@ -132,7 +134,8 @@ int main(int argc, char **argv)
             util_fork_parent();
             int status;
             check(pid > 0 && waitpid(pid, &status, 0) == pid, "fork");
-            check(WIFEXITED(status) && WEXITSTATUS(status) == 0, "child status %#x", status);
+            check(WIFEXITED(status) && WEXITSTATUS(status) == 0, "child status %#x",
+                  status);
         }
         __atomic_store_n(&round.stop, 1, __ATOMIC_RELAXED);
         pthread_barrier_wait(&round.end);

@@ -1,7 +1,7 @@
 /*
- * Locks, condition variables and the sequence lock with more threads than processors. What
- * they guard are plain variables, so that ThreadSanitizer sees a lock that does not exclude;
- * the sums show it without. Progress: every thread gets through in every round.
+ * Locks, condition variables and the sequence lock with more threads than processors.
+ * What they guard are plain variables, so that ThreadSanitizer sees a lock that does not
+ * exclude; the sums show it without. Progress: every thread gets through in every round.
  */
 #include "stress.h"
 
@@ -153,9 +153,11 @@ int main(int argc, char **argv)
             check(!spin_is_locked(&s.pages[i].lock), "page %d is locked at rest", i);
         }
         check(sum == 0, "balances add up to %lld", (long long)sum);
-        check(s.head == rounds * TRANSFERS / 2 * (uint64_t)n && s.head == s.tail, "the queue is off");
+        check(s.head == rounds * TRANSFERS / 2 * (uint64_t)n && s.head == s.tail,
+              "the queue is off");
         check(s.put_sum == s.got_sum, "the queue changed what it carries");
-        check(s.not_empty.waiters == 0 && s.not_full.waiters == 0, "somebody still waits");
+        check(s.not_empty.waiters == 0 && s.not_full.waiters == 0,
+              "somebody still waits");
     } while (stress_now() < end);
     uint64_t ops = stress_finish(&round);
     check(s.under_mutex[0] == ops && s.under_mutex[1] == ops && s.under_spin[1] == ops,

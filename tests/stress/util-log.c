@@ -1,7 +1,7 @@
 /*
- * The log and the counters with many threads: each section in the file is in one piece and
- * none is missing, while other threads change items and filters; and counts of threads that
- * come and go are exact.
+ * The log and the counters with many threads: each section in the file is in one piece
+ * and none is missing, while other threads change items and filters; and counts of
+ * threads that come and go are exact.
  */
 #include "stress.h"
 
@@ -14,12 +14,15 @@ static void logger(StressWorker *w)
         uint64_t r = stress_random(&w->seed);
         unsigned lines = (unsigned)(r % 6);
         FILE *f = log_lock();
-        fprintf(f, "begin %d %llu %u\n", w->index, (unsigned long long)w->operations, lines);
+        fprintf(f, "begin %d %llu %u\n", w->index, (unsigned long long)w->operations,
+                lines);
         for (unsigned i = 0; i < lines; i++) {
             if (i & 1) {
-                log_printf("line %d %llu %u\n", w->index, (unsigned long long)w->operations, i);
+                log_printf("line %d %llu %u\n", w->index,
+                           (unsigned long long)w->operations, i);
             } else {
-                fprintf(f, "line %d %llu %u\n", w->index, (unsigned long long)w->operations, i);
+                fprintf(f, "line %d %llu %u\n", w->index,
+                        (unsigned long long)w->operations, i);
             }
         }
         fprintf(f, "end %d %llu\n", w->index, (unsigned long long)w->operations);
@@ -70,14 +73,16 @@ static void check_file(const char *name, const uint64_t *expected, int n)
         int who, who2;
         unsigned long long serial, serial2;
         unsigned lines, number;
-        check(sscanf(line, "begin %d %llu %u", &who, &serial, &lines) == 3, "got '%s'", line);
-        check(who >= 0 && who < n && serial == next[who], "section %llu of %d is not next",
-              serial, who);
+        check(sscanf(line, "begin %d %llu %u", &who, &serial, &lines) == 3, "got '%s'",
+              line);
+        check(who >= 0 && who < n && serial == next[who],
+              "section %llu of %d is not next", serial, who);
         next[who]++;
         for (unsigned i = 0; i < lines; i++) {
             check(fgets(line, sizeof(line), f), "cut short");
             check(sscanf(line, "line %d %llu %u", &who2, &serial2, &number) == 3 &&
-                      who2 == who && serial2 == serial && number == i, "mixed up: '%s'", line);
+                      who2 == who && serial2 == serial && number == i,
+                  "mixed up: '%s'", line);
         }
         check(fgets(line, sizeof(line), f) &&
                   sscanf(line, "end %d %llu", &who2, &serial2) == 2 && who2 == who &&
@@ -119,7 +124,7 @@ int main(int argc, char **argv)
           (unsigned long long)stat_read(STAT_LINKS), (unsigned long long)bred);
     check(logged > 100 && bred > 10, "too little was done");
     unlink(name);
-    printf("%d threads, %llu sections, %llu short threads\n", n, (unsigned long long)logged,
-           (unsigned long long)bred);
+    printf("%d threads, %llu sections, %llu short threads\n", n,
+           (unsigned long long)logged, (unsigned long long)bred);
     return 0;
 }

@@ -1,16 +1,17 @@
 /*
- * The guarantees of qht.h under fire. Three populations share one table, which grows on its
- * own and is resized at random, so that look-ups, inserts and removes meet copies all the time:
+ * The guarantees of qht.h under fire. Three populations share one table, which grows on
+ * its own and is resized at random, so that look-ups, inserts and removes meet copies all
+ * the time:
  *
  *   stable   inserted before the start and never removed: every look-up finds them (B)
- *   owned    each key has one writer, which publishes "present"/"absent" in a versioned word
- *            after its insert/remove returned and withdraws it before the next one; a reader
- *            that sees the same word before and after its look-up knows the answer (B, C)
- *   fought   any thread inserts its own entry for any key: one winner at a time, the loser
- *            is told who it is, and only the winner removes (D)
+ *   owned    each key has one writer, which publishes "present"/"absent" in a versioned
+ *            word after its insert/remove returned and withdraws it before the next one;
+ *            a reader that sees the same word before and after its look-up knows the
+ *   answer (B, C) fought   any thread inserts its own entry for any key: one winner at a
+ *            time, the loser is told who it is, and only the winner removes (D)
  *
- * Entries carry a value derived from the key, written before the insert (A). Between rounds,
- * at rest, the table is compared with the books (E) and old maps are reclaimed.
+ * Entries carry a value derived from the key, written before the insert (A). Between
+ * rounds, at rest, the table is compared with the books (E) and old maps are reclaimed.
  */
 #include "stress.h"
 
@@ -92,7 +93,8 @@ static void owner_step(StressWorker *w, unsigned i)
         check(!find(s, key), "found after remove returned");
         publish(k, ABSENT);
     } else {
-        if (k->item->key != key) { /* fresh; readers may still be in one that was removed */
+        if (k->item->key !=
+            key) { /* fresh; readers may still be in one that was removed */
             k->item->key = key;
             k->item->check = ~key;
         }
@@ -108,7 +110,8 @@ static void reader_step(Shared *s, uint64_t r)
     uint64_t n = r % N_STABLE;
     check(find(s, KEY_STABLE + n) == &s->stable[n], "lost stable key %llu",
           (unsigned long long)n);
-    unsigned t = (unsigned)(r >> 12) % (unsigned)s->n_threads, i = (unsigned)(r >> 24) % N_OWNED;
+    unsigned t = (unsigned)(r >> 12) % (unsigned)s->n_threads,
+             i = (unsigned)(r >> 24) % N_OWNED;
     OwnedKey *k = &s->owned[t][i];
     uint64_t before = __atomic_load_n(&k->word, __ATOMIC_ACQUIRE);
     Item *it = find(s, KEY_OWNED + (uint64_t)t * N_OWNED + i);
@@ -170,7 +173,9 @@ static void visit(void *entry, uint32_t hash, void *opaque)
     Census *c = opaque;
     Item *it = entry;
     check(hash == hash_of(it->key), "hash and entry differ");
-    *(it->key < KEY_OWNED ? &c->stable : it->key < KEY_FOUGHT ? &c->owned : &c->other) += 1;
+    *(it->key < KEY_OWNED    ? &c->stable
+      : it->key < KEY_FOUGHT ? &c->owned
+                             : &c->other) += 1;
 }
 
 /* Everybody rests: the books must agree, and old memory may be renewed. */

@@ -1,8 +1,8 @@
 /*
- * The guarantees of radix.h: in each round a new tree, into which all threads race with the
- * same keys. Whoever gets an element notes its address in a table where the first note
- * stands; all later ones must agree (A). Elements are initialised when seen (B). Adds to the
- * elements are counted against the sum at rest, so that no element was lost.
+ * The guarantees of radix.h: in each round a new tree, into which all threads race with
+ * the same keys. Whoever gets an element notes its address in a table where the first
+ * note stands; all later ones must agree (A). Elements are initialised when seen (B).
+ * Adds to the elements are counted against the sum at rest, so that no element was lost.
  */
 #include "stress.h"
 
@@ -87,11 +87,13 @@ int main(int argc, char **argv)
     int n = stress_threads();
     stress_start(&round, n, (void (*[])(StressWorker *)){ worker }, 1, &s);
     do {
-        radix_init(&s.tree, rounds % 2 ? 52 : 36, rounds % 2 ? 6 : 4, sizeof(Elem), init_elem);
+        radix_init(&s.tree, rounds % 2 ? 52 : 36, rounds % 2 ? 6 : 4, sizeof(Elem),
+                   init_elem);
         memset(s.first, 0, sizeof(s.first));
         for (unsigned i = 0; i < N_KEYS; i++) {
             uint64_t cluster = stress_random(&seed) % 16;
-            s.keys[i] = 1 + ((cluster * UINT64_C(0x123456789b) + i * 8) & ((1ull << 36) - 2));
+            s.keys[i] =
+                1 + ((cluster * UINT64_C(0x123456789b) + i * 8) & ((1ull << 36) - 2));
         }
         stress_run(&round, 20);
         Sum sum = { 0 };

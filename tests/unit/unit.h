@@ -1,6 +1,6 @@
 /*
- * What unit tests share: cmocka's headers in the order that it wants, and running a piece of
- * code in a child process whose exit status and stderr are then looked at.
+ * What unit tests share: cmocka's headers in the order that it wants, and running a piece
+ * of code in a child process whose exit status and stderr are then looked at.
  */
 #ifndef TESTS_UNIT_H
 #define TESTS_UNIT_H

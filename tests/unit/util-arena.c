@@ -1,5 +1,6 @@
 /*
- * arena.h: pieces are aligned, disjoint and keep their contents; chunks are kept by a reset.
+ * arena.h: pieces are aligned, disjoint and keep their contents; chunks are kept by a
+ * reset.
  */
 #include "unit.h"
 

@@ -1,6 +1,6 @@
 /*
- * bitops.h, hash.h, vec.h, seqlock.h: expected values are worked out by hand or by a slow loop
- * over single bits.
+ * bitops.h, hash.h, vec.h, seqlock.h: expected values are worked out by hand or by a slow
+ * loop over single bits.
  */
 #include "unit.h"
 
@@ -23,8 +23,8 @@ static uint64_t slow_extract(uint64_t v, unsigned pos, unsigned len)
 
 static void test_fields(void **state)
 {
-    const uint64_t words[] = { 0, UINT64_MAX, UINT64_C(0x0123456789abcdef),
-                               UINT64_C(0x8000000000000001), UINT64_C(0xdeadbeefcafef00d) };
+    const uint64_t words[] = {0, UINT64_MAX, UINT64_C(0x0123456789abcdef),
+                              UINT64_C(0x8000000000000001), UINT64_C(0xdeadbeefcafef00d)};
     for (size_t w = 0; w < sizeof(words) / sizeof(words[0]); w++) {
         for (unsigned len = 1; len <= 64; len++) {
             for (unsigned pos = 0; pos + len <= 64; pos++) {
@@ -39,8 +39,10 @@ static void test_fields(void **state)
                 assert_true(pos == 0 || ((d ^ v) & mask64(pos)) == 0);
                 if (pos + len <= 32) {
                     assert_true(extract32((uint32_t)v, pos, len) == e);
-                    assert_true((uint32_t)sextract32((uint32_t)v, pos, len) == (uint32_t)s);
-                    assert_true(deposit32((uint32_t)v, pos, len, (uint32_t)~v) == (uint32_t)d);
+                    assert_true((uint32_t)sextract32((uint32_t)v, pos, len) ==
+                                (uint32_t)s);
+                    assert_true(deposit32((uint32_t)v, pos, len, (uint32_t)~v) ==
+                                (uint32_t)d);
                 }
             }
         }
@@ -81,7 +83,8 @@ static void test_shapes(void **state)
     assert_false(fits_signed(-2049, 12) || fits_signed(2048, 12));
     assert_true(fits_signed(INT64_MIN, 64) && fits_unsigned(UINT64_MAX, 64));
     assert_true(fits_unsigned(4095, 12) && !fits_unsigned(4096, 12));
-    assert_true(ror32(1, 1) == UINT32_C(0x80000000) && ror32(5, 0) == 5 && rol32(5, 32) == 5);
+    assert_true(ror32(1, 1) == UINT32_C(0x80000000) && ror32(5, 0) == 5 &&
+                rol32(5, 32) == 5);
     assert_true(ror64(1, 1) == UINT64_C(1) << 63 && rol64(1, 63) == UINT64_C(1) << 63);
     assert_true(bswap16(0x1234) == 0x3412 && bswap32(0x12345678) == 0x78563412);
     assert_true(bswap64(UINT64_C(0x0102030405060708)) == UINT64_C(0x0807060504030201));
@@ -93,8 +96,8 @@ static void test_shapes(void **state)
     assert_true(seen == mask);
 }
 
-/* No bit of the hash may depend on chance: over keys like page numbers and pcs, the fullest of
- * 1024 buckets (low and high bits) stays near the mean of 64. */
+/* No bit of the hash may depend on chance: over keys like page numbers and pcs, the
+ * fullest of 1024 buckets (low and high bits) stays near the mean of 64. */
 static void check_spread(const uint32_t *hashes, size_t n)
 {
     unsigned low[1024] = { 0 }, high[1024] = { 0 };

@@ -1,6 +1,6 @@
 /*
- * error.h: exit codes, one-line messages, dump hooks, and death by SIGABRT whatever handler is
- * installed.
+ * error.h: exit codes, one-line messages, dump hooks, and death by SIGABRT whatever
+ * handler is installed.
  */
 #include "unit.h"
 

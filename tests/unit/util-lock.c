@@ -1,6 +1,6 @@
 /*
- * lock.h without many threads (tests/stress has those): states, condition variables, fork, and
- * in the debug variant each violation that the checks promise to find.
+ * lock.h without many threads (tests/stress has those): states, condition variables,
+ * fork, and in the debug variant each violation that the checks promise to find.
  */
 #include "unit.h"
 
@@ -114,7 +114,8 @@ static void test_cond(void **state)
     lock_assert_held(&s.lock);
     mutex_unlock(&s.lock);
     clock_gettime(CLOCK_MONOTONIC, &t1);
-    assert_true((t1.tv_sec - t0.tv_sec) * 1000000000L + t1.tv_nsec - t0.tv_nsec >= 20000000L);
+    assert_true((t1.tv_sec - t0.tv_sec) * 1000000000L + t1.tv_nsec - t0.tv_nsec >=
+                20000000L);
 }
 
 typedef struct Contend {

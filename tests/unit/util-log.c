@@ -1,6 +1,6 @@
 /*
- * log.h: items, filters, files, sections and fork. The log is one per process, so that tests
- * which change where it goes run in children.
+ * log.h: items, filters, files, sections and fork. The log is one per process, so that
+ * tests which change where it goes run in children.
  */
 #include "unit.h"
 
@@ -19,7 +19,8 @@ static void test_items(void **state)
     assert_true(log_enabled(LOG_IN_ASM) && log_enabled(LOG_OP | LOG_OP_OPT));
     assert_false(log_enabled(LOG_OP));
     assert_false(log_set_items("in_asm,guest_error", &err));
-    assert_string_equal(err, "unknown log item 'guest_error'; did you mean 'guest_errors'?");
+    assert_string_equal(err,
+                        "unknown log item 'guest_error'; did you mean 'guest_errors'?");
     free(err);
     assert_int_equal(log_get_mask(), LOG_IN_ASM | LOG_OP_OPT);
     assert_false(log_set_items("zzzzzzzzz", &err));
@@ -44,8 +45,8 @@ static void test_filter(void **state)
 {
     char *err = NULL;
     assert_true(log_filter_match(0) && log_filter_match(UINT64_MAX));
-    assert_true(log_set_filter("0x1000+0x10,0x3000-16,5..7,0xffffffffffffffff..0xffffffffffffffff",
-                               &err));
+    assert_true(log_set_filter(
+        "0x1000+0x10,0x3000-16,5..7,0xffffffffffffffff..0xffffffffffffffff", &err));
     const struct { uint64_t addr; bool in; } cases[] = {
         { 0xfff, false }, { 0x1000, true }, { 0x100f, true }, { 0x1010, false },
         { 0x2ff0, false }, { 0x2ff1, true }, { 0x3000, true }, { 0x3001, false },
@@ -55,8 +56,9 @@ static void test_filter(void **state)
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         assert_int_equal(log_filter_match(cases[i].addr), cases[i].in);
     }
-    const char *bad[] = { "1", "1..", "..2", "7..5", "1+0", "1-0", "x+1", "1+2,", ",1+2", "1.2",
-                          "1+2+3", "0xffffffffffffffff+2", "1-3", "1 + 2", "-1+2" };
+    const char *bad[] = {"1",   "1..",   "..2",  "7..5", "1+0",   "1-0",
+                         "x+1", "1+2,",  ",1+2", "1.2",  "1+2+3", "0xffffffffffffffff+2",
+                         "1-3", "1 + 2", "-1+2"};
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         err = NULL;
         assert_false(log_set_filter(bad[i], &err));
@@ -118,8 +120,10 @@ static void write_files(void *arg)
     if (log_set_file("/nonexistent/dir/log", false, &err) || !err) {
         _exit(3);
     }
-    log_printf("%s\n", strstr(err, "cannot write the log file '/nonexistent/dir/log': No such")
-                            ? "good" : err);
+    log_printf("%s\n",
+               strstr(err, "cannot write the log file '/nonexistent/dir/log': No such")
+                   ? "good"
+                   : err);
     snprintf(name, sizeof(name), "%s/a", dir);
     if (!log_set_file(name, false, &err)) {
         _exit(4);

@@ -1,6 +1,6 @@
 /*
- * option.h and strutil.h: every kind of option, both numbers of dashes, the environment, the
- * stop at the guest program, sub-option lists, and the sentences for mistakes.
+ * option.h and strutil.h: every kind of option, both numbers of dashes, the environment,
+ * the stop at the guest program, sub-option lists, and the sentences for mistakes.
  */
 #include "unit.h"
 
@@ -43,7 +43,8 @@ static const OptionDef defs[] = {
     OPTION_DEF_INT("smp", "n", Config, smp, 1, 512, "BT_SMP", "number of processors"),
     OPTION_HEADING("Translation:"),
     OPTION_DEF_FLAG("one-insn-per-tb", Config, one_insn, "BT_ONE", "short blocks"),
-    OPTION_DEF_SIZE("tb-size", "bytes", Config, tb_size, 65536, 1 << 30, NULL, "code buffer"),
+    OPTION_DEF_SIZE("tb-size", "bytes", Config, tb_size, 65536, 1 << 30, NULL,
+                    "code buffer"),
     OPTION_DEF_FLAG("stats", Config, stats, NULL, "counters at exit"),
     OPTION_DEF_CALL_FLAG("v", be_verbose, "BT_VERBOSE", "more words"),
     OPTION_DEF_STRING("an-option-with-a-very-long-name", "x", Config, cpu, NULL, "long"),
@@ -69,20 +70,22 @@ static char *parse(Config *c, int *first, const char *const *words)
     return err;
 }
 
-#define PARSE(c, first, ...) parse((c), (first), (const char *const[]){ __VA_ARGS__, NULL })
+#define PARSE(c, first, ...) parse((c), (first), (const char *const[]){__VA_ARGS__, NULL})
 
 static void test_kinds(void **state)
 {
     Config c = { .smp = 7 };
     int first;
-    assert_null(PARSE(&c, &first, "-cpu", "max", "--stats", "-E", "A=1", "-E", "B=2", "prog", "-smp"));
+    assert_null(PARSE(&c, &first, "-cpu", "max", "--stats", "-E", "A=1", "-E", "B=2",
+                      "prog", "-smp"));
     assert_string_equal(c.cpu, "max");
     assert_string_equal(c.env, "A=1;B=2;");
     assert_true(c.stats && !c.one_insn);
     assert_int_equal(c.smp, 7);
     assert_int_equal(first, 8);
 
-    assert_null(PARSE(&c, &first, "--smp=0x10", "-tb-size", "2M", "-one-insn-per-tb", "-v", "-v"));
+    assert_null(PARSE(&c, &first, "--smp=0x10", "-tb-size", "2M", "-one-insn-per-tb",
+                      "-v", "-v"));
     assert_int_equal(c.smp, 16);
     assert_true(c.tb_size == 2 << 20 && c.one_insn);
     assert_int_equal(c.verbose, 2);
@@ -123,7 +126,8 @@ static void test_errors(void **state)
     CHECK_ERROR("-smp takes a number from 1 to 512, not '0'", "-smp", "0");
     CHECK_ERROR("-smp takes a number from 1 to 512, not '513'", "-smp", "513");
     CHECK_ERROR("-smp takes a number, not 'four'", "-smp", "four");
-    CHECK_ERROR("-tb-size takes a size like 65536, 64K or 2G, not '1X'", "-tb-size", "1X");
+    CHECK_ERROR("-tb-size takes a size like 65536, 64K or 2G, not '1X'", "-tb-size",
+                "1X");
     CHECK_ERROR("-E takes NAME=VALUE, not 'A'", "-E", "A");
     CHECK_ERROR("-stats is on or off, not 'maybe'", "-stats=maybe");
     CHECK_ERROR("HELP", "-stats", "-h");
@@ -151,7 +155,8 @@ static void test_environment(void **state)
     assert_false(c.one_insn);
     assert_int_equal(c.verbose, 10);
     setenv("BT_SMP", "many", 1);
-    CHECK_ERROR("in the environment variable BT_SMP: -smp takes a number, not 'many'", "prog");
+    CHECK_ERROR("in the environment variable BT_SMP: -smp takes a number, not 'many'",
+                "prog");
     unsetenv("BT_CPU");
     unsetenv("BT_ONE");
     unsetenv("BT_SMP");
@@ -185,7 +190,9 @@ static void test_exit(void **state)
     assert_contains(r.text, "usage: braid [options] program\n\nGuest:\n");
     assert_contains(r.text, "  -cpu model               the processor [BT_CPU]\n");
     assert_contains(r.text, "  -one-insn-per-tb         short blocks [BT_ONE]\n");
-    assert_contains(r.text, "  -an-option-with-a-very-long-name x\n                           long\n");
+    assert_contains(
+        r.text,
+        "  -an-option-with-a-very-long-name x\n                           long\n");
     assert_contains(r.text, "\nThe end.\n");
 }
 
@@ -198,11 +205,11 @@ typedef struct Accel {
 } Accel;
 
 static const SubOptionDef accel_defs[] = {
-    { "split-wx", SUBOPTION_BOOL, offsetof(Accel, split), 0, 0, NULL, "two mappings" },
-    { "thread", SUBOPTION_STRING, offsetof(Accel, thread), 0, 0, NULL, "single or multi" },
-    { "regions", SUBOPTION_INT, offsetof(Accel, regions), 1, 64, NULL, "number" },
-    { "tb-size", SUBOPTION_SIZE, offsetof(Accel, tb_size), 0, 0, NULL, "buffer" },
-    { "llsc", SUBOPTION_ENUM, offsetof(Accel, llsc), 0, 0, "value|strict|none", "how" },
+    {"split-wx", SUBOPTION_BOOL, offsetof(Accel, split), 0, 0, NULL, "two mappings"},
+    {"thread", SUBOPTION_STRING, offsetof(Accel, thread), 0, 0, NULL, "single or multi"},
+    {"regions", SUBOPTION_INT, offsetof(Accel, regions), 1, 64, NULL, "number"},
+    {"tb-size", SUBOPTION_SIZE, offsetof(Accel, tb_size), 0, 0, NULL, "buffer"},
+    {"llsc", SUBOPTION_ENUM, offsetof(Accel, llsc), 0, 0, "value|strict|none", "how"},
 };
 
 static char *parse_accel(const char *text, Accel *a, char **name)
@@ -218,7 +225,8 @@ static void test_suboptions(void **state)
 {
     Accel a = { .llsc = -1 };
     char *name;
-    assert_null(parse_accel("tcg,thread=a,,b=c,split-wx,regions=5,tb-size=1g,llsc=strict", &a, &name));
+    assert_null(parse_accel("tcg,thread=a,,b=c,split-wx,regions=5,tb-size=1g,llsc=strict",
+                            &a, &name));
     assert_string_equal(name, "tcg");
     assert_string_equal(a.thread, "a,b=c");
     assert_true(a.split && a.regions == 5 && a.tb_size == 1 << 30);
@@ -261,10 +269,18 @@ static void test_suboptions(void **state)
 
 static void test_distance(void **state)
 {
-    static const struct { const char *a, *b; unsigned d; } cases[] = {
-        { "", "", 0 }, { "", "abc", 3 }, { "kitten", "sitting", 3 }, { "flaw", "lawn", 2 },
-        { "cpu", "cup", 1 }, { "CPU", "cpu", 0 }, { "ab", "ba", 1 }, { "abcd", "badc", 2 },
-        { "strace", "trace", 1 }, { "saturday", "sunday", 3 },
+    static const struct { const char *a, *b; unsigned d;
+    } cases[] = {
+        {"", "", 0},
+        {"", "abc", 3},
+        {"kitten", "sitting", 3},
+        {"flaw", "lawn", 2},
+        {"cpu", "cup", 1},
+        {"CPU", "cpu", 0},
+        {"ab", "ba", 1},
+        {"abcd", "badc", 2},
+        {"strace", "trace", 1},
+        {"saturday", "sunday", 3},
     };
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         const char *a = cases[i].a, *b = cases[i].b;
@@ -295,16 +311,25 @@ static void test_numbers(void **state)
     assert_false(str_parse_i64("-9223372036854775809", 20, &s));
     assert_false(str_parse_i64("9223372036854775808", 19, &s));
     assert_true(str_parse_i64("9223372036854775807", 19, &s) && s == INT64_MAX);
-    static const struct { const char *text; uint64_t value; } sizes[] = {
-        { "0", 0 }, { "512", 512 }, { "64k", 65536 }, { "2G", UINT64_C(2) << 30 },
-        { "3MiB", 3 << 20 }, { "3mb", 3 << 20 }, { "0x10K", 16384 }, { "1T", UINT64_C(1) << 40 },
-        { "16383P", UINT64_C(16383) << 50 }, { "0x1b", 0x1b },
+    static const struct { const char *text; uint64_t value;
+    } sizes[] = {
+        {"0", 0},
+        {"512", 512},
+        {"64k", 65536},
+        {"2G", UINT64_C(2) << 30},
+        {"3MiB", 3 << 20},
+        {"3mb", 3 << 20},
+        {"0x10K", 16384},
+        {"1T", UINT64_C(1) << 40},
+        {"16383P", UINT64_C(16383) << 50},
+        {"0x1b", 0x1b},
     };
     for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
         assert_true(str_parse_size(sizes[i].text, strlen(sizes[i].text), &u));
         assert_true(u == sizes[i].value);
     }
-    const char *bad_sizes[] = { "", "K", "1Q", "1KK", "16384P", "-1K", "1iB", "B", "iB", "1.5G" };
+    const char *bad_sizes[] = {"",    "K",   "1Q", "1KK", "16384P",
+                               "-1K", "1iB", "B",  "iB",  "1.5G"};
     for (size_t i = 0; i < sizeof(bad_sizes) / sizeof(bad_sizes[0]); i++) {
         assert_false(str_parse_size(bad_sizes[i], strlen(bad_sizes[i]), &u));
     }

@@ -1,6 +1,6 @@
 /*
- * qht.h in one thread, compared with a plain array as the model; collisions, chains, growth,
- * and the reuse of slots. tests/stress holds the concurrent half.
+ * qht.h in one thread, compared with a plain array as the model; collisions, chains,
+ * growth, and the reuse of slots. tests/stress holds the concurrent half.
  */
 #include "unit.h"
 
@@ -147,7 +147,8 @@ static void test_growth(void **state)
     qht_get_statistics(&ht, &s);
     assert_int_equal(s.n_retired, 0);
     for (unsigned i = 0; i < N; i++) {
-        assert_ptr_equal(find(&ht, hash_u64(i * UINT64_C(4)), i * UINT64_C(4)), &items[i]);
+        assert_ptr_equal(find(&ht, hash_u64(i * UINT64_C(4)), i * UINT64_C(4)),
+                         &items[i]);
         assert_null(find(&ht, hash_u64(i * UINT64_C(4) + 1), i * UINT64_C(4) + 1));
     }
     qht_foreach(&ht, visit, &census);

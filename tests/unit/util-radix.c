@@ -1,6 +1,6 @@
 /*
- * radix.h in one thread: every split of key bits into levels, sparse keys, ranges, and that a
- * small use costs little memory.
+ * radix.h in one thread: every split of key bits into levels, sparse keys, ranges, and
+ * that a small use costs little memory.
  */
 #include "unit.h"
 
@@ -37,8 +37,10 @@ static void test_all_shapes(void **state)
             assert_int_equal(sum, bits);
             for (unsigned i = 0; i < N_SPARSE; i++) {
                 uint64_t key = sparse[i];
-                assert_null(radix_get(&t, key) && ((Elem *)radix_get(&t, key))->key_plus_one
-                                ? "" : NULL);
+                assert_null(radix_get(&t, key) &&
+                                    ((Elem *)radix_get(&t, key))->key_plus_one
+                                ? ""
+                                : NULL);
                 Elem *e = radix_get_alloc(&t, key);
                 if (key > mask64(bits)) {
                     assert_null(e);

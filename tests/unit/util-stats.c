@@ -1,5 +1,6 @@
 /*
- * stats.h: sums over threads that live and that ended, reuse of blocks, fork, signal handlers.
+ * stats.h: sums over threads that live and that ended, reuse of blocks, fork, signal
+ * handlers.
  */
 #include "unit.h"
 
