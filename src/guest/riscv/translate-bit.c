@@ -65,18 +65,23 @@ TRANS_SHIFT(slli_uw, ir_gen_shl(b, zext_low(b, IR_I32, x), k))
 
 /* ---- Zbb ---- */
 
-static IRRef gen_pick(IRBuilder *b, IRCond cond, IRRef x, IRRef y)
+static IRRef gen_min(IRBuilder *b, IRCond less, IRRef x, IRRef y)
 {
-    return ir_gen_select(b, ir_gen_setcc(b, IR_I64, cond, x, y), x, y);
+    return ir_gen_select(b, ir_gen_setcc(b, IR_I64, less, x, y), x, y);
+}
+
+static IRRef gen_max(IRBuilder *b, IRCond less, IRRef x, IRRef y)
+{
+    return ir_gen_select(b, ir_gen_setcc(b, IR_I64, less, x, y), y, x);
 }
 
 TRANS_R(andn, ir_gen_andn(b, x, y))
 TRANS_R(orn, ir_gen_or(b, x, ir_gen_not(b, y)))
 TRANS_R(xnor, ir_gen_not(b, ir_gen_xor(b, x, y)))
-TRANS_R(min, gen_pick(b, IR_LT, x, y))
-TRANS_R(minu, gen_pick(b, IR_LTU, x, y))
-TRANS_R(max, gen_pick(b, IR_LT, y, x))
-TRANS_R(maxu, gen_pick(b, IR_LTU, y, x))
+TRANS_R(min, gen_min(b, IR_LT, x, y))
+TRANS_R(minu, gen_min(b, IR_LTU, x, y))
+TRANS_R(max, gen_max(b, IR_LT, x, y))
+TRANS_R(maxu, gen_max(b, IR_LTU, x, y))
 TRANS_R(rol, ir_gen_rotl(b, x, y))
 TRANS_R(ror, ir_gen_rotr(b, x, y))
 TRANS_SHIFT(rori, ir_gen_rotr(b, x, k))
