@@ -42,8 +42,8 @@ bench: all
 	tools/bench.py --braid $(BUILD)/braid-riscv64 $(BENCH_ARGS)
 
 bench-structures: $(BUILD)/build.ninja
-	ninja -C $(BUILD) bench/structures/bench-tables
-	$(BUILD)/bench/structures/bench-tables
+	ninja -C $(BUILD) bench/structures/bench-hash-tables
+	$(BUILD)/bench/structures/bench-hash-tables
 
 install: all
 	meson install -C $(BUILD)
