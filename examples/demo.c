@@ -88,7 +88,8 @@ static void *draw(void *arg)
     double start = now();
     int row;
 
-    while ((row = atomic_fetch_add_explicit(&next_row, 1, memory_order_relaxed)) < HEIGHT) {
+    while ((row = atomic_fetch_add_explicit(&next_row, 1, memory_order_relaxed)) <
+           HEIGHT) {
         uint64_t steps = 0;
 
         for (int column = 0; column < WIDTH; column++) {
@@ -159,8 +160,8 @@ int main(int argc, char **argv)
     printf("\n");
     for (int i = 0; i < threads; i++) {
         pthread_join(workers[i].id, NULL);
-        printf("thread %d: %2d rows, %5.1f million steps, %.2f s\n", i + 1, workers[i].rows,
-               (double)workers[i].steps / 1e6, workers[i].seconds);
+        printf("thread %d: %2d rows, %5.1f million steps, %.2f s\n", i + 1,
+               workers[i].rows, (double)workers[i].steps / 1e6, workers[i].seconds);
         sum += workers[i].steps;
     }
     printf("together: %.1f million steps in %.2f s\n", (double)sum / 1e6, now() - start);

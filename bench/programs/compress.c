@@ -58,7 +58,8 @@ static size_t lz_encode(const uint8_t *in, size_t n, uint8_t *out)
             hash_head[slot] = (int32_t)i;
             if (before >= 0 && i - (size_t)before < 65536) {
                 distance = i - (size_t)before;
-                while (i + len < n && len < MAX_MATCH && in[i + len] == in[i + len - distance]) {
+                while (i + len < n && len < MAX_MATCH &&
+                       in[i + len] == in[i + len - distance]) {
                     len++;
                 }
             }
@@ -129,7 +130,8 @@ static void encode_byte(Coder *coder, uint8_t byte)
 
     for (int i = 7; i >= 0; i--) {
         uint16_t *p = &coder->probability[context];
-        uint32_t middle = coder->low + (uint32_t)((uint64_t)(coder->high - coder->low) * *p >> 12);
+        uint32_t middle =
+            coder->low + (uint32_t)((uint64_t)(coder->high - coder->low) * *p >> 12);
         int bit = byte >> i & 1;
 
         if (bit) {
@@ -153,7 +155,8 @@ static uint8_t decode_byte(Coder *coder)
 
     for (int i = 7; i >= 0; i--) {
         uint16_t *p = &coder->probability[context];
-        uint32_t middle = coder->low + (uint32_t)((uint64_t)(coder->high - coder->low) * *p >> 12);
+        uint32_t middle =
+            coder->low + (uint32_t)((uint64_t)(coder->high - coder->low) * *p >> 12);
         int bit = coder->code <= middle;
 
         if (bit) {
@@ -214,7 +217,8 @@ int main(int argc, char **argv)
         token_count = lz_encode(input, SIZE, tokens);
         packed_len = entropy_encode(tokens, token_count, packed);
         entropy_decode(packed, unpacked, token_count);
-        if (lz_decode(unpacked, token_count, output) != SIZE || memcmp(input, output, SIZE)) {
+        if (lz_decode(unpacked, token_count, output) != SIZE ||
+            memcmp(input, output, SIZE)) {
             printf("compress: the round trip lost data\n");
             return 1;
         }

@@ -1,6 +1,6 @@
 /*
- * Pancake flipping over all permutations of eight or nine numbers: short loops over a small
- * array, hard to predict branches.
+ * Pancake flipping over all permutations of eight or nine numbers: short loops over a
+ * small array, hard to predict branches.
  *
  * bench-class: integer
  * bench-args: 28

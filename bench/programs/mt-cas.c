@@ -27,8 +27,8 @@ static uint32_t pop(void)
         }
         new = ((old >> 32) + 1) << 32 |
               atomic_load_explicit(&next[index - 1], memory_order_relaxed);
-    } while (!atomic_compare_exchange_weak_explicit(&head, &old, new, memory_order_acq_rel,
-                                                    memory_order_acquire));
+    } while (!atomic_compare_exchange_weak_explicit(
+        &head, &old, new, memory_order_acq_rel, memory_order_acquire));
     return (uint32_t)old;
 }
 
@@ -39,8 +39,8 @@ static void push(uint32_t index)
     do {
         atomic_store_explicit(&next[index - 1], (uint32_t)old, memory_order_relaxed);
         new = ((old >> 32) + 1) << 32 | index;
-    } while (!atomic_compare_exchange_weak_explicit(&head, &old, new, memory_order_release,
-                                                    memory_order_relaxed));
+    } while (!atomic_compare_exchange_weak_explicit(
+        &head, &old, new, memory_order_release, memory_order_relaxed));
 }
 
 static void *body(void *arg)

@@ -9,7 +9,8 @@
 #include "mt.h"
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t turn_changed[2] = { PTHREAD_COND_INITIALIZER, PTHREAD_COND_INITIALIZER };
+static pthread_cond_t turn_changed[2] = {PTHREAD_COND_INITIALIZER,
+                                         PTHREAD_COND_INITIALIZER};
 static unsigned turn;
 static uint64_t token = 1;
 

@@ -102,7 +102,8 @@ int main(int argc, char **argv)
             equal += own_compare(words[j], words[j / 2]) == 0;
             hash += own_hash(words[j]) ^ (uint32_t)strlen(words[j]);
         }
-        sum = bench_mix(sum, hash + (uint64_t)less * 3 + (uint64_t)equal * 5 + (uint64_t)n);
+        sum =
+            bench_mix(sum, hash + (uint64_t)less * 3 + (uint64_t)equal * 5 + (uint64_t)n);
     }
     return bench_report("string-ops", sum);
 }

@@ -21,7 +21,8 @@ static void on_overflow(int sig, siginfo_t *info, void *context)
     char here;
     stack_t now;
 
-    CHECK(&here >= stack_base && &here < stack_base + 65536, "not on the alternate stack");
+    CHECK(&here >= stack_base && &here < stack_base + 65536,
+          "not on the alternate stack");
     CHECK_ERRNO(sigaltstack(NULL, &now) == 0);
     CHECK(now.ss_flags & SS_ONSTACK, "ss_flags %#x", now.ss_flags);
     CHECK(sigaltstack(&now, NULL) == -1 && (errno == EPERM || errno == EINVAL),

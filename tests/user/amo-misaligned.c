@@ -58,7 +58,8 @@ static void check_at(long offset)
     memcpy(at, &value, 8);
     if (add_d(at, 5)) {
         memcpy(&value, at, 8);
-        CHECK(value == 5 && at[-1] == 0x77 && at[8] == 0x77, "at %ld: %#lx", offset, value);
+        CHECK(value == 5 && at[-1] == 0x77 && at[8] == 0x77, "at %ld: %#lx", offset,
+              value);
         value = 0;
         memcpy(at, &value, 8);
         for (int i = 0; i < THREADS; i++) {
@@ -68,8 +69,8 @@ static void check_at(long offset)
             join_thread(ids[i]);
         }
         memcpy(&value, at, 8);
-        CHECK(value == THREADS * rounds * 0x100000001, "at %ld: %#lx after %lu additions", offset,
-              value, THREADS * rounds);
+        CHECK(value == THREADS * rounds * 0x100000001, "at %ld: %#lx after %lu additions",
+              offset, value, THREADS * rounds);
     } else {
         memcpy(&value, at, 8);
         CHECK(value == 0, "SIGBUS, but the word changed to %#lx", value);
@@ -84,7 +85,7 @@ static void check_at(long offset)
 
 int main(void)
 {
-    static const long offsets[] = { 8, 68, 60, 61, 63, 57, (long)PAGE - 4, (long)PAGE - 1 };
+    static const long offsets[] = {8, 68, 60, 61, 63, 57, (long)PAGE - 4, (long)PAGE - 1};
 
     rounds = scaled(2000);
     memory = map_pages(2, PROT_READ | PROT_WRITE);

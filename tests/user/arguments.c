@@ -24,7 +24,8 @@ static int child(int argc, char **argv)
     CHECK(argv[2][0] == 0, "empty argument lost");
     CHECK(!strcmp(argv[3], " *\n\x01\xff\"'"), "special characters changed");
     CHECK(strlen(argv[4]) == LONG && argv[4][LONG - 1] == 'x', "long argument cut");
-    CHECK(!strcmp(argv[5], "-one-insn-per-tb"), "an option of ours was taken from the guest");
+    CHECK(!strcmp(argv[5], "-one-insn-per-tb"),
+          "an option of ours was taken from the guest");
     CHECK(argv[6] == NULL, "argv is not terminated");
     CHECK(name && !strcmp(name, "a=b"), "environment: %s", name ? name : "(unset)");
     return 0;
@@ -43,7 +44,8 @@ static void check_auxv(void)
     CHECK(getauxval(AT_UID) == getuid() && getauxval(AT_EGID) == getegid(), "AT_UID");
     CHECK(getauxval(AT_SECURE) == 0, "AT_SECURE");
     CHECK(getauxval(AT_PHENT) == sizeof(Elf64_Phdr), "AT_PHENT %lu", getauxval(AT_PHENT));
-    CHECK(phdr && phnum > 2 && phnum < 64, "AT_PHDR %p AT_PHNUM %lu", (void *)phdr, phnum);
+    CHECK(phdr && phnum > 2 && phnum < 64, "AT_PHDR %p AT_PHNUM %lu", (void *)phdr,
+          phnum);
     for (unsigned long i = 0; i < phnum; i++) {
         loads += phdr[i].p_type == PT_LOAD;
     }
@@ -54,7 +56,8 @@ static void check_auxv(void)
         bits |= random[i];
     }
     CHECK(bits, "AT_RANDOM is all zero");
-    CHECK(execfn && strstr(execfn, "arguments"), "AT_EXECFN %s", execfn ? execfn : "(none)");
+    CHECK(execfn && strstr(execfn, "arguments"), "AT_EXECFN %s",
+          execfn ? execfn : "(none)");
 #ifdef __riscv
     {
         /* Linux: bit n stands for the extension of that letter. */
@@ -78,7 +81,8 @@ int main(int argc, char **argv)
     if (argc > 1) {
         return child(argc, argv);
     }
-    CHECK((uintptr_t)environ % 8 == 0 && environ == argv + argc + 1, "environ after argv");
+    CHECK((uintptr_t)environ % 8 == 0 && environ == argv + argc + 1,
+          "environ after argv");
     check_auxv();
     memset(long_argument, 'x', LONG);
     pid = fork();

@@ -16,8 +16,8 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 {
     unsigned long *regs = ((ucontext_t *)context)->uc_mcontext.__gregs;
 
-    CHECK((char *)regs[0] == second && info->si_addr == second, "pc %#lx si_addr %p", regs[0],
-          info->si_addr);
+    CHECK((char *)regs[0] == second && info->si_addr == second, "pc %#lx si_addr %p",
+          regs[0], info->si_addr);
     CHECK(info->si_code == SEGV_ACCERR || info->si_code == SEGV_MAPERR, "code %d",
           info->si_code);
     faults++;
@@ -45,7 +45,8 @@ static void check_alone(void)
         for (int j = 0; j < 3; j++) {
             CHECK(call_code(pages) == 1 + i, "chained");
         }
-        CHECK_ERRNO(mprotect(second, PAGE, i % 2 ? PROT_NONE : PROT_READ | PROT_WRITE) == 0);
+        CHECK_ERRNO(mprotect(second, PAGE, i % 2 ? PROT_NONE : PROT_READ | PROT_WRITE) ==
+                    0);
         r = call_code(pages);
         CHECK(r == 5555 && faults == before + 1, "no fault in round %d: %ld", i, r);
         CHECK_ERRNO(munmap(second, PAGE) == 0);

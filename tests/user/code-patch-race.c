@@ -2,7 +2,8 @@
  * The race between reading guest code for translation and protecting it: thread A
  * patches one immediate without pause and publishes the last value written; B makes
  * its own code translated afresh again and again (by filling pages with new code) and
- * calls A's function: after B has seen a value and done fence.i, it never runs an older one.
+ * calls A's function: after B has seen a value and done fence.i, it never runs an older
+ * one.
  *
  * test-native: no
  * test-time: 60

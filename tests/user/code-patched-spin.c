@@ -4,6 +4,7 @@
  * of all threads; also with 16 threads chained into the same block.
  *
  * test-native: no
+ * test-time: 60
  */
 #include "rv-code.h"
 
@@ -28,7 +29,7 @@ static void wait_inside(int n)
 
 static void check_simple(void)
 {
-    for (unsigned long i = 0; i < scaled(200); i++) {
+    for (unsigned long i = 0; i < scaled(100); i++) {
         uint32_t *at = (uint32_t *)(page + i % 8 * 256);
         pthread_t id;
         void *r;
@@ -48,7 +49,7 @@ static void check_simple(void)
 /* Each spinner has an entry of its own and jumps to a common block and back. */
 static void check_chained(void)
 {
-    for (unsigned long i = 0; i < scaled(50); i++) {
+    for (unsigned long i = 0; i < scaled(20); i++) {
         char *common = page + PAGE + 1024;
         pthread_t ids[SPINNERS];
 
@@ -72,7 +73,8 @@ static void check_chained(void)
         for (int s = 0; s < SPINNERS; s++) {
             void *r;
 
-            CHECK(pthread_join(ids[s], &r) == 0 && (long)r == 77, "spinner %d: %ld", s, (long)r);
+            CHECK(pthread_join(ids[s], &r) == 0 && (long)r == 77, "spinner %d: %ld", s,
+                  (long)r);
         }
     }
 }
@@ -80,7 +82,6 @@ static void check_chained(void)
 int main(void)
 {
     page = map_pages(2, PROT_READ | PROT_WRITE | PROT_EXEC);
-    alarm(25);
     check_simple();
     check_chained();
     return 0;

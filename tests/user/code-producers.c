@@ -2,7 +2,8 @@
  * 16 threads that keep producing code, far more than a small buffer holds, with
  * instructions over page ends, so that buffers fill up in the middle of
  * translating; meanwhile two more threads run misaligned and page-crossing atomics,
- * which may need to run alone. Meant for the option set with a tiny buffer, right under any.
+ * which may need to run alone. Meant for the option set with a tiny buffer, right under
+ * any.
  *
  * test-native: no
  * test-time: 90
@@ -38,7 +39,8 @@ static long emit(char *at, uint64_t *random)
         sum += value;
         at += 4;
         if (i % 5 == 4) {
-            rv_put(at, rv_jal(ZERO, 6)); /* over two bytes: what follows is misaligned by 2 */
+            /* Over two bytes: what follows is aligned to two only. */
+            rv_put(at, rv_jal(ZERO, 6));
             at += 6;
         }
     }
@@ -63,7 +65,8 @@ static void *producer(void *arg)
             for (int i = 0; i < count; i++) {
                 long r = call_code(arena + round % 97 * 2 + (unsigned long)i * 256);
 
-                CHECK(r == sums[i], "function %d, round %lu: %ld, not %ld", i, round, r, sums[i]);
+                CHECK(r == sums[i], "function %d, round %lu: %ld, not %ld", i, round, r,
+                      sums[i]);
             }
         }
         atomic_fetch_add_explicit(&functions, (unsigned long)count, memory_order_relaxed);
@@ -79,7 +82,10 @@ static void *atomics(void *arg)
     while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
         if (sigsetjmp(back, 1) == 0) {
             __asm__ volatile("amoadd.d zero, %0, (%1)" : : "r"(1L), "r"(at) : "memory");
-            __asm__ volatile("amoadd.w zero, %0, (%1)" : : "r"(1), "r"(at + 128) : "memory");
+            __asm__ volatile("amoadd.w zero, %0, (%1)"
+                             :
+                             : "r"(1), "r"(at + 128)
+                             : "memory");
         }
         sched_yield();
     }

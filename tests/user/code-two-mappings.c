@@ -47,7 +47,8 @@ static void check_aliases(int fd)
     rv_put(w, 0x00000517); /* auipc a0, 0 */
     rv_put(w + 4, RV_RET);
     fence_i();
-    CHECK(call_code(x) == (long)x && call_code(y) == (long)y, "auipc under two addresses");
+    CHECK(call_code(x) == (long)x && call_code(y) == (long)y,
+          "auipc under two addresses");
     for (int i = 0; i < 500; i++) {
         rv_put(w, rv_addi(A0, ZERO, i));
         fence_i();
@@ -60,8 +61,8 @@ static void check_aliases(int fd)
 
 static void check_other_process(int fd)
 {
-    _Atomic int *step = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-                             -1, 0);
+    _Atomic int *step =
+        mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     int rounds = (int)scaled(300), status;
     pid_t pid;
 

@@ -71,7 +71,8 @@ static void *mutator(void *arg)
              * would then destroy; a mapping without rights is as good as none here.
              */
             CHECK_ERRNO(mmap(slots + slot * PAGE, PAGE, PROT_NONE,
-                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED);
+                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+                             0) != MAP_FAILED);
             break;
         case 1:
             CHECK_ERRNO(mprotect(slots + slot * PAGE, PAGE, PROT_NONE) == 0);

@@ -1,7 +1,8 @@
 /*
  * Every way of writing over code is noticed: bytes to doubles, floating-point stores,
- * a misaligned store over the border of two code pages, atomics, sc, memcpy, and the kernel's own
- * writes (read, recv, getrandom's kind) into a page that holds translated code.
+ * a misaligned store over the border of two code pages, atomics, sc, memcpy, and the
+ * kernel's own writes (read, recv, getrandom's kind) into a page that holds translated
+ * code.
  *
  * test-native: no
  */
@@ -21,7 +22,8 @@ static void write_bytes(char *at, const char *code)
 static void write_halves(char *at, const char *code)
 {
     for (int i = 0; i < 8; i += 2) {
-        __atomic_store_n((uint16_t *)(at + i), *(const uint16_t *)(code + i), __ATOMIC_RELAXED);
+        __atomic_store_n((uint16_t *)(at + i), *(const uint16_t *)(code + i),
+                         __ATOMIC_RELAXED);
     }
 }
 
@@ -78,7 +80,8 @@ static void write_recv(char *at, const char *code)
 {
     int fds[2];
 
-    CHECK_ERRNO(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0 && send(fds[1], code, 8, 0) == 8);
+    CHECK_ERRNO(socketpair(AF_UNIX, SOCK_STREAM, 0, fds) == 0 &&
+                send(fds[1], code, 8, 0) == 8);
     CHECK_ERRNO(recv(fds[0], at, 8, MSG_WAITALL) == 8);
     close(fds[0]);
     close(fds[1]);
@@ -105,8 +108,8 @@ static void write_clock(char *at, const char *code)
 }
 
 static void (*const writers[])(char *, const char *) = {
-    write_bytes, write_halves, write_double, write_fp, write_swap, write_amo_word, write_sc,
-    write_read, write_recv, write_readv, write_clock,
+    write_bytes, write_halves, write_double, write_fp,    write_swap,  write_amo_word,
+    write_sc,    write_read,   write_recv,   write_readv, write_clock,
 };
 
 static void check_writer(size_t which, char *at)
@@ -125,7 +128,8 @@ static void check_writer(size_t which, char *at)
     }
 }
 
-/* Two functions, the first at the very end of page 0, the second at the start of page 1. */
+/* Two functions, the first at the very end of page 0, the second at the start of page 1.
+ */
 static void check_border(void)
 {
     char *border = pages + PAGE;
@@ -147,15 +151,19 @@ static void check_border(void)
         fence_i();
         first = call_code(border - 8);
         second = call_code(border);
-        CHECK(first == 7 && second == i, "over the border: %ld %ld, round %d", first, second, i);
+        CHECK(first == 7 && second == i, "over the border: %ld %ld, round %d", first,
+              second, i);
         /* Odd address: the last byte of page 0 and seven of page 1. */
         rv_put(border, rv_addi(A0, ZERO, 1));
         memcpy(&value, border - 1, 8);
-        value += 1ull << (20 + 8); /* the immediate of addi plus one, seen from one byte before */
+        value +=
+            1ull << (20 +
+                     8); /* the immediate of addi plus one, seen from one byte before */
         __asm__ volatile("sd %0, 0(%1)" : : "r"(value), "r"(border - 1) : "memory");
         fence_i();
         second = call_code(border);
-        CHECK(second == 2 && call_code(border - 8) == 7, "from an odd address: %ld", second);
+        CHECK(second == 2 && call_code(border - 8) == 7, "from an odd address: %ld",
+              second);
     }
 }
 

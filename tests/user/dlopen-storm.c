@@ -32,7 +32,8 @@ static void *body(void *arg)
         CHECK(symbol, "dlsym: %s", dlerror());
         memcpy(&fn, &symbol, sizeof(fn));
         r = fn((int)i);
-        CHECK(r == which * 1000 + (int)i, "library %d answered %d in round %lu", which, r, i);
+        CHECK(r == which * 1000 + (int)i, "library %d answered %d in round %lu", which, r,
+              i);
         CHECK(dlclose(library) == 0, "dlclose: %s", dlerror());
     }
     return NULL;

@@ -110,11 +110,16 @@ int main(void)
         void (*body)(void);
         int sig;
     } cases[] = {
-        { "SIGTERM", terminate, SIGTERM }, { "SIGUSR2", user_signal, SIGUSR2 },
-        { "abort", abort, SIGABRT }, { "fault", fault, SIGSEGV },
-        { "blocked fault", blocked_fault, SIGSEGV }, { "ignored fault", ignored_fault, SIGSEGV },
-        { "illegal instruction", illegal, SIGILL }, { "breakpoint", breakpoint, SIGTRAP },
-        { "SIGRTMAX", realtime, 64 }, { "SIGKILL", kill_from_thread, SIGKILL },
+        {"SIGTERM", terminate, SIGTERM},
+        {"SIGUSR2", user_signal, SIGUSR2},
+        {"abort", abort, SIGABRT},
+        {"fault", fault, SIGSEGV},
+        {"blocked fault", blocked_fault, SIGSEGV},
+        {"ignored fault", ignored_fault, SIGSEGV},
+        {"illegal instruction", illegal, SIGILL},
+        {"breakpoint", breakpoint, SIGTRAP},
+        {"SIGRTMAX", realtime, 64},
+        {"SIGKILL", kill_from_thread, SIGKILL},
     };
     int status;
 

@@ -58,14 +58,16 @@ static void expect(char *address, int width, bool write, int sig, int code, void
         touch(address, width, write);
         CHECK(0, "no fault at %p, width %d, write %d", (void *)address, width, write);
     }
-    CHECK(seen.si_signo == sig && seen.si_code == code, "signal %d code %d, not %d %d (%p)",
-          seen.si_signo, seen.si_code, sig, code, (void *)address);
+    CHECK(seen.si_signo == sig && seen.si_code == code,
+          "signal %d code %d, not %d %d (%p)", seen.si_signo, seen.si_code, sig, code,
+          (void *)address);
     CHECK(seen.si_addr == where, "si_addr %p, not %p", seen.si_addr, where);
 }
 
 int main(void)
 {
-    char *pages = map_pages(4, PROT_READ | PROT_WRITE), *file, name[] = "/tmp/braid-XXXXXX";
+    char *pages = map_pages(4, PROT_READ | PROT_WRITE), *file,
+         name[] = "/tmp/braid-XXXXXX";
     int fd = mkstemp(name);
 
     set_handler(SIGSEGV, on_fault, 0);
@@ -105,7 +107,8 @@ int main(void)
         CHECK_ERRNO(mprotect(pages, PAGE, PROT_NONE) == 0);
         touch(pages + 24, 8, i % 2);
         CHECK(repairs == i, "%d repairs after %d faults", (int)repairs, i);
-        CHECK(*(uint64_t *)(pages + 24) == 0x1122334455667788, "the repeated store was lost");
+        CHECK(*(uint64_t *)(pages + 24) == 0x1122334455667788,
+              "the repeated store was lost");
     }
     return 0;
 }

@@ -21,14 +21,16 @@ static void on_fault(int sig, siginfo_t *info, void *context)
     unsigned long *regs = uc->uc_mcontext.__gregs; /* [0] is the pc, then x1 … x31 */
 
     faults++;
-    CHECK((char *)regs[0] == fault_pc, "pc %#lx, not %p (k = %d)", regs[0], (void *)fault_pc,
-          before + 1);
+    CHECK((char *)regs[0] == fault_pc, "pc %#lx, not %p (k = %d)", regs[0],
+          (void *)fault_pc, before + 1);
     CHECK(info->si_addr == bad_address, "si_addr %p", info->si_addr);
-    CHECK(regs[T0] == (unsigned long)before, "t0 %lu after %d additions", regs[T0], before);
+    CHECK(regs[T0] == (unsigned long)before, "t0 %lu after %d additions", regs[T0],
+          before);
     CHECK(regs[T1] == (unsigned long)(100 + before * (before + 1) / 2), "t1 %lu, k = %d",
           regs[T1], before + 1);
     CHECK((char *)regs[A0] == bad_address, "a0 %#lx", regs[A0]);
-    CHECK(regs[SKIPPED] == 0x7f, "t3 %#lx: the faulting load's target changed", regs[SKIPPED]);
+    CHECK(regs[SKIPPED] == 0x7f, "t3 %#lx: the faulting load's target changed",
+          regs[SKIPPED]);
     regs[SKIPPED] = 1000;
     regs[0] += 4;
 }

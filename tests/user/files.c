@@ -38,7 +38,8 @@ static void check_data(void)
     CHECK(st.st_size == 100002 && S_ISREG(st.st_mode) && st.st_nlink == 1 &&
           st.st_uid == geteuid() && st.st_blksize > 0, "size %ld", (long)st.st_size);
     CHECK_ERRNO(ftruncate(fd, 5) == 0 && lseek(fd, 0, SEEK_END) == 5);
-    CHECK(open("file", O_RDWR | O_CREAT | O_EXCL, 0640) == -1 && errno == EEXIST, "O_EXCL");
+    CHECK(open("file", O_RDWR | O_CREAT | O_EXCL, 0640) == -1 && errno == EEXIST,
+          "O_EXCL");
     CHECK(lseek(fd, -1, SEEK_SET) == -1 && errno == EINVAL, "lseek");
     CHECK_ERRNO(close(fd) == 0);
     CHECK(close(fd) == -1 && errno == EBADF, "close twice");
@@ -136,11 +137,13 @@ static void check_bad_pointers(void)
     memset(edge, 'n', 4);
     CHECK(open(edge, O_RDONLY) == -1 && errno == EFAULT, "unterminated name at the edge");
     CHECK(fstat(fd, (struct stat *)edge) == -1 && errno == EFAULT, "fstat over the edge");
-    CHECK(read(fd, (void *)constant, 4) == -1 && errno == EFAULT, "read into a read-only page");
+    CHECK(read(fd, (void *)constant, 4) == -1 && errno == EFAULT,
+          "read into a read-only page");
     CHECK(syscall(SYS_clock_gettime, CLOCK_REALTIME, constant) == -1 && errno == EFAULT,
           "clock_gettime into a read-only page");
     CHECK(syscall(SYS_uname, edge) == -1 && errno == EFAULT, "uname over the edge");
-    CHECK(syscall(SYS_pipe2, edge + 2, 0) == -1 && errno == EFAULT, "pipe2 over the edge");
+    CHECK(syscall(SYS_pipe2, edge + 2, 0) == -1 && errno == EFAULT,
+          "pipe2 over the edge");
     CHECK(syscall(1000000) == -1 && errno == ENOSYS, "unknown system call");
     close(fd);
 }

@@ -12,10 +12,13 @@
 #include <math.h>
 #include "test.h"
 
+/* clang-format off */
 static const double doubles[] = {
-    0.0, -0.0, 1.0, -1.0, 1.0 / 3, 0.1, 1e300, -1e300, 1e-300, 5e-324, 2.2250738585072014e-308,
-    1.7976931348623157e308, 4503599627370497.5, 123456789.125, -2.5, INFINITY, -INFINITY, NAN,
+    0.0, -0.0, 1.0, -1.0, 1.0 / 3, 0.1, 1e300, -1e300, 1e-300, 5e-324,
+    2.2250738585072014e-308, 1.7976931348623157e308, 4503599627370497.5, 123456789.125,
+    -2.5, INFINITY, -INFINITY, NAN,
 };
+/* clang-format on */
 static const int modes[] = { FE_TONEAREST, FE_TOWARDZERO, FE_UPWARD, FE_DOWNWARD };
 
 static void show(const char *what, double x)
@@ -30,9 +33,9 @@ static void show(const char *what, double x)
     } else {
         printf("%016" PRIx64, bits);
     }
-    printf(" %s%s%s%s%s\n", flags & FE_INEXACT ? "x" : "", flags & FE_UNDERFLOW ? "u" : "",
-           flags & FE_OVERFLOW ? "o" : "", flags & FE_DIVBYZERO ? "z" : "",
-           flags & FE_INVALID ? "i" : "");
+    printf(" %s%s%s%s%s\n", flags & FE_INEXACT ? "x" : "",
+           flags & FE_UNDERFLOW ? "u" : "", flags & FE_OVERFLOW ? "o" : "",
+           flags & FE_DIVBYZERO ? "z" : "", flags & FE_INVALID ? "i" : "");
     feclearexcept(FE_ALL_EXCEPT);
 }
 

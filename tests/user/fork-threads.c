@@ -19,12 +19,14 @@ static void *busy(void *arg)
     uintptr_t seed = (uintptr_t)arg;
 
     while (!atomic_load_explicit(&stop, memory_order_relaxed)) {
-        char *block = malloc(100 + seed % 5000), *pages = map_pages(2, PROT_READ | PROT_WRITE);
+        char *block = malloc(100 + seed % 5000),
+             *pages = map_pages(2, PROT_READ | PROT_WRITE);
 
         CHECK(block, "malloc");
         block[seed % 100] = 1;
         pages[PAGE] = 1;
-        CHECK_ERRNO(mprotect(pages, PAGE, PROT_READ) == 0 && munmap(pages, 2 * PAGE) == 0);
+        CHECK_ERRNO(mprotect(pages, PAGE, PROT_READ) == 0 &&
+                    munmap(pages, 2 * PAGE) == 0);
         free(block);
         seed = seed * 6364136223846793005u + 1;
     }
@@ -67,7 +69,8 @@ int main(void)
             child(i);
         }
         CHECK_ERRNO(waitpid(pid, &status, 0) == pid);
-        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == i % 100, "child %d: %#x", i, status);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == i % 100, "child %d: %#x", i,
+              status);
     }
     stop = 1;
     for (int i = 0; i < BUSY; i++) {

@@ -1,6 +1,7 @@
 /*
  * 64 threads are released by a barrier into a code page that nobody has run yet, and
- * all get the right result, round after round; then with a different function for each thread.
+ * all get the right result, round after round; then with a different function for each
+ * thread.
  *
  * test-native: no
  * test-time: 60
@@ -40,7 +41,8 @@ static void *body(void *arg)
             r = call_code(pages + me * 64);
             expected = 10 * (long)((round + me) % 1000);
         }
-        CHECK(r == expected, "thread %lu, round %lu: %ld, not %ld", me, round, r, expected);
+        CHECK(r == expected, "thread %lu, round %lu: %ld, not %ld", me, round, r,
+              expected);
         meet(&finish);
     }
     return NULL;

@@ -12,7 +12,8 @@
 static _Atomic uint32_t turn;
 static unsigned long handovers;
 
-static long futex(_Atomic uint32_t *word, int op, uint32_t value, const struct timespec *t)
+static long futex(_Atomic uint32_t *word, int op, uint32_t value,
+                  const struct timespec *t)
 {
     return syscall(SYS_futex, word, op, value, t, NULL, 0);
 }

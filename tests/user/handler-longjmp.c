@@ -40,7 +40,7 @@ int main(void)
             CHECK(0, "no signal");
         }
     }
-    CHECK(sent == (rounds + 3) / 4 && faults == rounds - sent, "%lu faults, %lu sent", faults,
-          sent);
+    CHECK(sent == (rounds + 3) / 4 && faults == rounds - sent, "%lu faults, %lu sent",
+          faults, sent);
     return 0;
 }

@@ -42,8 +42,8 @@ static void *runner(void *arg)
         r = call_indirect(page + target * 128);
         after = atomic_load_explicit(&generation, memory_order_acquire);
         /* The writer is at most one generation ahead of what it has published. */
-        CHECK(r >= before && r <= after + 1, "ran generation %ld between %ld and %ld", r, before,
-              after);
+        CHECK(r >= before && r <= after + 1, "ran generation %ld between %ld and %ld", r,
+              before, after);
         atomic_fetch_add_explicit(&checked, 1, memory_order_relaxed);
     }
     return NULL;

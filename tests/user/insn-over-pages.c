@@ -21,7 +21,8 @@ static void on_fault(int sig, siginfo_t *info, void *context)
     seen_pc = ((ucontext_t *)context)->uc_mcontext.__gregs[0];
     /* Let the instruction be repeated with the page back in place. */
     CHECK(mmap(border, PAGE, PROT_READ | PROT_WRITE | PROT_EXEC,
-               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == border, "mmap in handler");
+               MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == border,
+          "mmap in handler");
     rv_put(insn, rv_addi(A0, A0, 9));
     rv_put(insn + 4, RV_RET);
     fence_i();
@@ -40,10 +41,12 @@ static void check_missing(bool unmap)
     memset(&seen, 0, sizeof(seen));
     r = call_code1(insn - 4, 1000);
     CHECK(seen.si_signo == SIGSEGV, "signal %d", seen.si_signo);
-    CHECK(seen.si_code == (unmap ? SEGV_MAPERR : SEGV_ACCERR), "si_code %d", seen.si_code);
+    CHECK(seen.si_code == (unmap ? SEGV_MAPERR : SEGV_ACCERR), "si_code %d",
+          seen.si_code);
     CHECK((char *)seen_pc == insn, "pc %#lx, not %p", seen_pc, (void *)insn);
     CHECK(seen.si_addr == border, "si_addr %p, not %p", seen.si_addr, (void *)border);
-    CHECK(r == 1109, "the instruction before ran %s: %ld", r > 1109 ? "twice" : "wrongly", r);
+    CHECK(r == 1109, "the instruction before ran %s: %ld", r > 1109 ? "twice" : "wrongly",
+          r);
 }
 
 /* Put the part of `insn` and a return that lies beyond the border into `page`. */
@@ -94,7 +97,8 @@ static void check_threads(void)
     }
     for (unsigned long i = 0; i < scaled(2000); i++) {
         /* The immediate lies in the upper half, which is two aligned bytes. */
-        __atomic_store_n((uint16_t *)border, (uint16_t)(rv_addi(A0, A0, (int)(i % 500)) >> 16),
+        __atomic_store_n((uint16_t *)border,
+                         (uint16_t)(rv_addi(A0, A0, (int)(i % 500)) >> 16),
                          __ATOMIC_RELAXED);
         flush_icache_all(pages, pages + 2 * PAGE);
         CHECK(call_code1(insn - 4, 0) == 100 + (long)(i % 500), "own call");

@@ -42,8 +42,8 @@ int main(void)
             int other = i ? (slot + i * 37) % COUNT : slot;
             long r = call_code(arena + other * SLOT);
 
-            CHECK(r == values[other], "slot %d: %ld, not %d, round %lu", other, r, values[other],
-                  round);
+            CHECK(r == values[other], "slot %d: %ld, not %d, round %lu", other, r,
+                  values[other], round);
         }
         if (round % 64 == 0) {
             int why = sigsetjmp(back, 1);

@@ -42,9 +42,12 @@ typedef struct {
 #define SWAP(bits, where, value)                                                     \
     __asm__ volatile("amoswap.d" bits " zero, %0, (%1)" : : "r"((int64_t)(value)),   \
                      "r"(&c->where) : "memory")
-#define LOAD_AMO(bits, n, where)                                                     \
-    int64_t v##n;                                                                    \
-    __asm__ volatile("amoor.d" bits " %0, zero, (%1)" : "=r"(v##n) : "r"(&c->where) : "memory")
+#define LOAD_AMO(bits, n, where)                                                         \
+    int64_t v##n;                                                                        \
+    __asm__ volatile("amoor.d" bits " %0, zero, (%1)"                                    \
+                     : "=r"(v##n)                                                        \
+                     : "r"(&c->where)                                                    \
+                     : "memory")
 
 /* Store buffering: x=1; r0=y | y=1; r1=x; the outcome 0, 0. */
 #define SB(suffix, order)                                                            \
@@ -173,30 +176,30 @@ static void fp_write(Cell *c)
 }
 
 static const Shape shapes[] = {
-    { "SB", false, 2, both_zero, { sb0_plain, sb1_plain } },
-    { "SB+fence.tso", false, 2, both_zero, { sb0_tso, sb1_tso } },
-    { "SB+fence rw,rw", true, 2, both_zero, { sb0_rwrw, sb1_rwrw } },
-    { "SB+fence w,r", true, 2, both_zero, { sb0_wr, sb1_wr } },
-    { "SB+amoswap.aqrl", true, 2, both_zero, { sb0_amo, sb1_amo } },
-    { "SB+fence rw,rw+amoswap.aqrl", true, 2, both_zero, { sb0_rwrw, sb1_amo } },
-    { "MP", false, 2, one_zero, { mpw_plain, mpr_plain } },
-    { "MP+fence w,w+fence r,r", true, 2, one_zero, { mpw_ww, mpr_rr } },
-    { "MP+fence.tso", true, 2, one_zero, { mpw_tso, mpr_tso } },
-    { "MP+rl+aq", true, 2, one_zero, { mpw_rl, mpr_aq } },
-    { "MP+rl+lr.aq", true, 2, one_zero, { mpw_rl, mpr_lr } },
-    { "MP+fence w,w+address", true, 2, one_zero, { mpw_ww, mpr_addr } },
-    { "LB", false, 2, both_one, { lb0_plain, lb1_plain } },
-    { "LB+fence r,w", true, 2, both_one, { lb0_rw, lb1_rw } },
-    { "CoRR", true, 2, one_zero, { write_x, read_x_twice } },
-    { "CoWW", true, 2, went_back, { coww0, coww1 } },
-    { "IRIW+fence rw,rw", true, 4, disagree, { write_x, write_y, iriw2, iriw3 } },
-    { "2+2W+fence w,w", true, 2, both_first, { ww0, ww1 } },
-    { "S+fence w,w+fence r,w", true, 2, s_outcome, { s0, s1 } },
-    { "R+fence w,w+fence rw,rw", true, 2, r_outcome, { r0, r1 } },
-    { "mixed size: bytes, double word", true, 2, low_without_high, { bytes_write, wide_read } },
-    { "mixed size: double word, words", true, 2, torn, { wide_write, halves_read } },
-    { "mixed size: whole", true, 2, torn_whole, { wide_write, wide_read } },
-    { "floating-point store", true, 2, torn_whole, { fp_write, wide_read } },
+    {"SB", false, 2, both_zero, {sb0_plain, sb1_plain}},
+    {"SB+fence.tso", false, 2, both_zero, {sb0_tso, sb1_tso}},
+    {"SB+fence rw,rw", true, 2, both_zero, {sb0_rwrw, sb1_rwrw}},
+    {"SB+fence w,r", true, 2, both_zero, {sb0_wr, sb1_wr}},
+    {"SB+amoswap.aqrl", true, 2, both_zero, {sb0_amo, sb1_amo}},
+    {"SB+fence rw,rw+amoswap.aqrl", true, 2, both_zero, {sb0_rwrw, sb1_amo}},
+    {"MP", false, 2, one_zero, {mpw_plain, mpr_plain}},
+    {"MP+fence w,w+fence r,r", true, 2, one_zero, {mpw_ww, mpr_rr}},
+    {"MP+fence.tso", true, 2, one_zero, {mpw_tso, mpr_tso}},
+    {"MP+rl+aq", true, 2, one_zero, {mpw_rl, mpr_aq}},
+    {"MP+rl+lr.aq", true, 2, one_zero, {mpw_rl, mpr_lr}},
+    {"MP+fence w,w+address", true, 2, one_zero, {mpw_ww, mpr_addr}},
+    {"LB", false, 2, both_one, {lb0_plain, lb1_plain}},
+    {"LB+fence r,w", true, 2, both_one, {lb0_rw, lb1_rw}},
+    {"CoRR", true, 2, one_zero, {write_x, read_x_twice}},
+    {"CoWW", true, 2, went_back, {coww0, coww1}},
+    {"IRIW+fence rw,rw", true, 4, disagree, {write_x, write_y, iriw2, iriw3}},
+    {"2+2W+fence w,w", true, 2, both_first, {ww0, ww1}},
+    {"S+fence w,w+fence r,w", true, 2, s_outcome, {s0, s1}},
+    {"R+fence w,w+fence rw,rw", true, 2, r_outcome, {r0, r1}},
+    {"mixed size: bytes, double", true, 2, low_without_high, {bytes_write, wide_read}},
+    {"mixed size: double, words", true, 2, torn, {wide_write, halves_read}},
+    {"mixed size: whole", true, 2, torn_whole, {wide_write, wide_read}},
+    {"floating-point store", true, 2, torn_whole, {fp_write, wide_read}},
 };
 
 static Cell cells[BATCH];
@@ -282,8 +285,8 @@ int main(void)
         }
         printf("%s: %lu of %lu%s\n", shape->name, seen, runs,
                shape->forbidden ? " (forbidden)" : "");
-        CHECK(!shape->forbidden || seen == 0, "%s: the forbidden outcome came %lu times of %lu",
-              shape->name, seen, runs);
+        CHECK(!shape->forbidden || seen == 0,
+              "%s: the forbidden outcome came %lu times of %lu", shape->name, seen, runs);
     }
     return 0;
 }

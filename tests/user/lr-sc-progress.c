@@ -29,8 +29,8 @@ static void cas_one(void)
 {
     uint32_t seen = __atomic_load_n(&cas_total, __ATOMIC_RELAXED);
 
-    while (!__atomic_compare_exchange_n(&cas_total, &seen, seen + 1, true, __ATOMIC_ACQ_REL,
-                                        __ATOMIC_RELAXED)) {
+    while (!__atomic_compare_exchange_n(&cas_total, &seen, seen + 1, true,
+                                        __ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
     }
 }
 
@@ -48,7 +48,8 @@ static void *body(void *arg)
         if (start) {
             taken = now_ns() - start;
             before = atomic_load(&longest);
-            while (taken > before && !atomic_compare_exchange_weak(&longest, &before, taken)) {
+            while (taken > before &&
+                   !atomic_compare_exchange_weak(&longest, &before, taken)) {
             }
         }
     }
@@ -69,9 +70,11 @@ int main(void)
     CHECK(total == expected, "lr/sc total %lu, not %lu", total, expected);
     CHECK(cas_total == (uint32_t)expected, "cas total %u", cas_total);
     for (int i = 0; i < 4; i++) {
-        CHECK(byte_totals[i] == (uint8_t)(expected / 4), "byte %d is %u", i, byte_totals[i]);
+        CHECK(byte_totals[i] == (uint8_t)(expected / 4), "byte %d is %u", i,
+              byte_totals[i]);
     }
-    CHECK(longest < 10000000000u, "one step took %lu ms", (unsigned long)longest / 1000000);
+    CHECK(longest < 10000000000u, "one step took %lu ms",
+          (unsigned long)longest / 1000000);
     printf("longest step %lu us\n", (unsigned long)longest / 1000);
     return 0;
 }

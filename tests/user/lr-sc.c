@@ -1,8 +1,8 @@
 /*
  * Load-reserved and store-conditional: the pair succeeds when nothing happens; sc
  * without lr fails; sc to another address fails, and takes the reservation with it; a
- * second sc fails; a changed value fails; the failing sc writes nothing, and its result is
- * not zero.  Whether a value that was changed and changed back is noticed (it must be
+ * second sc fails; a changed value fails; the failing sc writes nothing, and its result
+ * is not zero.  Whether a value that was changed and changed back is noticed (it must be
  * on real hardware) is printed, and required when LLSC_STRICT is set.
  *
  * test-native: no
@@ -23,7 +23,10 @@ static long sc_d(int64_t *at, int64_t value)
 {
     long failed;
 
-    __asm__ volatile("sc.d.rl %0, %2, (%1)" : "=r"(failed) : "r"(at), "r"(value) : "memory");
+    __asm__ volatile("sc.d.rl %0, %2, (%1)"
+                     : "=r"(failed)
+                     : "r"(at), "r"(value)
+                     : "memory");
     return failed;
 }
 
@@ -44,7 +47,7 @@ static long sc_w(int32_t *at, int32_t value)
     return failed;
 }
 
-/* In one piece, so that nothing can come between: the constrained form succeeds at last. */
+/* In one piece, so that nothing comes between: the constrained form succeeds at last. */
 static void check_success(int64_t *x)
 {
     int tries = 0;
@@ -97,7 +100,8 @@ static void check_aba(int64_t *x)
     atomic_store(&phase, 3);
     join_thread(id);
     printf("changed and changed back: %d of %d noticed\n", noticed, rounds);
-    CHECK(noticed == rounds || !getenv("LLSC_STRICT"), "%d went unnoticed", rounds - noticed);
+    CHECK(noticed == rounds || !getenv("LLSC_STRICT"), "%d went unnoticed",
+          rounds - noticed);
 }
 
 int main(void)

@@ -25,7 +25,8 @@ static void check_fixed(void)
 
     memset(p, 1, 8 * PAGE);
     q = anonymous(p + 2 * PAGE, 2 * PAGE, PROT_READ | PROT_WRITE, MAP_FIXED);
-    CHECK(q == p + 2 * PAGE && q[0] == 0 && p[PAGE] == 1 && p[4 * PAGE] == 1, "MAP_FIXED");
+    CHECK(q == p + 2 * PAGE && q[0] == 0 && p[PAGE] == 1 && p[4 * PAGE] == 1,
+          "MAP_FIXED");
     q = anonymous(p, PAGE, PROT_READ, MAP_FIXED_NOREPLACE);
     CHECK(q == MAP_FAILED && errno == EEXIST, "MAP_FIXED_NOREPLACE over a mapping");
     CHECK_ERRNO(munmap(p + 3 * PAGE, PAGE) == 0);
@@ -34,13 +35,15 @@ static void check_fixed(void)
     CHECK_ERRNO(mprotect(p, 8 * PAGE, PROT_READ | PROT_WRITE) == 0);
     p[3 * PAGE] = 9;
     CHECK_ERRNO(munmap(p + PAGE, PAGE) == 0);
-    CHECK(mprotect(p, 8 * PAGE, PROT_READ) == -1 && errno == ENOMEM, "mprotect over a hole");
+    CHECK(mprotect(p, 8 * PAGE, PROT_READ) == -1 && errno == ENOMEM,
+          "mprotect over a hole");
     CHECK(msync(p, 8 * PAGE, MS_ASYNC) == -1 && errno == ENOMEM, "msync over a hole");
     CHECK(anonymous(p + 1, PAGE, PROT_READ, MAP_FIXED) == MAP_FAILED && errno == EINVAL,
           "misaligned MAP_FIXED");
     CHECK(anonymous(NULL, 0, PROT_READ, 0) == MAP_FAILED && errno == EINVAL, "length 0");
     CHECK(munmap(p + 1, PAGE) == -1 && errno == EINVAL, "misaligned munmap");
-    CHECK(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, 999, 0) == MAP_FAILED && errno == EBADF,
+    CHECK(mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, 999, 0) == MAP_FAILED &&
+              errno == EBADF,
           "bad descriptor");
     CHECK_ERRNO(munmap(p, 8 * PAGE) == 0);
 }
@@ -61,7 +64,8 @@ static void check_remap(void)
     p = mremap(q, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, target);
     CHECK(p == target && p[0] == 1 && p[PAGE] == 2, "move to a fixed place");
     p[0] = 5;
-    CHECK(mremap(q, PAGE, PAGE * 2, 0) == MAP_FAILED && errno == EFAULT, "nothing left there");
+    CHECK(mremap(q, PAGE, PAGE * 2, 0) == MAP_FAILED && errno == EFAULT,
+          "nothing left there");
     CHECK_ERRNO(munmap(p, 2 * PAGE) == 0 && munmap(q + 2 * PAGE, 298 * PAGE) == 0);
 }
 
@@ -81,9 +85,11 @@ static void check_files(void)
     CHECK(c == 's' && shared[2 * PAGE] == 's', "private write reached the file");
     CHECK_ERRNO(pwrite(fd, "w", 1, 5) == 1);
     CHECK(shared[5] == 'w', "write to the file is not visible in the mapping");
-    CHECK(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 100) == MAP_FAILED && errno == EINVAL,
+    CHECK(mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 100) == MAP_FAILED &&
+              errno == EINVAL,
           "misaligned offset");
-    CHECK_ERRNO(munmap(shared, 3 * PAGE) == 0 && munmap(private, PAGE) == 0 && close(fd) == 0);
+    CHECK_ERRNO(munmap(shared, 3 * PAGE) == 0 && munmap(private, PAGE) == 0 &&
+                close(fd) == 0);
 }
 
 static void check_large(void)

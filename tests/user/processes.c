@@ -22,7 +22,8 @@ static int wait_status(pid_t pid)
 
 static void check_fork(void)
 {
-    int *shared = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    int *shared =
+        mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     int private = 1, status;
     pid_t pid;
 
@@ -50,7 +51,8 @@ static void check_fork(void)
 
 static void check_exec(void)
 {
-    int kept = open("/dev/null", O_RDONLY), gone = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int kept = open("/dev/null", O_RDONLY),
+        gone = open("/dev/null", O_RDONLY | O_CLOEXEC);
     char kept_text[16], gone_text[16];
     int status;
     pid_t pid;

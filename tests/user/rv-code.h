@@ -12,7 +12,7 @@
 
 #include "test.h"
 
-enum { ZERO = 0, RA = 1, SP = 2, T0 = 5, T1 = 6, T2 = 7, A0 = 10, A1 = 11, A2 = 12, A3 = 13 };
+enum { ZERO = 0, RA = 1, SP = 2, T0 = 5, T1 = 6, T2 = 7, A0 = 10, A1 = 11, A2 = 12 };
 
 typedef long CodeFn(void);
 typedef long CodeFn1(long);
@@ -64,7 +64,8 @@ static inline uint32_t rv_bne(int rs1, int rs2, int32_t offset)
     uint32_t o = (uint32_t)offset;
 
     return (o >> 12 & 1) << 31 | (o >> 5 & 0x3f) << 25 | (uint32_t)rs2 << 20 |
-           (uint32_t)rs1 << 15 | 1u << 12 | (o >> 1 & 0xf) << 8 | (o >> 11 & 1) << 7 | 0x63;
+           (uint32_t)rs1 << 15 | 1u << 12 | (o >> 1 & 0xf) << 8 | (o >> 11 & 1) << 7 |
+           0x63;
 }
 
 #define RV_NOP 0x00000013u

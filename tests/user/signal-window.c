@@ -40,7 +40,8 @@ static void block_in(int which)
         break;
     case 2:
         r = nanosleep(&long_time, &long_time);
-        CHECK(long_time.tv_sec == 19 || long_time.tv_sec == 20, "remaining time %ld", (long)long_time.tv_sec);
+        CHECK(long_time.tv_sec == 19 || long_time.tv_sec == 20, "remaining time %ld",
+              (long)long_time.tv_sec);
         break;
     case 3:
         r = (int)syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 0, NULL);
@@ -63,7 +64,8 @@ static void masked_wait(void)
     CHECK_ERRNO(sigprocmask(SIG_BLOCK, &block, &open_mask) == 0);
     arrived = 0;
     setitimer(ITIMER_REAL, &once, NULL);
-    CHECK(ppoll(&p, 1, &limit, &open_mask) == -1 && errno == EINTR, "signal lost in ppoll");
+    CHECK(ppoll(&p, 1, &limit, &open_mask) == -1 && errno == EINTR,
+          "signal lost in ppoll");
     CHECK(arrived == 1, "%d signals", (int)arrived);
     CHECK_ERRNO(sigprocmask(SIG_SETMASK, &open_mask, NULL) == 0);
 }

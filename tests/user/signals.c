@@ -29,14 +29,16 @@ static void nested(int sig, siginfo_t *info, void *context)
 
 static void queued(int sig, siginfo_t *info, void *context)
 {
-    CHECK(info->si_code == SI_QUEUE && info->si_pid == getpid(), "si_code %d", info->si_code);
+    CHECK(info->si_code == SI_QUEUE && info->si_pid == getpid(), "si_code %d",
+          info->si_code);
     values[count++ % 64] = info->si_value.sival_int;
 }
 
 static void note_thread(int sig, siginfo_t *info, void *context)
 {
     handled_by = (pid_t)syscall(SYS_gettid);
-    CHECK(info->si_signo == sig && info->si_code == SI_TKILL, "si_code %d", info->si_code);
+    CHECK(info->si_signo == sig && info->si_code == SI_TKILL, "si_code %d",
+          info->si_code);
 }
 
 static void write_pipe(int sig, siginfo_t *info, void *context)
@@ -57,7 +59,8 @@ static void check_nesting(void)
     set_handler(SIGUSR1, nested, 0);
     count = deepest = 0;
     raise(SIGUSR1);
-    CHECK(count == 3 && deepest == 1, "blocked in its own handler: %d deep", (int)deepest);
+    CHECK(count == 3 && deepest == 1, "blocked in its own handler: %d deep",
+          (int)deepest);
     set_handler(SIGUSR1, nested, SA_NODEFER);
     count = deepest = 0;
     raise(SIGUSR1);
@@ -161,7 +164,8 @@ static void check_threads(void)
         CHECK(handled_by == tid, "thread %d handled the signal of %d", (int)handled_by,
               (int)tid);
     }
-    CHECK(syscall(SYS_tgkill, getpid(), 1 << 21, SIGUSR1) == -1 && errno == ESRCH, "tgkill");
+    CHECK(syscall(SYS_tgkill, getpid(), 1 << 21, SIGUSR1) == -1 && errno == ESRCH,
+          "tgkill");
 }
 
 int main(void)
@@ -169,8 +173,10 @@ int main(void)
     struct sigaction sa = { 0 };
 
     sa.sa_handler = SIG_IGN;
-    CHECK(sigaction(SIGKILL, &sa, NULL) == -1 && errno == EINVAL, "SIGKILL cannot be ignored");
-    CHECK(sigaction(SIGSTOP, &sa, NULL) == -1 && errno == EINVAL, "SIGSTOP cannot be ignored");
+    CHECK(sigaction(SIGKILL, &sa, NULL) == -1 && errno == EINVAL,
+          "SIGKILL cannot be ignored");
+    CHECK(sigaction(SIGSTOP, &sa, NULL) == -1 && errno == EINVAL,
+          "SIGSTOP cannot be ignored");
     check_nesting();
     check_queue();
     check_waiting();

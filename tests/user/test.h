@@ -97,7 +97,8 @@ static inline void sleep_ms(unsigned ms)
     }
 }
 
-static inline void set_handler(int sig, void (*handler)(int, siginfo_t *, void *), int flags)
+static inline void set_handler(int sig, void (*handler)(int, siginfo_t *, void *),
+                               int flags)
 {
     struct sigaction sa = { 0 };
 

@@ -21,7 +21,8 @@ static void *flusher(void *arg)
         rv_put_return(code, i % 2000);
         rv_put_return(other, i % 1000);
         flush_icache_all(code, code + PAGE);
-        CHECK(call_code(code) == i % 2000 && call_code(other) == i % 1000, "flusher's own code");
+        CHECK(call_code(code) == i % 2000 && call_code(other) == i % 1000,
+              "flusher's own code");
         CHECK_ERRNO(munmap(other, PAGE) == 0);
     }
     return NULL;

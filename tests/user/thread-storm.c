@@ -61,7 +61,8 @@ int main(void)
     before = status_value("VmRSS:");
     storm(rounds);
     after = status_value("VmRSS:");
-    CHECK(done == (rounds + 20) * WIDTH * (WIDTH + 1) / 2, "sum %lu", (unsigned long)done);
+    CHECK(done == (rounds + 20) * WIDTH * (WIDTH + 1) / 2, "sum %lu",
+          (unsigned long)done);
     CHECK(after < before + 40000, "%lu threads left %lu KiB behind", rounds * WIDTH,
           after - before);
     return 0;

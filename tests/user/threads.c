@@ -115,7 +115,8 @@ static void check_detached(void)
     for (int i = 0; i < THREADS; i++) {
         pthread_t id;
 
-        CHECK(pthread_create(&id, &attr, detached_body, NULL) == 0, "detached thread %d", i);
+        CHECK(pthread_create(&id, &attr, detached_body, NULL) == 0, "detached thread %d",
+              i);
     }
     for (int i = 0; i < THREADS; i++) {
         while (sem_wait(&semaphore) && errno == EINTR) {

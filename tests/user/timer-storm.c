@@ -54,8 +54,8 @@ static void check_context(ucontext_t *uc)
     inside++;
     memcpy(&f0, &uc->uc_mcontext.__fpregs.__d.__f[0], 8);
     /* Instruction addresses are known only through sizes; compare by what moved. */
-    CHECK(r[5] * 2 - r[6] <= 2 && r[5] + 1000 - r[7] <= 1, "t0 %lu t1 %lu t2 %lu at +%lu", r[5],
-          r[6], r[7], step);
+    CHECK(r[5] * 2 - r[6] <= 2 && r[5] + 1000 - r[7] <= 1, "t0 %lu t1 %lu t2 %lu at +%lu",
+          r[5], r[6], r[7], step);
     CHECK(r[7] - 1000 <= r[5] && r[6] <= 2 * r[5] && (double)r[5] - f0 <= 1 &&
           f0 <= (double)r[5], "ft0 %g, t0 %lu", f0, r[5]);
     if (step == 0) {

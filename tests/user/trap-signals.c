@@ -40,8 +40,9 @@ static void expect_trap(uint32_t insn, int size, int sig, int code)
         r = call_code1(page, 10);
         CHECK(seen.si_signo == sig, "%08x gave signal %d", insn, seen.si_signo);
         CHECK(seen.si_code == code, "%08x: si_code %d", insn, seen.si_code);
-        CHECK(seen.si_addr == at && (char *)seen_pc == at, "%08x: si_addr %p pc %#lx, not %p",
-              insn, seen.si_addr, seen_pc, (void *)at);
+        CHECK(seen.si_addr == at && (char *)seen_pc == at,
+              "%08x: si_addr %p pc %#lx, not %p", insn, seen.si_addr, seen_pc,
+              (void *)at);
         CHECK(r == 13, "%08x: result %ld", insn, r);
     }
     munmap(page, PAGE);
