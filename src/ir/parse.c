@@ -30,10 +30,10 @@ typedef struct Parser {
     bool failed;
     IRRef *names;           /* MAX_NAME: value of each name */
     uint32_t block;         /* blocks opened */
-    IRRef *gaps;            /* NOPs that a constant may take, those of the entry block first */
-    uint32_t ngaps, ngaps_entry, gaps_cap;
-    IRRef *consts;          /* constants that dominate this point, those of the entry block first */
-    uint32_t nconsts, nconsts_entry, consts_cap;
+    IRRef *gaps;            /* NOPs of the open block that a constant may take */
+    uint32_t ngaps, gaps_cap;
+    IRRef *consts;          /* constants of the open block */
+    uint32_t nconsts, consts_cap;
 } Parser;
 
 static bool fail(Parser *ps, const char *fmt, ...) attr_printf(2, 3);
@@ -167,9 +167,6 @@ static IRRef constant(Parser *ps, IRType type, uint64_t value)
     IRRef r;
     if (ps->ngaps) {
         r = ps->gaps[--ps->ngaps];
-        if (ps->ngaps < ps->ngaps_entry) {
-            ps->ngaps_entry = ps->ngaps;
-        }
         f->ins[r] = ins;
     } else {
         r = ir_append(f, &ins);
@@ -484,6 +481,9 @@ static bool instruction(Parser *ps)
     IRRef r = ir_append(f, &ins);
     if (name) {
         ps->names[name] = r;
+        if (ins.op == IR_CONST) {
+            push(ps, &ps->consts, &ps->nconsts, &ps->consts_cap, r);
+        }
         if (ins.op == IR_PARAM) {
             f->blocks[f->nblocks - 1].nparams++;
         }
@@ -501,17 +501,13 @@ static bool block_header(Parser *ps)
     if (n != ps->block) {
         return fail(ps, "expected block %u", ps->block);
     }
-    if (ps->block == 1) {
-        ps->ngaps_entry = ps->ngaps;
-        ps->nconsts_entry = ps->nconsts;
-    }
     if (ps->block++) {
         if (f->nins == f->blocks[f->nblocks - 1].first) {
             return fail(ps, "block %u is empty", ps->block - 2);
         }
         ir_append_block(f);
-        ps->ngaps = ps->ngaps_entry;
-        ps->nconsts = ps->nconsts_entry;
+        ps->ngaps = 0;
+        ps->nconsts = 0;
     }
     return true;
 }

@@ -114,7 +114,7 @@ static void need_shift_args(IRFunc *f, const IRIns *ins, unsigned bits)
         n = bits;
         if (ir_is_const(f, ins->arg[1])) {
             unsigned c = (unsigned)f->ins[ins->arg[1]].imm & (ir_type_bits((IRType)ins->type) - 1);
-            n = bits > c ? bits - c : 0;
+            n = bits > c ? bits - c : 1; /* the argument must stay */
         }
     }
     need(f, ins->arg[0], n);
