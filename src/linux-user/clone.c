@@ -1,0 +1,548 @@
+/*
+ * Threads, fork, vfork.
+ *
+ * A guest thread is a detached host thread.  It ends by returning from its first function, for a
+ * statically linked pthread_exit() cannot unwind; the first thread of a process ends by the bare
+ * system call, as a thread group's leader may.
+ *
+ * fork() goes through the host C library's fork(), which makes malloc usable in the child, between
+ * exec_fork_prepare() and its counterparts.  Locks that rank after the exclusive section are then
+ * tried, not waited for: their holders are outside cpu_exec() and will give them back, and if
+ * one is busy everything is released and begun anew.
+ *
+ * vfork (CLONE_VM without CLONE_THREAD, with CLONE_VFORK) is real: the child is a process of its
+ * own that shares all memory, braid's included, and borrows the record, the CPU and the
+ * thread-local storage of its parent, whose host thread sleeps in the kernel until the child
+ * executes a program or ends.  It runs a loop of its own on a stack of its own; what it changes
+ * in the record is put back when the parent wakes.
+ */
+#include "linux-user/process-control.h"
+
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+
+#include "linux-user/process.h"
+#include "linux-user/signal.h"
+#include "linux-user/syscall.h"
+#include "util/error.h"
+#include "util/fork.h"
+#include "util/futex.h"
+#include "util/log.h"
+
+#define THREAD_STACK (1u << 20)
+#ifndef CLONE_CLEAR_SIGHAND
+#define CLONE_CLEAR_SIGHAND 0x100000000ull
+#endif
+#ifndef CLONE_INTO_CGROUP
+#define CLONE_INTO_CGROUP 0x200000000ull
+#endif
+#define THREAD_FLAGS (CLONE_VM | CLONE_SIGHAND | CLONE_THREAD)
+/* What braid sees to itself; the rest of a fork's flags go to the kernel. */
+#define OWN_FLAGS                                                                        \
+    (CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID |    \
+     CLONE_PIDFD | CLONE_DETACHED | CLONE_CLEAR_SIGHAND)
+
+/* The kernel's struct clone_args; addresses are the guest's. */
+typedef struct CloneArgs {
+    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
+    uint64_t set_tid, set_tid_size, cgroup;
+} CloneArgs;
+#define CLONE_ARGS_SIZE_VER0 64
+
+/* ---- records ---- */
+
+GuestThread *thread_new(CPUState *cpu)
+{
+    GuestThread *t = xcalloc(1, sizeof(*t));
+    t->cpu = cpu;
+    cpu->user_data = t;
+    return t;
+}
+
+void thread_free(GuestThread *t)
+{
+    free(t);
+}
+
+/* ---- the end of a thread ---- */
+
+/* One entry of a robust list: if this thread holds the mutex, its owner is dead. */
+static void robust_release(GuestThread *t, uint64_t futex, bool pi)
+{
+    uint32_t val, seen;
+    if (!user_read_u32(futex, &val)) {
+        return;
+    }
+    while ((val & FUTEX_TID_MASK) == (uint32_t)t->tid) {
+        uint32_t dead = (val & FUTEX_WAITERS) | FUTEX_OWNER_DIED;
+        if (!user_cmpxchg32(futex, val, dead, &seen)) {
+            return;
+        }
+        if (seen == val) {
+            if (!pi && (val & FUTEX_WAITERS)) {
+                syscall(SYS_futex, g2h(futex), FUTEX_WAKE, 1, NULL, NULL, 0);
+            }
+            return;
+        }
+        val = seen;
+    }
+}
+
+/* The list that set_robust_list(2) announced: get_robust_list(2) has the layout. */
+static void robust_list_walk(GuestThread *t)
+{
+    uint64_t head = t->robust_list, entry, offset, pending;
+    if (!head || !user_read_u64(head, &entry) || !user_read_u64(head + 8, &offset) ||
+        !user_read_u64(head + 16, &pending)) {
+        return;
+    }
+    for (unsigned limit = 2048; limit && (entry & ~1ull) != head; limit--) {
+        uint64_t next;
+        bool ok = user_read_u64(entry & ~1ull, &next);
+        if ((entry & ~1ull) != (pending & ~1ull)) {
+            robust_release(t, (entry & ~1ull) + offset, entry & 1);
+        }
+        if (!ok) {
+            return;
+        }
+        entry = next;
+    }
+    if (pending & ~1ull) {
+        robust_release(t, (pending & ~1ull) + offset, pending & 1);
+    }
+}
+
+static void clear_child_tid(GuestThread *t)
+{
+    if (t->clear_child_tid && user_write_u32(t->clear_child_tid, 0)) {
+        syscall(SYS_futex, g2h(t->clear_child_tid), FUTEX_WAKE, 1, NULL, NULL, 0);
+    }
+}
+
+_Noreturn void process_exit(GuestThread *t, int status)
+{
+    if (user_process.opt->at_exit && !t->in_vfork_child) {
+        user_process.opt->at_exit();
+    }
+    for (;;) {
+        syscall(SYS_exit_group, status);
+    }
+}
+
+void thread_end(GuestThread *t)
+{
+    SigSet old;
+    signal_block_all(&old);
+    robust_list_walk(t);
+    /* The kernel must not look at the list again: its memory may soon be somebody else's. */
+    syscall(SYS_set_robust_list, NULL, 24);
+    CPUState *cpu = t->cpu;
+    void *altstack = t->host_altstack;
+    bool is_main = t->is_main;
+    uint64_t ctid = t->clear_child_tid;
+    stack_t off = { .ss_flags = SS_DISABLE };
+    sigaltstack(&off, NULL);
+    munmap(altstack, HOST_ALTSTACK_TOTAL);
+    cpu->user_data = NULL;
+    cpu_destroy(cpu);
+    /* From here on the guest may think the thread gone. */
+    t->clear_child_tid = ctid;
+    clear_child_tid(t);
+    thread_free(t);
+    if (is_main) {
+        for (;;) {
+            syscall(SYS_exit, 0);
+        }
+    }
+}
+
+int64_t sys_exit(GuestThread *t, const uint64_t a[6])
+{
+    if (t->in_vfork_child) {
+        clear_child_tid(t);
+        process_exit(t, (int)a[0]);
+    }
+    /* [NTHREADS] the last to leave sees everybody else's decrement. */
+    if (__atomic_sub_fetch(&user_process.nthreads, 1, __ATOMIC_ACQ_REL) == 0) {
+        robust_list_walk(t);
+        clear_child_tid(t);
+        process_exit(t, (int)a[0]);
+    }
+    t->exiting = true;
+    return -BRAID_NO_RESULT;
+}
+
+int64_t sys_exit_group(GuestThread *t, const uint64_t a[6])
+{
+    process_exit(t, (int)a[0]);
+}
+
+/* ---- threads ---- */
+
+typedef struct ThreadStart {
+    GuestThread *t;
+    const CloneArgs *args;
+    uint32_t ready;         /* atomic: 1 once tid is valid and the ids are written */
+    pid_t tid;
+} ThreadStart;
+
+static void *thread_main(void *opaque)
+{
+    ThreadStart *s = opaque;
+    GuestThread *t = s->t;
+    const CloneArgs *c = s->args;
+    cpu_thread_init(t->cpu);
+    signal_thread_init(t);
+    t->tid = (pid_t)syscall(SYS_gettid);
+    if (!(c->flags & CLONE_FILES)) {
+        unshare(CLONE_FILES);
+    }
+    if (!(c->flags & CLONE_FS)) {
+        unshare(CLONE_FS);
+    }
+    if (c->flags & CLONE_CHILD_SETTID) {
+        user_write_u32(c->child_tid, (uint32_t)t->tid);
+    }
+    if (c->flags & CLONE_PARENT_SETTID) {
+        user_write_u32(c->parent_tid, (uint32_t)t->tid);
+    }
+    s->tid = t->tid;
+    /* [THREAD-READY] pairs with clone_thread(); `s` and `c` are gone after it. */
+    __atomic_store_n(&s->ready, 1, __ATOMIC_RELEASE);
+    futex_wake_all(&s->ready);
+    signal_set_mask(t, t->sigmask);
+    cpu_loop(t->cpu);
+    return NULL;
+}
+
+static int start_host_thread(ThreadStart *s)
+{
+    pthread_attr_t attr;
+    pthread_t thread;
+    pthread_attr_init(&attr);
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attr, THREAD_STACK);
+    int err = pthread_create(&thread, &attr, thread_main, s);
+    pthread_attr_destroy(&attr);
+    return err;
+}
+
+static int64_t clone_thread(GuestThread *t, const CloneArgs *c)
+{
+    CPUState *cpu = t->cpu;
+    SigSet old;
+    exec_set_parallel(cpu);
+    signal_block_all(&old);
+    CPUState *child = cpu_create(cpu->guest);
+    cpu->guest->cpu_clone(child, cpu);
+    user_process.abi->init_child(child, c->stack ? c->stack + c->stack_size : 0,
+                                 c->flags & CLONE_SETTLS, c->tls);
+    GuestThread *ct = thread_new(child);
+    ct->sighand = t->sighand;
+    ct->sigmask = t->sigmask;
+    ct->clear_child_tid = c->flags & CLONE_CHILD_CLEARTID ? c->child_tid : 0;
+    ThreadStart s = { .t = ct, .args = c };
+    __atomic_add_fetch(&user_process.nthreads, 1, __ATOMIC_RELAXED);
+    int err = start_host_thread(&s);
+    if (err) {
+        __atomic_sub_fetch(&user_process.nthreads, 1, __ATOMIC_RELAXED);
+        child->user_data = NULL;
+        cpu_destroy(child);
+        thread_free(ct);
+        signal_restore_host(old);
+        return -err;
+    }
+    /* [THREAD-READY] */
+    while (!__atomic_load_n(&s.ready, __ATOMIC_ACQUIRE)) {
+        futex_wait(&s.ready, 0, NULL);
+    }
+    signal_restore_host(old);
+    return s.tid;
+}
+
+/* ---- fork ---- */
+
+static void fork_prepare(GuestThread *t)
+{
+    for (;;) {
+        exec_fork_prepare(t->cpu);
+        if (mmap_trylock()) {
+            if (mutex_trylock(&t->sighand->lock)) {
+                break;
+            }
+            mmap_unlock();
+        }
+        exec_fork_parent(t->cpu);
+        mmap_lock();
+        mmap_unlock();
+        sched_yield();
+    }
+    util_fork_prepare();
+}
+
+static void fork_done(GuestThread *t, bool child)
+{
+    if (child) {
+        util_fork_child();
+    } else {
+        util_fork_parent();
+    }
+    mutex_unlock(&t->sighand->lock);
+    mmap_unlock();
+    if (child) {
+        exec_fork_child(t->cpu);
+    } else {
+        exec_fork_parent(t->cpu);
+    }
+}
+
+static void become_child(GuestThread *t, const CloneArgs *c)
+{
+    t->tid = (pid_t)syscall(SYS_gettid);
+    t->is_main = true;
+    t->held = 0;
+    t->robust_list = 0;
+    t->clear_child_tid = c->flags & CLONE_CHILD_CLEARTID ? c->child_tid : 0;
+    user_process.nthreads = 1;
+    mutex_reinit(&user_process.lock);
+    if (c->flags & CLONE_CLEAR_SIGHAND) {
+        signal_reset_for_clear_sighand(t);
+    }
+    user_process.abi->init_child(t->cpu, c->stack ? c->stack + c->stack_size : 0,
+                                 c->flags & CLONE_SETTLS, c->tls);
+    if (c->flags & CLONE_CHILD_SETTID) {
+        user_write_u32(c->child_tid, (uint32_t)t->tid);
+    }
+}
+
+/* What the parent owes to the caller of clone() once the child exists. */
+static void parent_results(const CloneArgs *c, pid_t pid)
+{
+    if (c->flags & CLONE_PARENT_SETTID) {
+        user_write_u32(c->parent_tid, (uint32_t)pid);
+    }
+    if (c->flags & CLONE_PIDFD) {
+        int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+        user_write_u32(c->pidfd, (uint32_t)fd);
+    }
+}
+
+static int64_t clone_fork(GuestThread *t, const CloneArgs *c)
+{
+    SigSet old;
+    signal_block_all(&old);
+    if (__atomic_load_n(&t->signal_pending, __ATOMIC_RELAXED)) {
+        return -BRAID_NOT_STARTED;  /* both would have it; delivery opens the mask again */
+    }
+    uint64_t flags = c->flags & ~(uint64_t)OWN_FLAGS;
+    fork_prepare(t);
+    /* Plain forks through the C library, which has locks of its own to see to. */
+    pid_t pid = !flags && c->exit_signal == SIGCHLD
+                    ? fork()
+                    : (pid_t)syscall(SYS_clone, flags | c->exit_signal, 0, NULL, NULL, 0);
+    int err = errno;
+    fork_done(t, pid == 0);
+    if (pid == 0) {
+        become_child(t, c);
+        signal_set_mask(t, t->sigmask);
+        return -BRAID_NO_RESULT;
+    }
+    if (pid > 0) {
+        parent_results(c, pid);
+    }
+    signal_restore_host(old);
+    return pid < 0 ? -err : pid;
+}
+
+/* ---- vfork ---- */
+
+typedef struct VforkStart {
+    GuestThread *t;
+    const CloneArgs *args;
+} VforkStart;
+
+static int vfork_main(void *opaque)
+{
+    VforkStart *s = opaque;
+    GuestThread *t = s->t;
+    const CloneArgs *c = s->args;
+    SigHand *own = xmalloc(sizeof(*own));
+    mutex_init(&own->lock, LOCK_RANK_SIGNAL_TABLE);
+    mutex_lock(&t->sighand->lock);
+    memcpy(own->action, t->sighand->action, sizeof(own->action));
+    mutex_unlock(&t->sighand->lock);
+    t->sighand = own;
+    t->in_vfork_child = true;
+    t->tid = (pid_t)syscall(SYS_gettid);
+    t->held = 0;
+    t->robust_list = 0;
+    t->clear_child_tid = c->flags & CLONE_CHILD_CLEARTID ? c->child_tid : 0;
+    if (c->flags & CLONE_CLEAR_SIGHAND) {
+        signal_reset_for_clear_sighand(t);
+    }
+    user_process.abi->init_child(t->cpu, c->stack ? c->stack + c->stack_size : 0,
+                                 c->flags & CLONE_SETTLS, c->tls);
+    if (c->flags & CLONE_CHILD_SETTID) {
+        user_write_u32(c->child_tid, (uint32_t)t->tid);
+    }
+    signal_set_mask(t, t->sigmask);
+    cpu_loop(t->cpu);
+    _exit(0);
+}
+
+/* The child may have been killed anywhere: nothing it was doing goes on. */
+static void vfork_reset_cpu(CPUState *cpu)
+{
+    cpu->copy_active = false;
+    if (__atomic_exchange_n(&cpu->running, 0, __ATOMIC_RELEASE /* [EXCL-STOP] */)) {
+        futex_wake_all(&cpu->running);
+    }
+}
+
+static int64_t clone_vfork(GuestThread *t, const CloneArgs *c)
+{
+    CPUState *cpu = t->cpu, *regs = xcalloc(1, cpu->guest->cpu_size);
+    SigSet old;
+    uint8_t *stack = mmap(NULL, THREAD_STACK, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
+    if (stack == MAP_FAILED) {
+        free(regs);
+        return -ENOMEM;
+    }
+    signal_block_all(&old);
+    int64_t ret = -BRAID_NOT_STARTED;
+    if (!__atomic_load_n(&t->signal_pending, __ATOMIC_RELAXED)) {
+        VforkStart s = { t, c };
+        GuestThread saved = *t;
+        cpu->guest->cpu_clone(regs, cpu);
+        uint64_t pc = cpu->env.pc;
+        int flags = (int)(c->flags & ~(uint64_t)OWN_FLAGS) | (int)c->exit_signal;
+        int pid = clone(vfork_main, stack + THREAD_STACK, flags, &s);
+        ret = pid < 0 ? -errno : pid;
+        if (t->sighand != saved.sighand) {
+            free(t->sighand);
+        }
+        if (t->exec_request) {
+            execve_abandon(t->exec_request);
+        }
+        *t = saved;
+        vfork_reset_cpu(cpu);
+        cpu->guest->cpu_clone(cpu, regs);
+        cpu->env.pc = pc;
+        if (pid > 0) {
+            parent_results(c, pid);
+        }
+        signal_restore_host(old);
+    }
+    munmap(stack, THREAD_STACK);
+    free(regs);
+    return ret;
+}
+
+/* ---- the system calls ---- */
+
+static int64_t clone_common(GuestThread *t, const CloneArgs *c)
+{
+    uint64_t f = c->flags;
+    if ((f & CLONE_THREAD && !(f & CLONE_SIGHAND)) || (f & CLONE_SIGHAND && !(f & CLONE_VM)) ||
+        (f & CLONE_FS && f & (CLONE_NEWNS | CLONE_NEWUSER))) {
+        return -EINVAL;
+    }
+    if ((f & THREAD_FLAGS) == THREAD_FLAGS) {
+        return clone_thread(t, c);
+    }
+    if (!(f & CLONE_VM)) {
+        return clone_fork(t, c);
+    }
+    if (f & CLONE_VFORK) {
+        return clone_vfork(t, c);
+    }
+    log_item(LOG_UNIMP, "clone: a process that shares memory but does not wait (flags %llx)\n",
+             (unsigned long long)f);
+    return -EINVAL;
+}
+
+int64_t sys_clone(GuestThread *t, const uint64_t a[6])
+{
+    CloneArgs c = {
+        .flags = (uint32_t)a[0] & ~(uint32_t)CSIGNAL,
+        .exit_signal = a[0] & CSIGNAL,
+        .stack = a[1],
+        .parent_tid = a[2],
+        .pidfd = a[2],
+        .tls = a[3],
+        .child_tid = a[4],
+    };
+    if (c.flags & CLONE_PIDFD && c.flags & CLONE_PARENT_SETTID) {
+        return -EINVAL;
+    }
+    return clone_common(t, &c);
+}
+
+int64_t sys_clone3(GuestThread *t, const uint64_t a[6])
+{
+    CloneArgs c = { 0 };
+    uint8_t rest;
+    if (a[1] < CLONE_ARGS_SIZE_VER0) {
+        return -EINVAL;
+    }
+    if (a[1] > USER_PAGE_SIZE) {
+        return -E2BIG;
+    }
+    if (!user_read(&c, a[0], a[1] < sizeof(c) ? a[1] : sizeof(c))) {
+        return -EFAULT;
+    }
+    for (uint64_t i = sizeof(c); i < a[1]; i++) {
+        if (!user_read(&rest, a[0] + i, 1)) {
+            return -EFAULT;
+        }
+        if (rest) {
+            return -E2BIG;
+        }
+    }
+    if (c.flags & CSIGNAL || c.exit_signal & ~(uint64_t)CSIGNAL || !c.stack != !c.stack_size) {
+        return -EINVAL;
+    }
+    if (c.set_tid_size || c.flags & CLONE_INTO_CGROUP) {
+        log_item(LOG_UNIMP, "clone3: set_tid and cgroup\n");
+        return -EINVAL;
+    }
+    return clone_common(t, &c);
+}
+
+int64_t sys_set_tid_address(GuestThread *t, const uint64_t a[6])
+{
+    t->clear_child_tid = a[0];
+    return t->tid;
+}
+
+int64_t sys_set_robust_list(GuestThread *t, const uint64_t a[6])
+{
+    if (a[1] != 24) {
+        return -EINVAL;
+    }
+    t->robust_list = a[0];
+    t->robust_list_len = a[1];
+    /* Should the process be killed, the kernel walks the list itself, if it can read it. */
+    return user_mem.guest_base ? 0 : host_syscall(SYS_set_robust_list, g2h(a[0]), a[1]);
+}
+
+int64_t sys_get_robust_list(GuestThread *t, const uint64_t a[6])
+{
+    uint64_t head = t->robust_list, len = 24;
+    if (a[0] && (pid_t)a[0] != t->tid) {
+        if (user_mem.guest_base) {
+            return -EPERM;
+        }
+        int64_t ret = host_syscall(SYS_get_robust_list, (int)a[0], &head, &len);
+        if (ret) {
+            return ret;
+        }
+    }
+    return user_write_u64(a[1], head) && user_write_u64(a[2], len) ? 0 : -EFAULT;
+}

@@ -1,0 +1,289 @@
+/*
+ * System calls about descriptors: duplicating and closing them (braid's own are not the
+ * guest's to touch), vectors of buffers, epoll, waiting for many.
+ */
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/close_range.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/uio.h>
+
+#include "linux-user/iovec.h"
+#include "linux-user/process.h"
+#include "linux-user/signal.h"
+#include "linux-user/syscall.h"
+#include "util/error.h"
+#include "util/log.h"
+
+int64_t sys_dup(GuestThread *t, const uint64_t a[6])
+{
+    return fd_is_own((int)a[0]) ? -EBADF : host_syscall(SYS_dup, (int)a[0]);
+}
+
+int64_t sys_dup3(GuestThread *t, const uint64_t a[6])
+{
+    if (fd_is_own((int)a[0]) || fd_is_own((int)a[1])) {
+        return -EBADF;
+    }
+    return host_syscall(SYS_dup3, (int)a[0], (int)a[1], (int)a[2]);
+}
+
+int64_t sys_close(GuestThread *t, const uint64_t a[6])
+{
+    return fd_is_own((int)a[0]) ? -EBADF : host_syscall(SYS_close, (int)a[0]);
+}
+
+/* The gaps between braid's own descriptors, one call each. */
+int64_t sys_close_range(GuestThread *t, const uint64_t a[6])
+{
+    unsigned first = (unsigned)a[0], last = (unsigned)a[1], flags = (unsigned)a[2];
+    if (first > last) {
+        return -EINVAL;
+    }
+    if (flags & CLOSE_RANGE_UNSHARE) {
+        int64_t ret = host_syscall(SYS_unshare, 0x400 /* CLONE_FILES */);
+        if (ret) {
+            return ret;
+        }
+        flags &= ~(unsigned)CLOSE_RANGE_UNSHARE;
+    }
+    int own[] = { user_process.self_fd, user_process.sysroot_fd, log_get_fd() };
+    while (first <= last) {
+        unsigned next = UINT_MAX;
+        for (unsigned i = 0; i < 3; i++) {
+            if (own[i] >= 0 && (unsigned)own[i] >= first && (unsigned)own[i] < next) {
+                next = (unsigned)own[i];
+            }
+        }
+        unsigned end = next > last ? last : next - 1;
+        if (next != first) {
+            int64_t ret = host_syscall(SYS_close_range, first, end, flags);
+            if (ret) {
+                return ret;
+            }
+        }
+        if (next > last || next == UINT_MAX) {
+            break;
+        }
+        first = next + 1;
+    }
+    return 0;
+}
+
+static bool fcntl_takes_pointer(int cmd)
+{
+    switch (cmd) {
+    case F_GETLK: case F_SETLK: case F_SETLKW:
+    case F_OFD_GETLK: case F_OFD_SETLK: case F_OFD_SETLKW:
+    case F_GETOWN_EX: case F_SETOWN_EX: case 17 /* F_GETOWNER_UIDS */:
+    case F_GET_RW_HINT: case F_SET_RW_HINT: case F_GET_FILE_RW_HINT: case F_SET_FILE_RW_HINT:
+        return true;
+    default:
+        return false;
+    }
+}
+
+int64_t sys_fcntl(GuestThread *t, const uint64_t a[6])
+{
+    uint64_t arg = a[2];
+    if (fd_is_own((int)a[0])) {
+        return -EBADF;
+    }
+    if (fcntl_takes_pointer((int)a[1]) && !host_pointer(&arg)) {
+        return -EFAULT;
+    }
+    return safe_syscall6(t, SYS_fcntl, (uint64_t)(int)a[0], (uint64_t)(int)a[1], arg, 0, 0, 0);
+}
+
+/* ---- vectors ---- */
+
+int64_t iovec_read(struct iovec *out, uint64_t addr, uint64_t n)
+{
+    if (n > IOV_MAX) {
+        return -EINVAL;
+    }
+    if (!user_read(out, addr, n * sizeof(*out))) {
+        return -EFAULT;
+    }
+    for (uint64_t i = 0; i < n; i++) {
+        uint64_t base = (uintptr_t)out[i].iov_base;
+        if (out[i].iov_len && !user_range_ok(base, out[i].iov_len)) {
+            return (int64_t)out[i].iov_len < 0 ? -EINVAL : -EFAULT;
+        }
+        out[i].iov_base = base ? g2h(base) : NULL;
+    }
+    return 0;
+}
+
+static int64_t vector_call(GuestThread *t, long nr, const uint64_t a[6])
+{
+    struct iovec iov[IOV_MAX];
+    int64_t ret = iovec_read(iov, a[1], a[2]);
+    return ret ? ret : safe_syscall6(t, nr, (uint64_t)(int)a[0], (uintptr_t)iov, a[2], a[3], a[4],
+                                     a[5]);
+}
+
+int64_t sys_readv(GuestThread *t, const uint64_t a[6])
+{
+    return vector_call(t, SYS_readv, a);
+}
+
+int64_t sys_writev(GuestThread *t, const uint64_t a[6])
+{
+    return vector_call(t, SYS_writev, a);
+}
+
+int64_t sys_preadv(GuestThread *t, const uint64_t a[6])
+{
+    return vector_call(t, SYS_preadv, a);
+}
+
+int64_t sys_pwritev(GuestThread *t, const uint64_t a[6])
+{
+    return vector_call(t, SYS_pwritev, a);
+}
+
+int64_t sys_preadv2(GuestThread *t, const uint64_t a[6])
+{
+    return vector_call(t, SYS_preadv2, a);
+}
+
+int64_t sys_pwritev2(GuestThread *t, const uint64_t a[6])
+{
+    return vector_call(t, SYS_pwritev2, a);
+}
+
+int64_t sys_vmsplice(GuestThread *t, const uint64_t a[6])
+{
+    return vector_call(t, SYS_vmsplice, a);
+}
+
+/* ---- epoll: the host packs its events ---- */
+
+typedef struct GuestEpollEvent {
+    uint32_t events, pad;
+    uint64_t data;
+} GuestEpollEvent;
+
+#define EPOLL_MAX_EVENTS ((int)(INT_MAX / sizeof(GuestEpollEvent)))
+/* More than this are not fetched at once. */
+#define EPOLL_BATCH 1024
+
+int64_t sys_epoll_ctl(GuestThread *t, const uint64_t a[6])
+{
+    struct epoll_event ev = { 0 };
+    if ((int)a[1] != EPOLL_CTL_DEL) {
+        GuestEpollEvent g;
+        if (!user_read(&g, a[3], sizeof(g))) {
+            return -EFAULT;
+        }
+        ev.events = g.events;
+        ev.data.u64 = g.data;
+    }
+    return host_syscall(SYS_epoll_ctl, (int)a[0], (int)a[1], (int)a[2], &ev);
+}
+
+/* timeout: milliseconds, or a pointer to a struct timespec of the host's (epoll_pwait2). */
+static int64_t epoll_common(GuestThread *t, long nr, const uint64_t a[6], uint64_t timeout)
+{
+    struct epoll_event ev[EPOLL_BATCH];
+    int max = (int)a[2];
+    SigSet set, host = 0;
+    if (max <= 0 || max > EPOLL_MAX_EVENTS) {
+        return -EINVAL;
+    }
+    if (a[4]) {
+        if (a[5] != sizeof(SigSet)) {
+            return -EINVAL;
+        }
+        if (!user_read(&set, a[4], sizeof(set))) {
+            return -EFAULT;
+        }
+        signal_mask_begin(t, set);
+        host = signal_host_mask(t->sigmask);
+    }
+    int64_t ret = safe_syscall6(t, nr, (uint64_t)(int)a[0], (uintptr_t)ev,
+                                (uint64_t)(max < EPOLL_BATCH ? max : EPOLL_BATCH), timeout,
+                                a[4] ? (uintptr_t)&host : 0, sizeof(SigSet));
+    if (a[4]) {
+        signal_mask_end(t, ret);
+    }
+    for (int64_t i = 0; i < ret; i++) {
+        GuestEpollEvent g = { .events = ev[i].events, .data = ev[i].data.u64 };
+        if (!user_write(a[1] + (uint64_t)i * sizeof(g), &g, sizeof(g))) {
+            return -EFAULT;
+        }
+    }
+    return ret;
+}
+
+int64_t sys_epoll_pwait(GuestThread *t, const uint64_t a[6])
+{
+    return epoll_common(t, SYS_epoll_pwait, a, (uint64_t)(int)a[3]);
+}
+
+int64_t sys_epoll_pwait2(GuestThread *t, const uint64_t a[6])
+{
+    uint64_t timeout = a[3];
+    return host_pointer(&timeout) ? epoll_common(t, SYS_epoll_pwait2, a, timeout) : -EFAULT;
+}
+
+/* ---- poll and select ---- */
+
+int64_t sys_ppoll(GuestThread *t, const uint64_t a[6])
+{
+    uint64_t fds = a[0], ts = a[2];
+    SigSet set, host = 0;
+    if (!host_pointer(&fds) || !host_pointer(&ts)) {
+        return -EFAULT;
+    }
+    if (a[3]) {
+        if (a[4] != sizeof(SigSet)) {
+            return -EINVAL;
+        }
+        if (!user_read(&set, a[3], sizeof(set))) {
+            return -EFAULT;
+        }
+        signal_mask_begin(t, set);
+        host = signal_host_mask(t->sigmask);
+    }
+    int64_t ret = safe_syscall6(t, SYS_ppoll, fds, a[1], ts, a[3] ? (uintptr_t)&host : 0,
+                                sizeof(SigSet), 0);
+    if (a[3]) {
+        signal_mask_end(t, ret);
+    }
+    return ret;
+}
+
+int64_t sys_pselect6(GuestThread *t, const uint64_t a[6])
+{
+    uint64_t p[4] = { a[1], a[2], a[3], a[4] };
+    uint64_t sig[2] = { 0, 0 };     /* address and size of the mask */
+    SigSet set, host = 0;
+    for (int i = 0; i < 4; i++) {
+        if (!host_pointer(&p[i])) {
+            return -EFAULT;
+        }
+    }
+    if (a[5] && !user_read(sig, a[5], sizeof(sig))) {
+        return -EFAULT;
+    }
+    if (sig[0]) {
+        if (sig[1] != sizeof(SigSet)) {
+            return -EINVAL;
+        }
+        if (!user_read(&set, sig[0], sizeof(set))) {
+            return -EFAULT;
+        }
+        signal_mask_begin(t, set);
+        host = signal_host_mask(t->sigmask);
+    }
+    uint64_t host_sig[2] = { sig[0] ? (uintptr_t)&host : 0, sizeof(SigSet) };
+    int64_t ret = safe_syscall6(t, SYS_pselect6, (uint64_t)(int)a[0], p[0], p[1], p[2], p[3],
+                                (uintptr_t)host_sig);
+    if (sig[0]) {
+        signal_mask_end(t, ret);
+    }
+    return ret;
+}

@@ -1,0 +1,449 @@
+/*
+ * Start of a guest program, and the run loop of its threads.
+ *
+ * linux_user_main() runs alone; each guest thread then has a cpu_loop() of its own, which
+ * holds no lock between events.
+ */
+#include "linux-user/linux-user.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "linux-user/loader.h"
+#include "linux-user/mmap.h"
+#include "linux-user/path.h"
+#include "linux-user/process-control.h"
+#include "linux-user/process.h"
+#include "linux-user/signal.h"
+#include "linux-user/syscall.h"
+#include "linux-user/user-mem.h"
+#include "util/bitops.h"
+#include "util/error.h"
+#include "util/log.h"
+#include "util/strutil.h"
+#include "util/vec.h"
+
+/* Position-independent programs: above the libraries, with room for the heap above. */
+#define PIE_BASE 0x60000000ull
+#define MAX_SCRIPTS 5
+
+UserProcess user_process = { .sysroot_fd = -1, .self_fd = -1, .lock = MUTEX_INIT(LEAF) };
+
+/* ---- descriptors of our own ---- */
+
+bool fd_is_own(int fd)
+{
+    return fd >= 0 && (fd == user_process.self_fd || fd == user_process.sysroot_fd ||
+                       fd == log_get_fd());
+}
+
+int fd_move_high(int fd)
+{
+    struct rlimit rl;
+    int min = 900;
+    if (!getrlimit(RLIMIT_NOFILE, &rl) && rl.rlim_cur < 1024) {
+        min = rl.rlim_cur > 64 ? (int)rl.rlim_cur - 24 : 3;
+    }
+    int high = fcntl(fd, F_DUPFD_CLOEXEC, min);
+    if (high < 0) {
+        return fd;
+    }
+    close(fd);
+    return high;
+}
+
+/* ---- the run loop ---- */
+
+static void handle_syscall(GuestThread *t)
+{
+    const LinuxAbi *abi = user_process.abi;
+    uint64_t nr, a[6];
+    abi->get_syscall(t->cpu, &nr, a);
+    int64_t ret = syscall_run(t, nr, a);
+    switch (ret) {
+    case -BRAID_NO_RESULT:
+    case -BRAID_NOT_STARTED:
+        return;
+    case -BRAID_ERESTARTSYS:
+        if (!signal_pending_wants_eintr(t)) {
+            return;
+        }
+        ret = -EINTR;
+        break;
+    default:
+        break;
+    }
+    abi->finish_syscall(t->cpu, ret);
+}
+
+/* An instruction cannot be fetched: not mapped, not executable, or behind the end of a file. */
+static void handle_fetch_fault(GuestThread *t)
+{
+    vaddr addr = t->cpu->fault_addr;
+    uint8_t byte;
+    mmap_lock();
+    unsigned flags = user_page_flags(addr);
+    mmap_unlock();
+    if (!(flags & PAGE_EXEC)) {
+        signal_deliver_fault(t, SIGSEGV, flags ? SEGV_ACCERR : SEGV_MAPERR, addr);
+    } else if (!user_read(&byte, addr, 1)) {
+        signal_deliver_fault(t, SIGBUS, BUS_ADRERR, addr);
+    }
+    /* Otherwise the mapping was just being changed: try again. */
+}
+
+static void handle_memory_fault(GuestThread *t)
+{
+    CPUState *cpu = t->cpu;
+    int code = cpu->fault_signal_code;
+    if (cpu->fault_signal == SIGSEGV) {
+        code = user_page_flags(cpu->fault_addr) ? SEGV_ACCERR : SEGV_MAPERR;
+    }
+    signal_deliver_fault(t, cpu->fault_signal, code, cpu->fault_addr);
+}
+
+static void handle_event(GuestThread *t, int reason)
+{
+    CPUState *cpu = t->cpu;
+    switch (reason) {
+    case 0:
+        break;
+    case EXIT_REASON_SYSCALL:
+        handle_syscall(t);
+        break;
+    case EXIT_REASON_BREAKPOINT:
+        signal_deliver_fault(t, SIGTRAP, TRAP_BRKPT, cpu->env.pc);
+        break;
+    case EXIT_REASON_ILLEGAL:
+        signal_deliver_fault(t, SIGILL, ILL_ILLOPC, cpu->env.pc);
+        break;
+    case EXIT_REASON_MISALIGNED:
+        signal_deliver_fault(t, SIGBUS, BUS_ADRALN, cpu->fault_addr);
+        break;
+    case EXIT_REASON_FETCH_FAULT:
+        handle_fetch_fault(t);
+        break;
+    case EXIT_REASON_MEMORY_FAULT:
+        handle_memory_fault(t);
+        break;
+    case EXIT_REASON_YIELD:
+        sched_yield();
+        break;
+    default:
+        error_bug(__FILE__, __LINE__, __func__, "exit reason %d", reason);
+    }
+}
+
+void cpu_loop(CPUState *cpu)
+{
+    GuestThread *t = thread_of(cpu);
+    while (!t->exiting) {
+        signal_deliver_pending(t);
+        handle_event(t, cpu_exec(cpu));
+    }
+    thread_end(t);
+}
+
+/* ---- start-up ---- */
+
+static const LinuxAbi *find_abi(uint16_t machine)
+{
+    static const LinuxAbi *const all[] = { &linux_abi_riscv64 };
+    for (size_t i = 0; i < array_size(all); i++) {
+        if (all[i]->elf_machine == machine) {
+            return all[i];
+        }
+    }
+    fatal("no Linux support for this guest");
+}
+
+static void open_sysroot(const char *dir)
+{
+    if (!dir || !*dir) {
+        return;
+    }
+    char *path = realpath(dir, NULL);
+    int fd = path ? open(path, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+    if (fd < 0) {
+        fatal_usage("-L %s: %s", dir, strerror(errno));
+    }
+    if (!strcmp(path, "/")) {
+        close(fd);
+        free(path);
+        return;
+    }
+    user_process.sysroot = path;
+    user_process.sysroot_fd = fd_move_high(fd);
+}
+
+static void open_self(void)
+{
+    int fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
+    if (fd >= 0) {
+        user_process.self_fd = fd_move_high(fd);
+    }
+    user_process.self_exe = realpath("/proc/self/exe", NULL);
+}
+
+/* envp with -E and -U applied, and without what is meant for braid. */
+static char **edit_environment(const LinuxUserOptions *opt, char **envp)
+{
+    Vec(char *) v = VEC_INIT;
+    for (; *envp; envp++) {
+        if (strncmp(*envp, "BRAID_EXECFD=", 13)) {
+            vec_push(&v, *envp);
+        }
+    }
+    for (unsigned k = 0; k < opt->n_env_edits; k++) {
+        const EnvEdit *e = &opt->env_edits[k];
+        size_t len = strcspn(e->name, "=");
+        for (size_t i = 0; i < v.len;) {
+            if (!strncmp(v.data[i], e->name, len) && v.data[i][len] == '=') {
+                memmove(&v.data[i], &v.data[i + 1], (v.len - i - 1) * sizeof(*v.data));
+                v.len--;
+            } else {
+                i++;
+            }
+        }
+        if (!e->unset) {
+            vec_push(&v, (char *)e->name);
+        }
+    }
+    vec_push(&v, NULL);
+    return v.data;
+}
+
+/* Report why a program cannot be run; the caller returns the status. */
+static int refuse(int status, char *err)
+{
+    fprintf(stderr, "%s: %s\n", error_program_name(), err);
+    free(err);
+    return status;
+}
+
+/* The program and its arguments, with interpreter lines followed. */
+typedef struct Program {
+    ElfFile exe, interp;
+    char **argv;
+    int argc;
+    const char *name;       /* as the guest knows it */
+} Program;
+
+static bool follow_script(Program *p, int fd)
+{
+    char *interp, *arg;
+    if (!script_parse(fd, &interp, &arg)) {
+        return false;
+    }
+    int extra = arg ? 2 : 1, n = 0;
+    char **argv = xcalloc((size_t)(p->argc + extra + 1), sizeof(*argv));
+    argv[n++] = interp;
+    if (arg) {
+        argv[n++] = arg;
+    }
+    argv[n++] = (char *)p->name;
+    for (int i = 1; i < p->argc; i++) {
+        argv[n++] = p->argv[i];
+    }
+    p->argv = argv;
+    p->argc = n;
+    p->name = interp;
+    return true;
+}
+
+static int open_program(Program *p, char **err)
+{
+    uint16_t machine = user_process.abi->elf_machine;
+    UserPath path;
+    for (unsigned depth = 0; depth < MAX_SCRIPTS; depth++) {
+        if (strlen(p->name) >= sizeof(path.guest)) {
+            *err = str_format("cannot run '%.40s...': %s", p->name, strerror(ENAMETOOLONG));
+            return LOADER_CANNOT_EXECUTE;
+        }
+        strcpy(path.guest, p->name);
+        path.host = path.guest;
+        if (depth) {
+            path_resolve(&path, true);
+        }
+        int status = elf_open(&p->exe, path.host, p->name, machine, err);
+        if (p->exe.fd < 0 || file_kind(p->exe.fd, machine) != FILE_KIND_SCRIPT ||
+            !follow_script(p, p->exe.fd)) {
+            user_process.exe_path = realpath(path.host, NULL);
+            return status;
+        }
+        elf_close(&p->exe);
+        free(*err);
+        *err = NULL;
+    }
+    *err = str_format("cannot run '%s': too many interpreters", p->name);
+    return LOADER_CANNOT_EXECUTE;
+}
+
+static int open_interp(Program *p, char **err)
+{
+    if (!p->exe.interp) {
+        p->interp.fd = -1;
+        return LOADER_OK;
+    }
+    UserPath path;
+    snprintf(path.guest, sizeof(path.guest), "%s", p->exe.interp);
+    path_resolve(&path, true);
+    int status = elf_open(&p->interp, path.host, p->exe.interp, user_process.abi->elf_machine,
+                          err);
+    if (status == LOADER_NOT_FOUND) {
+        free(*err);
+        *err = str_format("cannot run '%s': its loader '%s' was not found; -L says where the "
+                          "guest's libraries are", p->name, p->exe.interp);
+    }
+    return status;
+}
+
+/* Where the guest's address 0 shall be. */
+static void choose_address_space(const LinuxUserOptions *opt, const ElfFile *exe)
+{
+    uint64_t base = opt->guest_base, size = opt->reserved_va;
+    if (!base && !size &&
+        (exe->eh.e_type == ET_DYN || user_mem_host_free(exe->lo, exe->hi))) {
+        user_mem_init(0, 0);
+        return;
+    }
+    for (uint64_t s = size ? size : 1ull << 40;; s >>= 1) {
+        uint64_t at = base ? base : user_mem_pick_base(s);
+        void *p = at ? mmap((void *)(uintptr_t)at, s, PROT_NONE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE,
+                            -1, 0) : MAP_FAILED;
+        if (p == (void *)(uintptr_t)at && p != MAP_FAILED) {
+            munmap(p, s);
+            user_mem_init(at, s);
+            return;
+        }
+        if (size || s <= 1ull << 31) {
+            fatal("cannot reserve %llu MiB of address space for the guest",
+                  (unsigned long long)s >> 20);
+        }
+    }
+}
+
+static void map_trampoline(void)
+{
+    int64_t at = user_mmap(0, USER_PAGE_SIZE, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at < 0) {
+        fatal("no room for the signal trampoline");
+    }
+    const LinuxAbi *abi = user_process.abi;
+    user_write((uint64_t)at, abi->sigreturn_code, abi->sigreturn_size);
+    user_mprotect((uint64_t)at, USER_PAGE_SIZE, PROT_READ | PROT_EXEC);
+    user_process.sigreturn_addr = (uint64_t)at;
+}
+
+/* Map everything; *entry and *sp are where the program starts. */
+static int load(const LinuxUserOptions *opt, Program *p, char **envp, uint64_t *entry,
+                uint64_t *sp, char **err)
+{
+    int status = elf_map(&p->exe, user_mem.low_top ? PIE_BASE : 0, err);
+    if (!status && p->exe.interp) {
+        status = elf_map(&p->interp, 0, err);
+    }
+    if (status) {
+        return status;
+    }
+    user_brk_init(align_up(p->exe.brk, USER_PAGE_SIZE));
+    user_mem.exec_start = p->exe.code_start;
+    user_mem.exec_end = p->exe.code_end;
+    user_mem.data_start = p->exe.data_start;
+    user_mem.data_end = p->exe.data_end;
+    map_trampoline();
+    *entry = p->exe.interp ? p->interp.entry : p->exe.entry;
+    StackInfo info = {
+        .exe = &p->exe,
+        .interp_base = p->exe.interp ? p->interp.bias : 0,
+        .exec_fn = p->name,
+        .argv = p->argv,
+        .argc = p->argc,
+        .envp = envp,
+    };
+    return stack_build(&info, opt->stack_size, sp, err);
+}
+
+static CPUState *make_first_thread(const LinuxUserOptions *opt, uint64_t entry, uint64_t sp)
+{
+    CPUState *cpu = cpu_create(opt->guest);
+    GuestThread *t = thread_new(cpu);
+    t->is_main = true;
+    t->tid = getpid();
+    user_process.nthreads = 1;
+    cpu_thread_init(cpu);
+    user_process.abi->start(cpu, entry, sp);
+    signal_thread_init(t);
+    signal_init(t);
+    signal_set_mask(t, t->sigmask);
+    return cpu;
+}
+
+static void close_exec_fd(void)
+{
+    const char *fd = getenv("BRAID_EXECFD");
+    if (fd) {
+        close(atoi(fd));
+    }
+}
+
+static void set_process_name(const char *path)
+{
+    const char *base = strrchr(path, '/');
+    prctl(PR_SET_NAME, base ? base + 1 : path);
+}
+
+int linux_user_main(const LinuxUserOptions *opt, int argc, char **argv, char **envp)
+{
+    Program p = { .argv = argv, .argc = argc, .name = argv[0] };
+    char *err = NULL;
+    uint64_t entry, sp;
+    user_process.opt = opt;
+    user_process.abi = find_abi(opt->guest->elf_machine);
+    open_sysroot(opt->sysroot);
+    open_self();
+    if (opt->argv0) {
+        p.argv = xcalloc((size_t)argc + 1, sizeof(*argv));
+        memcpy(p.argv, argv, (size_t)argc * sizeof(*argv));
+        p.argv[0] = (char *)opt->argv0;
+    }
+    int status = open_program(&p, &err);
+    if (!status) {
+        status = open_interp(&p, &err);
+    }
+    if (status) {
+        return refuse(status, err);
+    }
+    choose_address_space(opt, &p.exe);
+    ExecConfig config = opt->exec;
+    config.guest = opt->guest;
+    config.guest_base = user_mem.guest_base;
+    config.page_flags = user_page_flags;
+    exec_init(&config);
+    envp = edit_environment(opt, envp);
+    status = load(opt, &p, envp, &entry, &sp, &err);
+    if (status) {
+        return refuse(status, err);
+    }
+    close_exec_fd();
+    user_process.argv = p.argv;
+    user_process.argc = p.argc;
+    set_process_name(user_process.exe_path ? user_process.exe_path : p.name);
+    elf_close(&p.exe);
+    elf_close(&p.interp);
+    CPUState *cpu = make_first_thread(opt, entry, sp);
+    if (opt->on_start) {
+        opt->on_start(cpu);
+    }
+    cpu_loop(cpu);
+    return 0;
+}

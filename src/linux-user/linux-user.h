@@ -1,0 +1,50 @@
+/*
+ * User mode's entry point: load a Linux program and run it to its end.
+ */
+#ifndef LINUX_USER_LINUX_USER_H
+#define LINUX_USER_LINUX_USER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "exec/exec.h"
+
+/* One -E name=value (value != NULL) or -U name, in the order of the command line. */
+typedef struct EnvEdit {
+    const char *name;       /* "NAME=value" for a setting, "NAME" for a removal */
+    bool unset;
+} EnvEdit;
+
+typedef struct LinuxUserOptions {
+    const Guest *guest;
+    ExecConfig exec;            /* guest, guest_base and page_flags are filled in here */
+    const char *sysroot;        /* -L; NULL: none */
+    const char *argv0;          /* -0; NULL: the program's path */
+    uint64_t stack_size;        /* -s; 0: the soft limit RLIMIT_STACK */
+    const char *uname_release;  /* -r; NULL: the host's */
+    const EnvEdit *env_edits;
+    unsigned n_env_edits;
+    uint64_t guest_base;        /* -B; 0: chosen here */
+    uint64_t reserved_va;       /* -R: size of the guest's address space; 0: chosen here */
+    /*
+     * braid's own options to repeat when the guest executes another guest program (without
+     * -0, -E, -U and what belongs to this program only), NULL-terminated; NULL: none.
+     */
+    char *const *reexec_options;
+    /* Called once when the guest process ends in an orderly way (--stats); may be NULL. */
+    void (*at_exit)(void);
+    /* Called when the program is loaded, before its first instruction (gdb stub); may be NULL. */
+    void (*on_start)(CPUState *cpu);
+} LinuxUserOptions;
+
+/*
+ * Load argv[0] with arguments argv[1..argc) and environment envp (edited as the options say)
+ * and run it.  Returns only when the program cannot be run: 127 if there is none, 126 otherwise,
+ * after a message. The guest's exit ends the process. util's logs are set up by the caller.
+ */
+int linux_user_main(const LinuxUserOptions *opt, int argc, char **argv, char **envp);
+
+/* The run loop of a guest thread; it ends with the thread. */
+void cpu_loop(CPUState *cpu);
+
+#endif

@@ -1,0 +1,72 @@
+/*
+ * The sysroot of -L: absolute paths of the guest are looked for below it first, with symbolic
+ * links resolved as if it were the root.  Any thread; constant data only.
+ */
+#include "linux-user/path.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "linux-user/process.h"
+#include "linux-user/user-mem.h"
+
+/* Where the path leads below the sysroot, as a host path; false if nowhere. */
+static bool find_below(const char *path, bool follow, char out[PATH_MAX], struct stat *st)
+{
+    struct open_how how = {
+        .flags = (uint64_t)(O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW)),
+        .resolve = RESOLVE_IN_ROOT,
+    };
+    int fd = (int)syscall(SYS_openat2, user_process.sysroot_fd, path, &how, sizeof(how));
+    if (fd < 0) {
+        if (errno != ENOSYS) {
+            return false;
+        }
+        int n = snprintf(out, PATH_MAX, "%s%s", user_process.sysroot, path);
+        return n < PATH_MAX && !(follow ? stat(out, st) : lstat(out, st));
+    }
+    char link[64];
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, out, PATH_MAX - 1);
+    bool ok = n > 0 && !fstat(fd, st);
+    close(fd);
+    if (ok) {
+        out[n] = 0;
+        return true;
+    }
+    n = snprintf(out, PATH_MAX, "%s%s", user_process.sysroot, path);
+    return n < PATH_MAX && !(follow ? stat(out, st) : lstat(out, st));
+}
+
+void path_resolve(UserPath *p, bool follow)
+{
+    struct stat st;
+    p->host = p->guest;
+    if (!user_process.sysroot || p->guest[0] != '/' || !strncmp(p->guest, "/proc/", 6) ||
+        !strncmp(p->guest, "/dev/", 5)) {
+        return;
+    }
+    if (!find_below(p->guest, follow, p->below, &st)) {
+        return;
+    }
+    if (S_ISDIR(st.st_mode) && access(p->guest, F_OK) == 0) {
+        return;
+    }
+    p->host = p->below;
+}
+
+int path_read(UserPath *p, uint64_t addr, bool follow)
+{
+    long n = user_read_string(p->guest, addr, sizeof(p->guest));
+    if (n < 0) {
+        return (int)n;
+    }
+    path_resolve(p, follow);
+    return 0;
+}

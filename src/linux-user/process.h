@@ -1,0 +1,43 @@
+/*
+ * What belongs to the guest process as a whole: options, names, limits.  Filled while the
+ * program is loaded, constant afterwards except where stated.
+ */
+#ifndef LINUX_USER_PROCESS_H
+#define LINUX_USER_PROCESS_H
+
+#include <stdint.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include "linux-user/abi.h"
+#include "linux-user/linux-user.h"
+#include "util/lock.h"
+
+typedef struct UserProcess {
+    const LinuxUserOptions *opt;
+    const LinuxAbi *abi;
+    const char *sysroot;        /* absolute path without a slash at the end, or NULL */
+    int sysroot_fd;             /* O_PATH, high and close-on-exec; -1: none */
+    char *self_exe;             /* path of braid itself, for execve */
+    int self_fd;                /* braid itself, O_PATH, high and close-on-exec */
+    char *exe_path;             /* the guest program, absolute: /proc/self/exe */
+    char **argv;                /* the guest's, for /proc/self/cmdline */
+    int argc;
+    uint64_t auxv[64];          /* /proc/self/auxv */
+    unsigned auxv_len;          /* in words */
+    uint64_t sigreturn_addr;    /* of the trampoline */
+
+    Mutex lock;                 /* rank LEAF */
+    /* guarded by lock: limits that apply to the guest only */
+    struct rlimit rlim_as, rlim_data, rlim_stack;
+    /* atomic */
+    uint32_t nthreads;          /* guest threads alive */
+} UserProcess;
+extern UserProcess user_process;
+
+/* True for braid's own descriptors, which the guest must not touch. */
+bool fd_is_own(int fd);
+/* A close-on-exec copy of the descriptor with a high number; closes the old one. */
+int fd_move_high(int fd);
+
+#endif

@@ -1,0 +1,210 @@
+/*
+ * /proc/self as the guest expects it: exe, maps, cmdline, auxv, stat; and /proc/cpuinfo.
+ *
+ * The contents are made when the file is opened and live in a memory file.  maps is the host's
+ * own list, reduced to the guest's part and with the guest's idea of executable.
+ */
+#include "linux-user/procfs.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "linux-user/process.h"
+#include "linux-user/user-mem.h"
+
+typedef bool ProcWriter(FILE *out);
+
+/* Print the part [start, end) of a host line with the guest's permissions. */
+static void write_map_part(FILE *out, uint64_t start, uint64_t end, unsigned flags,
+                           uint64_t offset, const char *host_perms, const char *dev_inode,
+                           const char *name)
+{
+    fprintf(out, "%08llx-%08llx %c%c%c%c %08llx %s", (unsigned long long)start,
+            (unsigned long long)end, flags & PAGE_READ ? 'r' : '-',
+            flags & PAGE_WRITE ? 'w' : '-', flags & PAGE_EXEC ? 'x' : '-', host_perms[3],
+            (unsigned long long)offset, dev_inode);
+    if (start >= user_mem.stack_start && end <= user_mem.stack_end) {
+        name = "[stack]";
+    } else if (start >= user_mem.brk_start && end <= user_mem.brk + USER_PAGE_SIZE && !*name) {
+        name = "[heap]";
+    } else if (start == (user_process.sigreturn_addr & USER_PAGE_MASK)) {
+        name = "[vdso]";
+    }
+    fprintf(out, "%*s%s\n", *name ? 20 : 0, "", name);
+}
+
+static void write_map_line(FILE *out, const char *line)
+{
+    unsigned long long hs, he, offset;
+    char perms[8], dev[32];
+    unsigned long inode;
+    int used = 0;
+    if (sscanf(line, "%llx-%llx %7s %llx %31s %lu %n", &hs, &he, perms, &offset, dev, &inode,
+               &used) < 6 || hs < user_mem.guest_base) {
+        return;
+    }
+    char dev_inode[64], name[4096];
+    snprintf(dev_inode, sizeof(dev_inode), "%s %lu", dev, inode);
+    snprintf(name, sizeof(name), "%s", used ? line + used : "");
+    name[strcspn(name, "\n")] = 0;
+    uint64_t start = hs - user_mem.guest_base, end = he - user_mem.guest_base;
+    for (uint32_t i = vma_find_locked(start); i < user_mem.nvma; i++) {
+        const Vma *v = &user_mem.vma[i];
+        uint64_t s = v->start > start ? v->start : start;
+        uint64_t e = v->end < end ? v->end : end;
+        if (v->start >= end) {
+            break;
+        }
+        if (!(v->flags & VMA_HOST)) {
+            write_map_part(out, s, e, (unsigned)v->flags, inode ? offset + (s - start) : 0,
+                           perms, dev_inode, name);
+        }
+    }
+}
+
+static bool write_maps(FILE *out)
+{
+    mmap_lock();
+    FILE *in = fopen("/proc/thread-self/maps", "re");
+    char *line = NULL;
+    size_t cap = 0;
+    while (in && getline(&line, &cap, in) > 0) {
+        write_map_line(out, line);
+    }
+    mmap_unlock();
+    free(line);
+    if (in) {
+        fclose(in);
+    }
+    return in != NULL;
+}
+
+static bool write_cmdline(FILE *out)
+{
+    for (int i = 0; i < user_process.argc; i++) {
+        fwrite(user_process.argv[i], 1, strlen(user_process.argv[i]) + 1, out);
+    }
+    return true;
+}
+
+static bool write_auxv(FILE *out)
+{
+    fwrite(user_process.auxv, sizeof(uint64_t), user_process.auxv_len, out);
+    return true;
+}
+
+/* The host's line with the addresses of the guest: fields 23, 26-30 (proc(5)). */
+static bool write_stat(FILE *out)
+{
+    char line[2048];
+    FILE *in = fopen("/proc/self/stat", "re");
+    if (!in) {
+        return false;
+    }
+    bool ok = fgets(line, sizeof(line), in) != NULL;
+    fclose(in);
+    char *rest = ok ? strrchr(line, ')') : NULL;
+    if (!rest) {
+        return false;
+    }
+    fprintf(out, "%.*s)", (int)(rest - line), line);
+    int field = 3;
+    for (char *save, *w = strtok_r(rest + 1, " \n", &save); w; w = strtok_r(NULL, " \n", &save)) {
+        switch (field++) {
+        case 26: fprintf(out, " %llu", (unsigned long long)user_mem.exec_start); break;
+        case 27: fprintf(out, " %llu", (unsigned long long)user_mem.exec_end); break;
+        case 28: fprintf(out, " %llu", (unsigned long long)user_mem.stack_pointer); break;
+        case 45: fprintf(out, " %llu", (unsigned long long)user_mem.data_start); break;
+        case 46: fprintf(out, " %llu", (unsigned long long)user_mem.data_end); break;
+        case 47: fprintf(out, " %llu", (unsigned long long)user_mem.brk_start); break;
+        default: fprintf(out, " %s", w);
+        }
+    }
+    fputc('\n', out);
+    return true;
+}
+
+static bool write_cpuinfo(FILE *out)
+{
+    cpu_set_t set;
+    unsigned n = sched_getaffinity(0, sizeof(set), &set) ? 1 : (unsigned)CPU_COUNT(&set);
+    user_process.abi->write_cpuinfo(out, n);
+    return true;
+}
+
+/* What comes behind /proc/self/, /proc/thread-self/ or /proc/<own pid>/; NULL if none of these. */
+static const char *self_part(const char *path)
+{
+    if (strncmp(path, "/proc/", 6)) {
+        return NULL;
+    }
+    path += 6;
+    if (!strncmp(path, "self/", 5)) {
+        return path + 5;
+    }
+    if (!strncmp(path, "thread-self/", 12)) {
+        return path + 12;
+    }
+    char *end;
+    long pid = strtol(path, &end, 10);
+    return end != path && *end == '/' && pid == getpid() ? end + 1 : NULL;
+}
+
+bool procfs_is_self_exe(const char *path)
+{
+    const char *part = self_part(path);
+    return part && !strcmp(part, "exe");
+}
+
+static int64_t make_file(ProcWriter *writer, int flags)
+{
+    int fd = memfd_create("proc", flags & O_CLOEXEC ? MFD_CLOEXEC : 0);
+    if (fd < 0) {
+        return -errno;
+    }
+    int copy = dup(fd);
+    FILE *out = copy < 0 ? NULL : fdopen(copy, "w");
+    bool ok = out && writer(out);
+    if (out) {
+        fclose(out);
+    } else if (copy >= 0) {
+        close(copy);
+    }
+    if (!ok) {
+        close(fd);
+        return -EACCES;
+    }
+    lseek(fd, 0, SEEK_SET);
+    return fd;
+}
+
+int64_t procfs_open(const char *path, int flags)
+{
+    static const struct { const char *name; ProcWriter *writer; } files[] = {
+        { "maps", write_maps }, { "cmdline", write_cmdline }, { "auxv", write_auxv },
+        { "stat", write_stat },
+    };
+    if (!strcmp(path, "/proc/cpuinfo")) {
+        return make_file(write_cpuinfo, flags);
+    }
+    const char *part = self_part(path);
+    if (!part) {
+        return -ENOSYS;
+    }
+    if (!strcmp(part, "exe")) {
+        int fd = open(user_process.exe_path, flags);
+        return fd < 0 ? -errno : fd;
+    }
+    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+        if (!strcmp(part, files[i].name)) {
+            return make_file(files[i].writer, flags);
+        }
+    }
+    return -ENOSYS;
+}

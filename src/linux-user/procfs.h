@@ -1,0 +1,18 @@
+/*
+ * Files below /proc that speak of the calling process, as the guest expects them.
+ */
+#ifndef LINUX_USER_PROCFS_H
+#define LINUX_USER_PROCFS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * If `path` is one of the emulated files: a descriptor with its contents, or -errno.  -ENOSYS: it
+ * is not.  flags are open(2)'s.
+ */
+int64_t procfs_open(const char *path, int flags);
+/* True if the path is the link to the guest's own program; the host's would lead to braid. */
+bool procfs_is_self_exe(const char *path);
+
+#endif

@@ -1,0 +1,89 @@
+/*
+ * GuestThread: what linux-user knows of one guest thread, beside its CPUState.  A guest
+ * thread is a host thread with the same tid; braid's process is the guest's process.
+ */
+#ifndef LINUX_USER_THREAD_H
+#define LINUX_USER_THREAD_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "exec/exec.h"
+#include "linux-user/abi.h"
+#include "util/lock.h"
+
+#define GUEST_NSIG 64
+/* The host's alternate signal stack of each thread, with its guard page. */
+#define HOST_ALTSTACK_GUARD 4096u
+#define HOST_ALTSTACK_TOTAL ((64u << 10) + HOST_ALTSTACK_GUARD)
+
+/* A set of signals as the kernel has it: bit n-1 is signal n. */
+typedef uint64_t SigSet;
+#define SIG_BIT(sig) (1ull << ((sig) - 1))
+
+/* The guest's struct sigaction without its size: no guest of ours has a restorer. */
+typedef struct GuestSigaction {
+    uint64_t handler;       /* or 0 (SIG_DFL), 1 (SIG_IGN) */
+    uint64_t flags;
+    SigSet mask;
+} GuestSigaction;
+
+/* The dispositions of a process.  A vfork child has a copy of its own for its short life. */
+typedef struct SigHand {
+    Mutex lock;             /* rank SIGNAL_TABLE */
+    /* guarded by lock */
+    GuestSigaction action[GUEST_NSIG];
+} SigHand;
+
+/* The guest's alternate stack, as sigaltstack(2) has it. */
+typedef struct GuestStack {
+    uint64_t sp;
+    int32_t flags;
+    int32_t pad;
+    uint64_t size;
+} GuestStack;
+
+typedef struct GuestThread {
+    /* constant after creation */
+    CPUState *cpu;
+    void *host_altstack;
+    bool is_main;           /* runs on the host's first thread */
+
+    /* owned by the thread */
+    pid_t tid;
+    SigHand *sighand;
+    SigSet sigmask;         /* what the guest blocks */
+    SigSet saved_sigmask;   /* of sigsuspend() and friends, valid if restore_sigmask */
+    bool restore_sigmask;
+    bool in_vfork_child;
+    bool exiting;           /* has called exit(): the run loop ends */
+    GuestStack altstack;
+    uint64_t clear_child_tid;
+    uint64_t robust_list, robust_list_len;
+    void *exec_request;     /* execve()'s memory, see execve_abandon() */
+    SigSet held;            /* SIGSEGV and SIGBUS sent while the guest blocks them */
+    siginfo_t held_info[2];
+
+    /*
+     * One signal that the host delivered, for the run loop.  Written by the host's handler on
+     * this very thread while signal_pending is 0; the handler then blocks all signals until
+     * the run loop has dealt with it, so there is never a second one.
+     */
+    uint32_t signal_pending;    /* atomic, read by safe_syscall_asm() */
+    int pending_sig;
+    siginfo_t pending_info;
+} GuestThread;
+
+/* The thread that calls. */
+static inline GuestThread *thread_of(CPUState *cpu)
+{
+    return cpu->user_data;
+}
+
+/* Make a record for the CPU, with the host's alternate stack; freed by thread_free(). */
+GuestThread *thread_new(CPUState *cpu);
+void thread_free(GuestThread *t);
+
+#endif
