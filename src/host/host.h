@@ -46,6 +46,8 @@ typedef struct HostEnv {
     void *host_sp;              /* the C stack, while generated code runs on the return stack */
     void *ras_top;              /* where the return stack starts (grows down), constant; empty = sp here.
                                    Two words at ras_top are readable: a pc no return matches */
+    uint64_t exit_addr;         /* guest address of the access, when left for the misaligned reason */
+    uintptr_t helper_return;    /* in a helper: where it was called from, for host_recover() */
     uint64_t scratch[4];        /* for the back end's own thunks */
     uint64_t spill[HOST_SPILLS];
     uint64_t stats[4];          /* ras_misses, jump cache misses, ... counted by generated code only in stats builds */
@@ -97,6 +99,7 @@ typedef enum HostResult { HOST_OK, HOST_NO_SPACE, HOST_TOO_COMPLEX } HostResult;
 typedef struct HostConfig {
     const IRGuest *guest;
     uint64_t guest_base;    /* host address of guest address 0; the back end uses a segment base if not 0 */
+    uint32_t misaligned_reason; /* HOST_EXIT_REASON's number for MO_ALIGN accesses that are not aligned */
     bool no_ras, no_inline_jump_cache, no_pinning; /* for measurement (-accel tcg,...) */
     uint32_t disabled_features; /* host features to do without, for tests: HOST_NO_... */
 } HostConfig;

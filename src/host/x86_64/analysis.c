@@ -1,0 +1,386 @@
+/*
+ * What the lowering must know before it runs forward: which values are copies of others,
+ * until when each is needed, which guest register it becomes, which compares are better made
+ * by their consumer, and whether the unit is one that we can compile at all.
+ *
+ * One pass forward (roots, flags), one backward (uses).  A guest register that a snapshot
+ * does not list has its entry value there, so the snapshot is a use of that E value: tracked
+ * in a bit set, since only the last such use matters.
+ */
+#include "host/x86_64/compile.h"
+
+#define REG_WORDS ((IR_MAX_REGS + 63) / 64)
+
+/* ---- forward ---- */
+
+static bool type_supported(unsigned t) { return t <= IR_F64; }
+
+static bool ins_supported(const Ctx *c, const IRIns *ins)
+{
+    if (!type_supported(ins->type)) {
+        return false;
+    }
+    switch (ins->op) {
+    case IR_LD: case IR_ST: case IR_AMO: case IR_CAS:
+        return (ins->aux & MO_SIZE) <= MO_64;
+    case IR_PARAM: case IR_JUMP: case IR_BR:
+        return false;
+    case IR_CALL:
+        return ins->nvar <= CALL_SLOTS;
+    default:
+        return true;
+    }
+}
+
+/* i32 results whose instruction clears the upper half of its register. */
+static bool clears_upper(const IRIns *ins)
+{
+    if (ins->type != IR_I32) {
+        return false;
+    }
+    switch (ins->op) {
+    case IR_AMO: case IR_CAS: case IR_CALL: case IR_MOV: case IR_TRUNC: case IR_CONST: case IR_BITCAST:
+        return false;
+    default:
+        return true;
+    }
+}
+
+/* f32 results whose upper half is ones, because it comes from that of operands. */
+static bool is_boxed(const Ctx *c, const IRIns *ins)
+{
+    if (ins->type != IR_F32) {
+        return false;
+    }
+    bool a = ctx_val(c, ins->arg[0])->flags & V_BOXED, b = ctx_val(c, ins->arg[1])->flags & V_BOXED;
+    switch (ins->op) {
+    case IR_FADD: case IR_FSUB: case IR_FMUL: case IR_FDIV: case IR_FSQRT: case IR_CANON:
+    case IR_FNEG: case IR_FABS: case IR_FSGNJ: case IR_FSGNJN: case IR_FSGNJX:
+        return a;
+    case IR_FMIN: case IR_FMAX:
+        return a && b;
+    case IR_FMA: /* the result overwrites any of the three */
+        return a && b && (ctx_val(c, ins->arg[2])->flags & V_BOXED) && host_has(FEAT_FMA);
+    default:
+        return ins->op == IR_UNBOX32;
+    }
+}
+
+/* Ops that give no NaN but the default one. */
+static bool is_canonical(const IRIns *ins)
+{
+    return ins->op == IR_FMA || ins->op == IR_FMIN || ins->op == IR_FMAX || ins->op == IR_CANON;
+}
+
+static bool find_roots(Ctx *c)
+{
+    const IRFunc *f = c->f;
+    uint32_t epoch = f->nins;
+    for (IRRef i = 1; i < f->nins; i++) {
+        const IRIns *ins = &f->ins[i];
+        Value *v = &c->v[i];
+        if (!ins_supported(c, ins)) {
+            return false;
+        }
+        *v = (Value){ .root = i, .mem = LOC_NONE, .hint = -1, .reg = NO_REG,
+                      .flags = ir_type_is_float((IRType)ins->type) ? V_FP : 0 };
+        if (clears_upper(ins)) {
+            v->flags |= V_Z32;
+        }
+        if (is_boxed(c, ins)) {
+            v->flags |= V_BOXED;
+        }
+        const Value *a = ctx_val(c, ins->arg[0]);
+        switch (ins->op) {
+        case IR_CONST:
+            v->flags |= V_CONST;
+            v->imm = ins->imm;
+            break;
+        case IR_GETREG:
+            v->root = epoch + (uint32_t)ins->imm;
+            break;
+        case IR_MOV:
+            v->root = c->v[ins->arg[0]].root;
+            break;
+        case IR_TRUNC:
+            if (a->flags & V_CONST) {
+                v->flags |= V_CONST;
+                v->imm = a->imm & (int64_t)mask64(type_bits((IRType)ins->type));
+            } else {
+                v->root = c->v[ins->arg[0]].root;
+            }
+            break;
+        case IR_ZEXT:
+            if (ctx_type(c, ins->arg[0]) == IR_I32 && ins->type == IR_I64 && (a->flags & V_Z32) &&
+                ctx_type(c, c->v[ins->arg[0]].root) == IR_I32) {
+                v->root = c->v[ins->arg[0]].root;
+            }
+            break;
+        case IR_BOX32:
+            if (a->flags & V_BOXED) {
+                v->root = c->v[ins->arg[0]].root;
+            }
+            break;
+        case IR_CANON:
+            if (is_canonical(ctx_ins(c, ins->arg[0]))) {
+                v->root = c->v[ins->arg[0]].root;
+            }
+            break;
+        case IR_CALL:
+            if (c->guest->helpers[ins->imm].flags & IRH_REGS) {
+                epoch += c->guest->nregs;
+            }
+            break;
+        default:
+            break;
+        }
+    }
+    return true;
+}
+
+/* ---- backward ---- */
+
+typedef struct Back {
+    uint32_t epoch;                     /* id of E value 0 */
+    uint64_t seen[REG_WORDS];           /* E values whose last use is known */
+    uint64_t all[REG_WORDS];            /* all guest registers */
+    uint32_t next_snap_pos;             /* nearest later instruction with a snapshot */
+    uint32_t last_snap;                 /* snapshot seen last, and its position */
+} Back;
+
+static inline void use_at(Value *v, uint32_t pos)
+{
+    if (!v->last_use) {
+        v->last_use = pos;
+    }
+}
+
+static inline void use_arg(Ctx *c, IRRef ref, uint32_t pos)
+{
+    Value *v = ctx_val(c, ref);
+    use_at(v, pos);
+    if (!v->last_arg) {
+        v->last_arg = pos;
+    }
+    v->uses += v->uses < UINT16_MAX;
+}
+
+static void use_snapshot(Ctx *c, Back *b, uint32_t snap, uint32_t pos)
+{
+    const IRSnap *s = &c->f->snaps[snap];
+    uint64_t listed[REG_WORDS] = { 0 };
+    for (uint32_t k = 0; k < s->count; k++) {
+        const IRSnapEntry *e = &c->f->snap_entries[s->first + k];
+        Value *v = ctx_val(c, e->val);
+        listed[e->reg >> 6] |= UINT64_C(1) << (e->reg & 63);
+        use_at(v, pos);
+        /* The earliest snapshot decides, a pinned register wins over others in it. */
+        if (b->last_snap != snap || v->hint < 0 || c->place[e->reg] != NO_REG) {
+            v->hint = (int16_t)e->reg;
+        }
+    }
+    for (unsigned w = 0; w < REG_WORDS; w++) {
+        uint64_t bits = b->all[w] & ~listed[w] & ~b->seen[w];
+        b->seen[w] |= bits;
+        for (; bits; bits &= bits - 1) {
+            use_at(&c->v[b->epoch + w * 64 + (unsigned)__builtin_ctzll(bits)], pos);
+        }
+    }
+    b->last_snap = snap;
+}
+
+static bool is_zero_const(const Ctx *c, IRRef r)
+{
+    return ctx_is_const(c, r) && ctx_imm(c, r) == 0;
+}
+
+/*
+ * A compare whose first consumer is the EXITIF or SELECT at pos need not make a 0 or 1.  For
+ * SELECT it must be the only use.  Behind an EXITIF the value is known, whatever still wants it.
+ */
+static void try_fuse(Ctx *c, IRRef cond, uint32_t pos, bool known_after)
+{
+    Value *v = &c->v[cond];
+    const IRIns *def = ctx_ins(c, cond);
+    if (v->root != cond || (def->op != IR_SETCC && def->op != IR_FCMP)) {
+        return;
+    }
+    if (!known_after && (v->last_use != 0 || def->op == IR_FCMP)) {
+        return;
+    }
+    /* Nothing may look at the value or, for FCMP, at the flags before the consumer does. */
+    for (IRRef i = cond + 1; i < pos; i++) {
+        const IRIns *ins = ctx_ins(c, i);
+        unsigned flags = ir_op_info[ins->op].flags;
+        if ((flags & ~(unsigned)(IRF_PURE | IRF_COMM)) || pos - cond > 8) {
+            return;
+        }
+        for (unsigned k = 0; k < ir_op_info[ins->op].nargs; k++) {
+            if (ctx_id(c, ins->arg[k]) == cond) {
+                return;
+            }
+        }
+    }
+    v->flags |= V_FUSED;
+}
+
+/* Operands of a fused compare are used where the compare is made. */
+static void use_cond(Ctx *c, IRRef cond, uint32_t pos)
+{
+    use_arg(c, cond, pos);
+    if (ctx_val(c, cond)->flags & V_FUSED) {
+        const IRIns *def = ctx_ins(c, cond);
+        use_arg(c, def->arg[0], pos);
+        use_arg(c, def->arg[1], pos);
+    }
+}
+
+/* A value made for this instruction only may be made where the result goes. */
+static void pass_hint(Ctx *c, IRRef i, IRRef arg)
+{
+    Value *v = ctx_val(c, arg);
+    const Value *r = &c->v[i];
+    if (v->last_use == i && v->hint < 0 && r->hint >= 0 && !((v->flags ^ r->flags) & V_FP)) {
+        v->hint = r->hint;
+    }
+}
+
+static bool is_dead(const Ctx *c, IRRef i)
+{
+    const IRIns *ins = ctx_ins(c, i);
+    unsigned flags = ir_op_info[ins->op].flags;
+    return c->v[i].last_use == 0 && ins->type != IR_VOID &&
+           ((flags & IRF_PURE) || ins->op == IR_GETREG || ins->op == IR_LDENV || ins->op == IR_FPGET);
+}
+
+static void visit_back(Ctx *c, Back *b, IRRef i)
+{
+    const IRIns *ins = ctx_ins(c, i);
+    Value *v = &c->v[i];
+    if (ins->op == IR_CALL && (c->guest->helpers[ins->imm].flags & IRH_REGS)) {
+        b->epoch -= c->guest->nregs;
+        memset(b->seen, 0, sizeof b->seen);
+    }
+    if (v->root != i || ins->op == IR_NOP || ins->op == IR_CONST) {
+        return; /* a copy: uses go to the root */
+    }
+    if (is_dead(c, i)) {
+        v->flags |= V_DEAD;
+        return;
+    }
+    if (ins->snap) {
+        use_snapshot(c, b, ins->snap, i);
+    }
+    if (v->flags & V_FUSED) {
+        return;
+    }
+    unsigned nargs = ir_op_info[ins->op].nargs;
+    if (ins->op == IR_EXITIF && (ins->aux == IR_EQ || ins->aux == IR_NE) &&
+        is_zero_const(c, ins->arg[1])) {
+        try_fuse(c, ins->arg[0], i, true);
+        use_cond(c, ins->arg[0], i);
+        return;
+    }
+    if (ins->op == IR_SELECT) {
+        try_fuse(c, ins->arg[0], i, false);
+        use_arg(c, ins->arg[1], i);
+        use_arg(c, ins->arg[2], i);
+        use_cond(c, ins->arg[0], i);
+        pass_hint(c, i, ins->arg[2]);
+        return;
+    }
+    for (unsigned k = 0; k < nargs; k++) {
+        use_arg(c, ins->arg[k], i);
+    }
+    for (unsigned k = 0; k < ins->nvar; k++) {
+        use_arg(c, c->f->args[ins->arg[2] + k], i);
+    }
+    if (nargs) {
+        pass_hint(c, i, ins->arg[0]);
+        if (nargs > 1 && (ir_op_info[ins->op].flags & IRF_COMM)) {
+            pass_hint(c, i, ins->arg[1]);
+        }
+    }
+}
+
+/* ---- units that loop ---- */
+
+/*
+ * Registers that stay idle in a loop are lent to guest registers without a home: the lender
+ * goes to its slot of HostEnv.reg at entry, and every exit brings it back.
+ */
+static void lend_idle_homes(Ctx *c)
+{
+    unsigned nregs = c->guest->nregs;
+    uint16_t weight[IR_MAX_REGS] = { 0 };
+    const IRFunc *f = c->f;
+    for (IRRef i = 1; i < f->nins; i++) {
+        const IRIns *ins = &f->ins[i];
+        if (ins->op == IR_CALL) {
+            return;
+        }
+        if (ins->op == IR_GETREG) {
+            weight[ins->imm]++;
+        }
+    }
+    const IRSnap *s = &f->snaps[f->ins[f->nins - 1].snap];
+    for (uint32_t k = 0; k < s->count; k++) {
+        weight[f->snap_entries[s->first + k].reg] += 2;
+    }
+    for (unsigned r = 0; r < nregs; r++) {
+        if (host_ctx.home[r] != NO_REG || !weight[r]) {
+            continue;
+        }
+        bool fp = c->guest->regs[r].type == IR_F64;
+        for (unsigned lender = 0; lender < nregs; lender++) {
+            unsigned home = host_ctx.home[lender];
+            if (home == NO_REG || weight[lender] || c->place[lender] == NO_REG ||
+                REG_IS_XMM(home) != fp) {
+                continue;
+            }
+            c->place[r] = (uint8_t)home;
+            c->head[r] = (Loc)home;
+            c->place[lender] = NO_REG;
+            c->head[lender] = loc_slot(lender);
+            break;
+        }
+    }
+}
+
+bool analyse(Ctx *c)
+{
+    const IRFunc *f = c->f;
+    unsigned nregs = c->guest->nregs, nepochs = 1;
+    for (IRRef i = 1; i < f->nins; i++) {
+        if (f->ins[i].op == IR_CALL && (c->guest->helpers[f->ins[i].imm].flags & IRH_REGS)) {
+            nepochs++;
+        }
+    }
+    c->nvalues = f->nins + nepochs * nregs;
+    c->v = arena_alloc(c->arena, c->nvalues * sizeof *c->v);
+    c->v[0] = (Value){ .mem = LOC_NONE, .hint = -1, .reg = NO_REG };
+    for (uint32_t id = f->nins; id < c->nvalues; id++) {
+        bool fp = c->guest->regs[(id - f->nins) % nregs].type == IR_F64;
+        c->v[id] = (Value){ .root = id, .mem = LOC_NONE, .hint = -1, .reg = NO_REG,
+                            .flags = fp ? V_FP : 0 };
+    }
+    for (unsigned r = 0; r < nregs; r++) {
+        c->place[r] = host_ctx.home[r];
+        c->head[r] = loc_home(r);
+    }
+    if (f->nblocks != 1 || !find_roots(c)) {
+        return false;
+    }
+    c->loops = f->ins[f->nins - 1].op == IR_LOOP;
+    if (c->loops) {
+        lend_idle_homes(c);
+    }
+    Back b = { .epoch = f->nins + (nepochs - 1) * nregs };
+    for (unsigned r = 0; r < nregs; r++) {
+        b.all[r >> 6] |= UINT64_C(1) << (r & 63);
+    }
+    for (IRRef i = f->nins - 1; i >= 1; i--) {
+        visit_back(c, &b, i);
+    }
+    return true;
+}
