@@ -183,7 +183,7 @@ def run_one(program, runner, prefix, build_dir, timeout):
     if done.returncode or len(words) != 5:
         raise Failure(f"measure failed: {done.stderr.strip()}")
     result = {"wall": float(words[0]), "user": float(words[1]), "sys": float(words[2]),
-              "peak_mb": int(words[3]) / 1024, "output": out.read_text(errors="replace")}
+              "cpu": float(words[1]) + float(words[2]), "peak_mb": int(words[3]) / 1024, "output": out.read_text(errors="replace")}
     out.unlink()
     status = int(words[4])
     if status == 137 and result["wall"] * program.repeat >= timeout:
@@ -247,16 +247,18 @@ def pairs_to_compare(names):
     return pairs
 
 
-def summarise(programs, names, results):
+def summarise(programs, names, results, metric):
+    """Medians, ratios of `metric` ("wall" or "cpu"), their geometric means, scaling."""
     rows = {}
     for p in programs:
         runs = results[p.name]
         rows[p.name] = {
             "class": p.cls,
-            "median": {n: {k: median_of(runs[n], k) for k in ("wall", "user", "sys", "peak_mb")}
+            "median": {n: {k: median_of(runs[n], k) for k in ("wall", "cpu", "user", "sys", "peak_mb")}
                        for n in names}}
-        wall = {n: rows[p.name]["median"][n]["wall"] for n in names}
-        rows[p.name]["ratio"] = {f"{a}/{b}": wall[a] / wall[b] if wall[a] and wall[b] else None
+        time_of = {n: rows[p.name]["median"][n][metric] for n in names}
+        rows[p.name]["ratio"] = {f"{a}/{b}": time_of[a] / time_of[b]
+                                 if time_of[a] and time_of[b] else None
                                  for a, b in pairs_to_compare(names)}
     ratios = [f"{a}/{b}" for a, b in pairs_to_compare(names)]
     geo = {}
@@ -292,9 +294,8 @@ def make_table(programs, names, summary):
             lines.append([])
             last = row["class"]
         m = row["median"]
-        cpu = [None if m[n]["user"] is None else m[n]["user"] + m[n]["sys"] for n in names]
         lines.append([p.name] + [cell(m[n]["wall"], ".3f") for n in names]
-                     + [cell(c, ".2f") for c in cpu]
+                     + [cell(m[n]["cpu"], ".2f") for n in names]
                      + [cell(m[n]["peak_mb"], ".1f") for n in names]
                      + [cell(row["ratio"][k], ".2f") for k in ratios])
     lines.append([])
@@ -373,7 +374,7 @@ def describe(runners, options):
             "emulators": {n: {"command": c, "version": first_line([c[0], "--version"])}
                           for n, c in runners if c},
             "commit": first_line(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]),
-            "runs": options.runs, "quick": options.quick}
+            "runs": options.runs, "quick": options.quick, "metric": options.metric}
 
 
 def parse_command_line():
@@ -392,6 +393,9 @@ def parse_command_line():
                         help="leave this emulator out")
     parser.add_argument("--emulator", action="append", default=[], metavar="NAME=CMD",
                         help="measure another emulator too (may be repeated)")
+    parser.add_argument("--metric", default="wall", choices=["wall", "cpu"],
+                        help="what ratios compare: wall-clock time (default), or "
+                             "processor time, which other load disturbs less")
     parser.add_argument("--timeout", type=int, default=300, metavar="S",
                         help="seconds after which a run is killed (default 300)")
     parser.add_argument("--out", default=str(ROOT / "build-bench"), metavar="DIR",
@@ -419,9 +423,12 @@ def main():
     info = describe(runners, options)
     results, complaints = measure(programs, runners, options, out)
     names = [name for name, _ in runners]
-    summary = summarise(programs, names, results)
+    summary = summarise(programs, names, results, options.metric)
     table = make_table(programs, names, summary)
     print(table)
+    if info["load_at_start"] > 0.5:
+        print(f"The machine was busy at the start (load {info['load_at_start']:.1f}): "
+              "wall-clock figures are not reliable.")
     (out / "table.txt").write_text(table)
     (out / "results.json").write_text(json.dumps(
         {"about": info, "summary": summary, "runs": results, "complaints": complaints},
