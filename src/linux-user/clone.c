@@ -27,7 +27,7 @@
 #include <sys/prctl.h>
 
 #include "linux-user/process.h"
-#include "linux-user/signal.h"
+#include "linux-user/user-signal.h"
 #include "linux-user/syscall.h"
 #include "util/error.h"
 #include "util/fork.h"

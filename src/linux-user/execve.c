@@ -17,7 +17,7 @@
 #include "linux-user/process-control.h"
 #include "linux-user/process.h"
 #include "linux-user/procfs.h"
-#include "linux-user/signal.h"
+#include "linux-user/user-signal.h"
 #include "linux-user/syscall.h"
 #include "util/error.h"
 #include "util/strutil.h"

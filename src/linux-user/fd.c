@@ -11,7 +11,7 @@
 
 #include "linux-user/iovec.h"
 #include "linux-user/process.h"
-#include "linux-user/signal.h"
+#include "linux-user/user-signal.h"
 #include "linux-user/syscall.h"
 #include "util/error.h"
 #include "util/log.h"

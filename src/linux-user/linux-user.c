@@ -21,7 +21,7 @@
 #include "linux-user/path.h"
 #include "linux-user/process-control.h"
 #include "linux-user/process.h"
-#include "linux-user/signal.h"
+#include "linux-user/user-signal.h"
 #include "linux-user/syscall.h"
 #include "linux-user/user-mem.h"
 #include "util/bitops.h"

@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "linux-user/process.h"
-#include "linux-user/signal.h"
+#include "linux-user/user-signal.h"
 #include "linux-user/syscall.h"
 
 int64_t sys_rt_sigprocmask(GuestThread *t, const uint64_t a[6])

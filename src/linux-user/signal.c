@@ -16,7 +16,7 @@
  * Host handlers run with everything but those two blocked, on the thread's alternate stack, and touch
  * only the thread's own record.
  */
-#include "linux-user/signal.h"
+#include "linux-user/user-signal.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -7,7 +7,7 @@
 
 #include "guest/riscv/cpu.h"
 #include "linux-user/riscv/riscv-abi.h"
-#include "linux-user/signal.h"
+#include "linux-user/user-signal.h"
 #include "linux-user/user-mem.h"
 
 bool riscv_setup_frame(GuestThread *t, int sig, const siginfo_t *info,

@@ -1,8 +1,8 @@
 /*
  * Guest signals: from the host's handler to the guest's frame.
  */
-#ifndef LINUX_USER_SIGNAL_H
-#define LINUX_USER_SIGNAL_H
+#ifndef LINUX_USER_USER_SIGNAL_H
+#define LINUX_USER_USER_SIGNAL_H
 
 #include "linux-user/thread.h"
 
