@@ -45,8 +45,8 @@ static void check_decoder(uint32_t insn, int width, uint64_t ext)
 {
     DisasContext ctx = {NULL};
     const DisasRow *row = width == 16 ? riscv_find16(insn, ext) : riscv_find32(insn, ext);
-    bool ok = width == 16 ? riscv_decode16(&ctx, ext, insn)
-                          : riscv_decode32(&ctx, ext, insn);
+    bool ok =
+        width == 16 ? riscv_decode16(&ctx, ext, insn) : riscv_decode32(&ctx, ext, insn);
     if (ok != (row != NULL) || (row && strcmp(row->name, ctx.called))) {
         fprintf(stderr, "%08" PRIx32 ": decoder says %s, disassembler %s\n", insn,
                 ok ? ctx.called : "illegal", row ? row->name : "illegal");

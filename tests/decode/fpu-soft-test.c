@@ -64,7 +64,12 @@ static uint64_t rnd_fp(FPFormat f, int near)
     case 1: e = emax; break;
     case 2: e = emax - 1; break;
     case 3: e = 1; break;
-    case 4: case 5: case 6: case 7: case 8: case 9:
+    case 4:
+    case 5:
+    case 6:
+    case 7:
+    case 8:
+    case 9:
         e = near + (int)(r >> 32 & 7) - 4;
         e = e < 0 ? 0 : e > emax ? emax : e;
         break;
@@ -97,7 +102,7 @@ static uint64_t canon(FPFormat f, uint64_t a)
     return is_nan(f, a) ? nan[f] : a;
 }
 
-/* ---- the host ----------------------------------------------------------------------- */
+/* ---- the host ---- */
 
 static const unsigned mxcsr_round[] = {0, 3, 1, 2}; /* RNE RTZ RDN RUP */
 
@@ -164,8 +169,12 @@ static uint64_t host_op(FPFormat f, Op op, uint64_t a, uint64_t b, uint64_t c,
             switch (negate) {
             case 0: SSE("vfmadd213ss %[z], %[y], %[r]", x, [y] "x"(y), [z] "x"(z)); break;
             case 2: SSE("vfmsub213ss %[z], %[y], %[r]", x, [y] "x"(y), [z] "x"(z)); break;
-            case 1: SSE("vfnmadd213ss %[z], %[y], %[r]", x, [y] "x"(y), [z] "x"(z)); break;
-            case 3: SSE("vfnmsub213ss %[z], %[y], %[r]", x, [y] "x"(y), [z] "x"(z)); break;
+            case 1:
+                SSE("vfnmadd213ss %[z], %[y], %[r]", x, [y] "x"(y), [z] "x"(z));
+                break;
+            case 3:
+                SSE("vfnmsub213ss %[z], %[y], %[r]", x, [y] "x"(y), [z] "x"(z));
+                break;
             }
         }
         return canon(f, bits32(x));
@@ -229,11 +238,10 @@ static void rnd_operands(FPFormat f, Op op, uint64_t in[3])
     case FMA:
         in[1] = rnd_fp(f, rnd() & 3 ? exp_mid(f) : exp_mid(f) - exp_of(f, in[0]));
         break;
-    default:
-        in[1] = rnd_fp(f, exp_of(f, in[0]));
+    default: in[1] = rnd_fp(f, exp_of(f, in[0]));
     }
     in[2] = rnd_fp(f, exp_of(f, in[0]) + exp_of(f, in[1]) - exp_mid(f));
-    if (op == FMA && !(rnd() & 3)) {    /* close to what cancels the product */
+    if (op == FMA && !(rnd() & 3)) { /* close to what cancels the product */
         unsigned ignored = 0;
         in[2] = fpu_mul(f, in[0], in[1], rnd() & 3, &ignored) ^ (rnd() & 3);
     }
@@ -268,7 +276,7 @@ static void test_against_sse(void **state)
     }
 }
 
-/* ---- half precision ------------------------------------------------------------------ */
+/* ---- half precision ---- */
 
 static double half_to_f64(uint64_t a) { return (double)_cvtsh_ss((unsigned short)a); }
 
@@ -332,8 +340,8 @@ static void test_half(void **state)
             for (int k = 0; k < operands; k++) {
                 nan |= is_nan(FP_16, in[k]);
             }
-            double r = odd_op(op, half_to_f64(in[0]), half_to_f64(in[1]),
-                              half_to_f64(in[2]));
+            double r =
+                odd_op(op, half_to_f64(in[0]), half_to_f64(in[1]), half_to_f64(in[2]));
             unsigned want_flags = 0, sf = 0;
             uint64_t want;
             if (nan || isnan(r)) {
@@ -355,7 +363,7 @@ static void test_half(void **state)
                                          : half_to_f64(in[0]);
                     double q = half_to_f64(op == FMA ? in[2] : in[1]);
                     q = op == SUB ? -q : q;
-                    want = signbit(p) && signbit(q) ? 0x8000
+                    want = signbit(p) && signbit(q)   ? 0x8000
                            : signbit(p) || signbit(q) ? (rm == FP_RDN ? 0x8000 : 0)
                                                       : 0;
                 }
@@ -366,7 +374,7 @@ static void test_half(void **state)
     }
 }
 
-/* ---- ties away from zero -------------------------------------------------------------- */
+/* ---- ties away from zero ---- */
 
 static __float128 exact_op(FPFormat f, Op op, const uint64_t in[3], bool *exact)
 {
@@ -389,8 +397,9 @@ static __float128 exact_op(FPFormat f, Op op, const uint64_t in[3], bool *exact)
 
 static __float128 fp_value(FPFormat f, uint64_t a)
 {
-    return f == FP_16 ? (__float128)half_to_f64(a)
-           : f == FP_32 ? (__float128)as_f32(a) : (__float128)as_f64(a);
+    return f == FP_16   ? (__float128)half_to_f64(a)
+           : f == FP_32 ? (__float128)as_f32(a)
+                        : (__float128)as_f64(a);
 }
 
 static void test_ties_away(void **state)
@@ -415,14 +424,17 @@ static void test_ties_away(void **state)
                 }
                 FPRound away = e < 0 ? FP_RDN : FP_RUP;
                 uint64_t out = soft_op(f, op, in[0], in[1], in[2], 0, away, &away_flags);
-                uint64_t low = soft_op(f, op, in[0], in[1], in[2], 0, FP_RTZ, &zero_flags);
-                if (!(away_flags & FP_OF) && fp_value(f, out) - e == e - fp_value(f, low)) {
+                uint64_t low =
+                    soft_op(f, op, in[0], in[1], in[2], 0, FP_RTZ, &zero_flags);
+                if (!(away_flags & FP_OF) &&
+                    fp_value(f, out) - e == e - fp_value(f, low)) {
                     want = out;
                     ties++;
                     /* underflow at the least normal number depends on the mode */
                     ne_flags = got_flags & FP_UF ? ne_flags | FP_UF
                                : (out & ((UINT64_C(1) << frac_bits[f]) - 1)) == 0
-                                   ? ne_flags & ~FP_UF : ne_flags;
+                                   ? ne_flags & ~FP_UF
+                                   : ne_flags;
                 }
             }
             tried++;
@@ -457,7 +469,8 @@ static void test_ties_away_div(void **state)
     assert_int_equal(fl, FP_UF | FP_NX);
 }
 
-/* ---- conversions ----------------------------------------------------------------------- */
+/* ---- conversions
+ * ----------------------------------------------------------------------- */
 
 static void test_narrow(void **state)
 {
@@ -564,7 +577,8 @@ static void test_modulo(void **state)
             long double t = fmodl(truncl(x), 0x1p32L); /* exact */
             want = (uint64_t)(int32_t)(int64_t)t;
         }
-        fpu_to_int(FP_64, FP_I32, in[0], FP_RTZ, &wf); /* the flags are those of fcvt.w.d */
+        fpu_to_int(FP_64, FP_I32, in[0], FP_RTZ,
+                   &wf); /* the flags are those of fcvt.w.d */
         uint64_t got = fpu_to_i32_modulo(in[0], &sf);
         expect("modulo", FP_64, 0, 1, in, want, wf, got, &sf);
     }
@@ -645,7 +659,8 @@ static void test_round_to_int(void **state)
     }
 }
 
-/* ---- comparisons, minima, classes -------------------------------------------------------- */
+/* ---- comparisons, minima, classes
+ * -------------------------------------------------------- */
 
 static void test_compare(void **state)
 {
@@ -700,8 +715,8 @@ static void test_class(void **state)
         {0xfc00, 0xbc00, 0x8001, 0x8000, 0, 0x03ff, 0x0400, 0x7c00, 0x7d00, 0x7e00},
         {0xff800000, 0x80800000, 0x807fffff, 0x80000000, 0, 1, 0x3f800000, 0x7f800000,
          0x7fa00000, 0xffc00001},
-        {0xfff0000000000000, 0xffefffffffffffff, 0x800fffffffffffff, 0x8000000000000000, 0,
-         1, 0x0010000000000000, 0x7ff0000000000000, 0xfff0000000000001,
+        {0xfff0000000000000, 0xffefffffffffffff, 0x800fffffffffffff, 0x8000000000000000,
+         0, 1, 0x0010000000000000, 0x7ff0000000000000, 0xfff0000000000001,
          0x7ff8000000000000},
     };
     for (FPFormat f = FP_16; f <= FP_64; f++) {
@@ -714,9 +729,10 @@ static void test_class(void **state)
 static void test_constants(void **state)
 {
     static const double table[32] = {
-        -1, 0, 0x1p-16, 0x1p-15, 0x1p-8, 0x1p-7, 0.0625, 0.125, 0.25, 0.3125, 0.375,
-        0.4375, 0.5, 0.625, 0.75, 0.875, 1, 1.25, 1.5, 1.75, 2, 2.5, 3, 4, 8, 16, 128,
-        256, 0x1p15, 0x1p16, INFINITY, NAN,
+        -1,   0,      0x1p-16, 0x1p-15, 0x1p-8, 0x1p-7, 0.0625,   0.125,
+        0.25, 0.3125, 0.375,   0.4375,  0.5,    0.625,  0.75,     0.875,
+        1,    1.25,   1.5,     1.75,    2,      2.5,    3,        4,
+        8,    16,     128,     256,     0x1p15, 0x1p16, INFINITY, NAN,
     };
     for (int k = 0; k < 32; k++) {
         double d = k == 1 ? 0x1p-1022 : table[k];
@@ -738,12 +754,12 @@ int main(void)
         return 77; /* the reference needs it */
     }
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_against_sse), cmocka_unit_test(test_half),
-        cmocka_unit_test(test_ties_away),   cmocka_unit_test(test_ties_away_div),
-        cmocka_unit_test(test_narrow),      cmocka_unit_test(test_to_int),
-        cmocka_unit_test(test_modulo),      cmocka_unit_test(test_from_int),
+        cmocka_unit_test(test_against_sse),  cmocka_unit_test(test_half),
+        cmocka_unit_test(test_ties_away),    cmocka_unit_test(test_ties_away_div),
+        cmocka_unit_test(test_narrow),       cmocka_unit_test(test_to_int),
+        cmocka_unit_test(test_modulo),       cmocka_unit_test(test_from_int),
         cmocka_unit_test(test_round_to_int), cmocka_unit_test(test_compare),
-        cmocka_unit_test(test_class),       cmocka_unit_test(test_constants),
+        cmocka_unit_test(test_class),        cmocka_unit_test(test_constants),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

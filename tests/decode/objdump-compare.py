@@ -33,7 +33,7 @@ TRY_EXTENSIONS = """zba zbb zbs zbc zbkb zicond zicbom zicboz zicbop zfh zfa zac
 # Mnemonics of extensions that braid has not: vector, scalar crypto, hypervisor, quad,
 # vendor extensions, debug mode, RV32-only.
 NOT_OURS = re.compile(
-    r'v|th\.|aes|sha|sm[34]|xperm|h(fence|inval|lv|sv)|flq|fsq|f.*\.q(\.|$)|dret|uret|hret'
+    r'v|th\.|aes|sha|sm[34]|xperm|h(fence|inval|lv|sv)|flq|fsq|f.*\.q(\.|$)|[duh]ret'
     r'|(un)?zip$|cbo|csrr|fmv\.[xs]\.[xs]$|sfence\.vm$|fcvt\.(x|xu)\.')
 
 
@@ -104,8 +104,8 @@ def objdump(data):
             f.write(data)
         march = 'rv64gc'
         for ext in TRY_EXTENSIONS.split():
-            if subprocess.run([tool + 'as', '-march=%s_%s' % (march, ext), '-o', obj, '-'],
-                              input=b'', stderr=subprocess.DEVNULL).returncode == 0:
+            args = [tool + 'as', '-march=%s_%s' % (march, ext), '-o', obj, '-']
+            if subprocess.run(args, input=b'', stderr=subprocess.DEVNULL).returncode == 0:
                 march += '_' + ext
         subprocess.run([tool + 'as', '-march=' + march, '-o', obj, '-'], input=b'nop\n',
                        check=True)

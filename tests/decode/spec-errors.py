@@ -11,7 +11,8 @@ HEAD = '%rd 7:5\n%a 2:2\n&one rd\n@one ........ ........ &one %rd\n'
 CASES = [
     # spec, expected in the message (None: accepted)
     ('x 0000.....0000000 @one ext=i', None),
-    ('x 0000.....0000000 @one ext=i\ny 00001....0000000 @one ext=i', ':6: error: y overlaps x'),
+    ('x 0000.....0000000 @one ext=i\ny 00001....0000000 @one ext=i',
+     ':6: error: y overlaps x'),
     ('{\nx 0000.....0000000 @one ext=i\ny 00001....0000000 @one ext=i\n}',
      'y can never match'),
     ('{\nx 00001....0000000 @one ext=i\ny 0000.....0000000 @one ext=i\n}', None),
@@ -55,14 +56,15 @@ def main():
         for text, want in CASES:
             with open(path, 'w') as f:
                 f.write(HEAD + text + '\n')
-            p = subprocess.run([sys.executable, tool, '--prefix', 'x', '--extensions', exts,
-                                '--decode', os.path.join(d, 'out.c'), path],
+            p = subprocess.run([sys.executable, tool, '--prefix', 'x', '--extensions',
+                                exts, '--decode', os.path.join(d, 'out.c'), path],
                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             message = p.stderr.decode()
             if want is None:
                 ok = p.returncode == 0 and not message
             else:
-                ok = p.returncode == 1 and want in message and message.startswith(path + ':')
+                ok = (p.returncode == 1 and want in message
+                      and message.startswith(path + ':'))
             if not ok:
                 bad += 1
                 print('%r: expected %r, got %d %r' % (text, want, p.returncode, message))

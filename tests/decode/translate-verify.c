@@ -3,8 +3,8 @@
  * The translator makes well-formed IR of anything: random streams of legal instructions
  * (every row of the specs, random operands), and of plain random bytes, under all
  * translation options, pass the IR verifier; a unit covers what it says it covers; and an
- * instruction is translated exactly if it disassembles, privileged and reserved-at-run-time
- * ones aside.  What the IR computes is not looked at here.
+ * instruction is translated exactly if it disassembles, privileged and
+ * reserved-at-run-time ones aside.  What the IR computes is not looked at here.
  *
  * The host's FP state functions are not linked: this test needs no back end.
  */
@@ -23,8 +23,14 @@
 #include "ir/interp-fp.h"
 #include "util/arena.h"
 
-unsigned host_fp_get_flags(const HostEnv *env) { return ir_interp_fp_flags(env->fp_state); }
-void host_fp_set_flags(HostEnv *env, unsigned f) { ir_interp_fp_set_flags(&env->fp_state, f); }
+unsigned host_fp_get_flags(const HostEnv *env)
+{
+    return ir_interp_fp_flags(env->fp_state);
+}
+void host_fp_set_flags(HostEnv *env, unsigned f)
+{
+    ir_interp_fp_set_flags(&env->fp_state, f);
+}
 void host_fp_set_rounding(HostEnv *env, IRRound rm) { fail(); }
 uint32_t host_fp_init(void) { return 0; }
 
@@ -40,10 +46,11 @@ static uint64_t rnd(void)
 
 enum { CODE_SIZE = 512, CODE_PC = 0x10000 };
 static uint8_t code[CODE_SIZE];
-static unsigned code_end;           /* what lies behind cannot be fetched */
-static bool all_exist;              /* every pc has a translation already */
+static unsigned code_end; /* what lies behind cannot be fetched */
+static bool all_exist;    /* every pc has a translation already */
 
-static bool fetch(TranslateContext *tc, vaddr pc, unsigned size, uint32_t *insn, bool *fault)
+static bool fetch(TranslateContext *tc, vaddr pc, unsigned size, uint32_t *insn,
+                  bool *fault)
 {
     if (pc < CODE_PC || pc + size > CODE_PC + code_end) {
         *fault = true;
@@ -63,7 +70,8 @@ static void random_instructions(void)
         const DisasRow *row = &riscv_disas_rows[rnd() % riscv_disas_row_count];
         uint32_t insn = row->bits | ((uint32_t)rnd() & ~row->mask);
         bool wide = (row->bits & row->mask & 3) == 3;
-        if (wide ? riscv_find32(insn, UINT64_MAX) : riscv_find16(insn & 0xffff, UINT64_MAX)) {
+        if (wide ? riscv_find32(insn, UINT64_MAX)
+                 : riscv_find16(insn & 0xffff, UINT64_MAX)) {
             memcpy(code + code_end, &insn, wide ? 4 : 2);
             code_end += wide ? 4 : 2;
         }
@@ -92,8 +100,14 @@ static TranslateContext translate(Setup *s, vaddr pc, uint32_t flags, uint32_t c
     ir_func_init(&s->f, &riscv64_guest.ir, &s->arena, pc);
     ir_builder_init(&s->b, &s->f);
     TranslateContext tc = {
-        .b = &s->b, .cpu = &s->cpu->cs, .pc_first = pc, .flags = flags, .cflags = cflags,
-        .max_insns = max_insns, .fetch = fetch, .exists = exists,
+        .b = &s->b,
+        .cpu = &s->cpu->cs,
+        .pc_first = pc,
+        .flags = flags,
+        .cflags = cflags,
+        .max_insns = max_insns,
+        .fetch = fetch,
+        .exists = exists,
     };
     riscv64_guest.translate(&tc);
     const char *wrong = ir_verify(&s->f);
@@ -105,11 +119,18 @@ static TranslateContext translate(Setup *s, vaddr pc, uint32_t flags, uint32_t c
 }
 
 static const uint32_t all_flags[] = {
-    RISCV_TB_FRM_HOST, RISCV_TB_FRM_RMM, RISCV_TB_FRM_INVALID,
+    RISCV_TB_FRM_HOST,
+    RISCV_TB_FRM_RMM,
+    RISCV_TB_FRM_INVALID,
 };
 static const uint32_t all_cflags[] = {
-    0, CF_PARALLEL, CF_SINGLE_INSN, CF_NO_CHAIN, CF_LOOKUP_EXITS | CF_PARALLEL,
-    CF_SINGLE_INSN | CF_LOOKUP_EXITS | CF_NO_CHAIN, CF_PARALLEL | CF_STRICT_LLSC,
+    0,
+    CF_PARALLEL,
+    CF_SINGLE_INSN,
+    CF_NO_CHAIN,
+    CF_LOOKUP_EXITS | CF_PARALLEL,
+    CF_SINGLE_INSN | CF_LOOKUP_EXITS | CF_NO_CHAIN,
+    CF_PARALLEL | CF_STRICT_LLSC,
 };
 
 static void test_streams(void **state)
@@ -126,8 +147,8 @@ static void test_streams(void **state)
         unsigned max_insns = 1 + (unsigned)(rnd() % 64);
         for (unsigned k = 0; k < 8; k++) {
             vaddr pc = CODE_PC + 2 * (rnd() % (code_end / 2));
-            TranslateContext tc = translate(s, pc, all_flags[rnd() % 3], all_cflags[rnd() % 7],
-                                            max_insns);
+            TranslateContext tc =
+                translate(s, pc, all_flags[rnd() % 3], all_cflags[rnd() % 7], max_insns);
             assert_true(tc.ninsns <= max_insns);
             assert_true(tc.nbytes >= 2 * tc.ninsns && tc.nbytes <= 4 * tc.ninsns);
             total += tc.ninsns;
@@ -153,8 +174,13 @@ static bool is_translated(Setup *s, uint32_t insn, uint32_t flags)
 static bool depends(const DisasRow *row)
 {
     static const char *const names[] = {
-        "csrrw", "csrrs", "csrrc", "csrrwi", "csrrsi", "csrrci", "cbo_inval", "sret", "mret",
-        "wfi", "sfence_vma", "sinval_vma", "sfence_w_inval", "sfence_inval_ir",
+        "csrrw",          "csrrs",
+        "csrrc",          "csrrwi",
+        "csrrsi",         "csrrci",
+        "cbo_inval",      "sret",
+        "mret",           "wfi",
+        "sfence_vma",     "sinval_vma",
+        "sfence_w_inval", "sfence_inval_ir",
     };
     for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (!strcmp(names[i], row->name)) {
@@ -192,28 +218,28 @@ static void test_illegal_at_run_time(void **state)
         uint32_t insn, flags;
         bool legal;
     } cases[] = {
-        {0x00302573, RISCV_TB_FRM_HOST, true},      /* csrrs a0, fcsr, x0 */
-        {0xc0002573, RISCV_TB_FRM_HOST, true},      /* csrrs a0, cycle, x0 */
-        {0xc0051073, RISCV_TB_FRM_HOST, false},     /* csrrw x0, cycle, a0 */
-        {0xc0052573, RISCV_TB_FRM_HOST, false},     /* csrrs a0, cycle, a0 */
-        {0xc0006573, RISCV_TB_FRM_HOST, true},      /* csrrsi a0, cycle, 0 */
-        {0xc000e573, RISCV_TB_FRM_HOST, false},     /* csrrsi a0, cycle, 1 */
-        {0x10002573, RISCV_TB_FRM_HOST, false},     /* csrrs a0, sstatus, x0 */
-        {0x30002573, RISCV_TB_FRM_HOST, false},     /* csrrs a0, mstatus, x0 */
-        {0x00002573, RISCV_TB_FRM_HOST, false},     /* csrrs a0, 0, x0 */
-        {0x00c5f553, RISCV_TB_FRM_HOST, true},      /* fadd.s fa0, fa1, fa2 (dynamic) */
+        {0x00302573, RISCV_TB_FRM_HOST, true},  /* csrrs a0, fcsr, x0 */
+        {0xc0002573, RISCV_TB_FRM_HOST, true},  /* csrrs a0, cycle, x0 */
+        {0xc0051073, RISCV_TB_FRM_HOST, false}, /* csrrw x0, cycle, a0 */
+        {0xc0052573, RISCV_TB_FRM_HOST, false}, /* csrrs a0, cycle, a0 */
+        {0xc0006573, RISCV_TB_FRM_HOST, true},  /* csrrsi a0, cycle, 0 */
+        {0xc000e573, RISCV_TB_FRM_HOST, false}, /* csrrsi a0, cycle, 1 */
+        {0x10002573, RISCV_TB_FRM_HOST, false}, /* csrrs a0, sstatus, x0 */
+        {0x30002573, RISCV_TB_FRM_HOST, false}, /* csrrs a0, mstatus, x0 */
+        {0x00002573, RISCV_TB_FRM_HOST, false}, /* csrrs a0, 0, x0 */
+        {0x00c5f553, RISCV_TB_FRM_HOST, true},  /* fadd.s fa0, fa1, fa2 (dynamic) */
         {0x00c5f553, RISCV_TB_FRM_RMM, true},
         {0x00c5f553, RISCV_TB_FRM_INVALID, false},
-        {0x00c5c553, RISCV_TB_FRM_INVALID, true},   /* fadd.s ..., rmm */
-        {0x00c5d553, RISCV_TB_FRM_HOST, false},     /* rm = 5 */
-        {0x42058553, RISCV_TB_FRM_INVALID, true},   /* fcvt.d.s fa0, fa1 (rne) */
-        {0x4205f553, RISCV_TB_FRM_INVALID, false},  /* fcvt.d.s fa0, fa1 (dynamic) */
-        {0x28c58553, RISCV_TB_FRM_INVALID, true},   /* fmin.s has no mode */
-        {0x30200073, RISCV_TB_FRM_HOST, false},     /* mret */
-        {0x10500073, RISCV_TB_FRM_HOST, false},     /* wfi */
-        {0x12000073, RISCV_TB_FRM_HOST, false},     /* sfence.vma */
-        {0x0005a00f, RISCV_TB_FRM_HOST, false},     /* cbo.inval (a1) */
-        {0x0045a00f, RISCV_TB_FRM_HOST, true},      /* cbo.zero (a1) */
+        {0x00c5c553, RISCV_TB_FRM_INVALID, true},  /* fadd.s ..., rmm */
+        {0x00c5d553, RISCV_TB_FRM_HOST, false},    /* rm = 5 */
+        {0x42058553, RISCV_TB_FRM_INVALID, true},  /* fcvt.d.s fa0, fa1 (rne) */
+        {0x4205f553, RISCV_TB_FRM_INVALID, false}, /* fcvt.d.s fa0, fa1 (dynamic) */
+        {0x28c58553, RISCV_TB_FRM_INVALID, true},  /* fmin.s has no mode */
+        {0x30200073, RISCV_TB_FRM_HOST, false},    /* mret */
+        {0x10500073, RISCV_TB_FRM_HOST, false},    /* wfi */
+        {0x12000073, RISCV_TB_FRM_HOST, false},    /* sfence.vma */
+        {0x0005a00f, RISCV_TB_FRM_HOST, false},    /* cbo.inval (a1) */
+        {0x0045a00f, RISCV_TB_FRM_HOST, true},     /* cbo.zero (a1) */
     };
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         if (is_translated(*state, cases[i].insn, cases[i].flags) != cases[i].legal) {
@@ -256,8 +282,9 @@ static void test_configure(void **state)
     /* An extension that is off is illegal. */
     assert_true(riscv64_guest.configure("rv64gc", text, sizeof(text)));
     assert_false(is_translated(*state, 0x20b52533, 0)); /* sh1add a0, a0, a1 */
-    assert_int_equal(riscv_hwcap(), 1 << ('i' - 'a') | 1 << ('m' - 'a') | 1 | 1 << ('f' - 'a') |
-                                        1 << ('d' - 'a') | 1 << ('c' - 'a'));
+    assert_int_equal(riscv_hwcap(), 1 << ('i' - 'a') | 1 << ('m' - 'a') | 1 |
+                                        1 << ('f' - 'a') | 1 << ('d' - 'a') |
+                                        1 << ('c' - 'a'));
     uint64_t probe;
     assert_true(riscv_hwprobe(4, &probe));
     assert_int_equal(probe & 0x3f, 3); /* FD, C; not V, Zba, Zbb, Zbs */

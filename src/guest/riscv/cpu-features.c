@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
- * Which extensions the guest's CPUs have: -cpu MODEL[,NAME=on|off]..., and what Linux tells
- * a program of it (AT_HWCAP, riscv_hwprobe, /proc/cpuinfo).  All three are read off one
- * bitmap, which is also what the decoder obeys, so they tell the truth.
+ * Which extensions the guest's CPUs have: -cpu MODEL[,NAME=on|off]..., and what Linux
+ * tells a program of it (AT_HWCAP, riscv_hwprobe, /proc/cpuinfo).  All three are read off
+ * one bitmap, which is also what the decoder obeys, so they tell the truth.
  *
  * Set once while the command line is parsed, by the only thread there is; constant then.
  */
@@ -26,8 +26,8 @@ typedef struct ExtensionInfo {
 #define E(NAME) RISCV_EXT_##NAME
 static const ExtensionInfo extensions[RISCV_EXT_COUNT] = {
 #define EXT(id, ID, need, probe)                                                         \
-    [RISCV_EXT_NUM_##ID] = {.name = #id, .bit = RISCV_EXT_##ID, .needs = need,           \
-                            .hwprobe = probe},
+    [RISCV_EXT_NUM_##                                                                    \
+        ID] = {.name = #id, .bit = RISCV_EXT_##ID, .needs = need, .hwprobe = probe},
 #include "guest/riscv/extensions.def"
 #undef EXT
 };
@@ -55,10 +55,12 @@ static const struct {
 
 /* Properties of QEMU's CPUs that braid has not.  Switching one off is no lie. */
 static const char *const absent[] = {
-    "v", "h", "e", "zve32f", "zve64f", "zve64d", "zvfh", "zkn", "zknd", "zkne", "zknh",
-    "zkr", "zks", "zksed", "zksh", "zkt", "zbkx", "zdinx", "zfinx", "zhinx", "zhinxmin",
-    "zcmp", "zcmt", "sscofpmf", "sstc", "svnapot", "svpbmt", "zvbb", "zvbc", "zicfilp",
-    "zicfiss", "zmmul", "smstateen", "ssdtso", "mmu", "pmp",
+    "v",       "h",       "e",         "zve32f", "zve64f", "zve64d",
+    "zvfh",    "zkn",     "zknd",      "zkne",   "zknh",   "zkr",
+    "zks",     "zksed",   "zksh",      "zkt",    "zbkx",   "zdinx",
+    "zfinx",   "zhinx",   "zhinxmin",  "zcmp",   "zcmt",   "sscofpmf",
+    "sstc",    "svnapot", "svpbmt",    "zvbb",   "zvbc",   "zicfilp",
+    "zicfiss", "zmmul",   "smstateen", "ssdtso", "mmu",    "pmp",
 };
 #define NABSENT (sizeof(absent) / sizeof(absent[0]))
 
@@ -72,7 +74,10 @@ typedef struct Request {
     uint64_t on, off;
 } Request;
 
-static const char *extension_name_at(const void *ctx, size_t i) { return extensions[i].name; }
+static const char *extension_name_at(const void *ctx, size_t i)
+{
+    return extensions[i].name;
+}
 static const char *model_name_at(const void *ctx, size_t i) { return models[i].name; }
 
 static bool is_absent(const char *name)
@@ -87,8 +92,9 @@ static bool is_absent(const char *name)
 
 static bool unknown(const char *what, const char *key, const char *near, char **err)
 {
-    *err = near ? str_format("-cpu: unknown %s '%s' (did you mean '%s'?)", what, key, near)
-                : str_format("-cpu: unknown %s '%s'", what, key);
+    *err = near
+               ? str_format("-cpu: unknown %s '%s' (did you mean '%s'?)", what, key, near)
+               : str_format("-cpu: unknown %s '%s'", what, key);
     return false;
 }
 
@@ -114,9 +120,9 @@ static bool visit_property(void *opaque, const char *key, const char *value, cha
         }
         return !on;
     }
-    return unknown("extension", key,
-                   str_nearest(key, strlen(key), extension_name_at, NULL, RISCV_EXT_COUNT),
-                   err);
+    return unknown(
+        "extension", key,
+        str_nearest(key, strlen(key), extension_name_at, NULL, RISCV_EXT_COUNT), err);
 }
 
 /* Switch on what the extensions in `set` need. */
@@ -207,15 +213,13 @@ bool riscv_configure(const char *cpu_option, char *err, size_t err_size)
     if (configure(cpu_option ? cpu_option : "rv64", &message)) {
         return true;
     }
-    snprintf(err, err_size, "%s", message ? message : "-cpu: cannot understand the option");
+    snprintf(err, err_size, "%s",
+             message ? message : "-cpu: cannot understand the option");
     free(message);
     return false;
 }
 
-uint64_t riscv_extensions(void)
-{
-    return features.extensions;
-}
+uint64_t riscv_extensions(void) { return features.extensions; }
 
 uint64_t riscv_hwcap(void)
 {
@@ -234,10 +238,19 @@ uint64_t riscv_hwcap(void)
 
 /* Keys and values: Linux, Documentation/arch/riscv/hwprobe.rst. */
 enum {
-    HWPROBE_MVENDORID, HWPROBE_MARCHID, HWPROBE_MIMPID, HWPROBE_BASE_BEHAVIOR,
-    HWPROBE_IMA_EXT_0, HWPROBE_CPUPERF_0, HWPROBE_ZICBOZ_BLOCK_SIZE,
-    HWPROBE_HIGHEST_VIRT_ADDRESS, HWPROBE_TIME_CSR_FREQ, HWPROBE_MISALIGNED_SCALAR_PERF,
-    HWPROBE_MISALIGNED_VECTOR_PERF, HWPROBE_VENDOR_EXT_THEAD_0, HWPROBE_ZICBOM_BLOCK_SIZE,
+    HWPROBE_MVENDORID,
+    HWPROBE_MARCHID,
+    HWPROBE_MIMPID,
+    HWPROBE_BASE_BEHAVIOR,
+    HWPROBE_IMA_EXT_0,
+    HWPROBE_CPUPERF_0,
+    HWPROBE_ZICBOZ_BLOCK_SIZE,
+    HWPROBE_HIGHEST_VIRT_ADDRESS,
+    HWPROBE_TIME_CSR_FREQ,
+    HWPROBE_MISALIGNED_SCALAR_PERF,
+    HWPROBE_MISALIGNED_VECTOR_PERF,
+    HWPROBE_VENDOR_EXT_THEAD_0,
+    HWPROBE_ZICBOM_BLOCK_SIZE,
 };
 enum { HWPROBE_MISALIGNED_FAST = 3, HWPROBE_MISALIGNED_VECTOR_UNSUPPORTED = 4 };
 
@@ -248,7 +261,7 @@ static uint64_t hwprobe_ima_ext(void)
         value |= 1; /* FD */
     }
     if (set & E(C)) {
-        value |= UINT64_C(1) << 43; /* Zca */
+        value |= UINT64_C(1) << 43;                  /* Zca */
         value |= set & E(D) ? UINT64_C(1) << 45 : 0; /* Zcd */
     }
     if (set & E(A)) {
@@ -294,8 +307,8 @@ void riscv_isa_string(char *buf, size_t size)
     for (size_t i = 0; i < RISCV_EXT_COUNT && used < size; i++) {
         const ExtensionInfo *e = &extensions[i];
         if ((features.extensions & e->bit) && !(e->bit & EXT_PRIVILEGED)) {
-            used += (size_t)snprintf(buf + used, size - used, "%s%s", e->name[1] ? "_" : "",
-                                     e->name);
+            used += (size_t)snprintf(buf + used, size - used, "%s%s",
+                                     e->name[1] ? "_" : "", e->name);
         }
     }
 }

@@ -5,8 +5,8 @@
  *
  * Integer registers are HostEnv.reg[RISCV_X + n] (x0's slot is always 0), FP registers
  * HostEnv.reg[RISCV_F + n], NaN-boxed.  Accrued exceptions and the rounding mode in force
- * live in HostEnv.fp_state in the host's format; frm itself is kept here, because RMM and the
- * reserved values have no host counterpart.
+ * live in HostEnv.fp_state in the host's format; frm itself is kept here, because RMM and
+ * the reserved values have no host counterpart.
  */
 #ifndef BRAID_GUEST_RISCV_CPU_H
 #define BRAID_GUEST_RISCV_CPU_H
@@ -16,12 +16,19 @@
 enum { RISCV_X = 0, RISCV_F = 32, RISCV_NREGS = 64 };
 
 /* Registers with a part in the calling convention, as numbers in HostEnv.reg. */
-enum { RISCV_RA = 1, RISCV_SP = 2, RISCV_TP = 4, RISCV_T0 = 5, RISCV_A0 = 10, RISCV_A7 = 17 };
+enum {
+    RISCV_RA = 1,
+    RISCV_SP = 2,
+    RISCV_TP = 4,
+    RISCV_T0 = 5,
+    RISCV_A0 = 10,
+    RISCV_A7 = 17
+};
 
 typedef struct RISCVCPU {
     CPUState cs;
     /* owned by the vCPU thread */
-    uint32_t frm;       /* the CSR: 0-7 */
+    uint32_t frm; /* the CSR: 0-7 */
 } RISCVCPU;
 
 static inline RISCVCPU *riscv_cpu(CPUState *cpu) { return (RISCVCPU *)cpu; }
@@ -31,14 +38,16 @@ static inline RISCVCPU *riscv_cpu(CPUState *cpu) { return (RISCVCPU *)cpu; }
  * one class, for which code reads no frm; only changes between classes change the code.
  */
 typedef enum RISCVTBFlags {
-    RISCV_TB_FRM_HOST = 0,      /* frm is RNE, RTZ, RDN or RUP: as in HostEnv.fp_state */
-    RISCV_TB_FRM_RMM = 4,       /* ties away: through helpers */
-    RISCV_TB_FRM_INVALID = 5,   /* reserved: dynamic rounding is an illegal instruction */
+    RISCV_TB_FRM_HOST = 0,    /* frm is RNE, RTZ, RDN or RUP: as in HostEnv.fp_state */
+    RISCV_TB_FRM_RMM = 4,     /* ties away: through helpers */
+    RISCV_TB_FRM_INVALID = 5, /* reserved: dynamic rounding is an illegal instruction */
 } RISCVTBFlags;
 
 static inline uint32_t riscv_frm_tb_flags(uint32_t frm)
 {
-    return frm < 4 ? RISCV_TB_FRM_HOST : frm == 4 ? RISCV_TB_FRM_RMM : RISCV_TB_FRM_INVALID;
+    return frm < 4    ? RISCV_TB_FRM_HOST
+           : frm == 4 ? RISCV_TB_FRM_RMM
+                      : RISCV_TB_FRM_INVALID;
 }
 
 extern const Guest riscv64_guest;
@@ -50,11 +59,11 @@ void riscv_set_fcsr(CPUState *cpu, uint32_t fcsr);
 void riscv_set_frm(CPUState *cpu, uint32_t frm);
 
 /* ---- features; constant after riscv64_guest.configure() ---- */
-uint64_t riscv_extensions(void);            /* bitmap of RISCV_EXT_... */
-uint64_t riscv_hwcap(void);                 /* AT_HWCAP: one bit per letter */
+uint64_t riscv_extensions(void); /* bitmap of RISCV_EXT_... */
+uint64_t riscv_hwcap(void);      /* AT_HWCAP: one bit per letter */
 /*
- * Value of a riscv_hwprobe() key.  False: Linux's answer for an unknown key is due (key -1,
- * value 0).
+ * Value of a riscv_hwprobe() key.  False: Linux's answer for an unknown key is due (key
+ * -1, value 0).
  */
 bool riscv_hwprobe(int64_t key, uint64_t *value);
 /* "rv64imafdc_zicbom_...", as /proc/cpuinfo shows it. */

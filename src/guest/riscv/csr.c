@@ -22,7 +22,7 @@ void riscv_set_frm(CPUState *cpu, uint32_t frm)
 {
     static const IRRound host_round[4] = {IR_RM_RNE, IR_RM_RTZ, IR_RM_RDN, IR_RM_RUP};
     riscv_cpu(cpu)->frm = frm;
-    /* Operations that name a mode, or are exact, use the host's even if frm is not one. */
+    /* What names a mode or is exact uses the host's even if frm is not one. */
     host_fp_set_rounding(&cpu->env, host_round[frm < 4 ? frm : 0]);
 }
 
@@ -33,7 +33,10 @@ void riscv_set_fcsr(CPUState *cpu, uint32_t fcsr)
 }
 
 static uint64_t read_fflags(CPUState *cpu) { return host_fp_get_flags(&cpu->env); }
-static void write_fflags(CPUState *cpu, uint64_t v) { host_fp_set_flags(&cpu->env, v & 31); }
+static void write_fflags(CPUState *cpu, uint64_t v)
+{
+    host_fp_set_flags(&cpu->env, v & 31);
+}
 static uint64_t read_frm(CPUState *cpu) { return riscv_cpu(cpu)->frm; }
 static void write_frm(CPUState *cpu, uint64_t v) { riscv_set_frm(cpu, v & 7); }
 static uint64_t read_fcsr(CPUState *cpu) { return riscv_get_fcsr(cpu); }

@@ -8,22 +8,30 @@
 
 #include "guest/riscv/cpu.h"
 
-enum { CSR_FFLAGS = 1, CSR_FRM = 2, CSR_FCSR = 3, CSR_CYCLE = 0xc00, CSR_TIME, CSR_INSTRET };
+enum {
+    CSR_FFLAGS = 1,
+    CSR_FRM = 2,
+    CSR_FCSR = 3,
+    CSR_CYCLE = 0xc00,
+    CSR_TIME,
+    CSR_INSTRET
+};
 
 typedef struct RISCVCSR {
     uint16_t number;
-    /* A write may change get_tb_state(): translation goes on only after a fresh look-up. */
+    /* A write may change get_tb_state(): what follows must be looked up afresh. */
     bool changes_state;
-    uint64_t ext;       /* extensions that provide it: any of them */
+    uint64_t ext; /* extensions that provide it: any of them */
     uint64_t (*read)(CPUState *cpu);
-    void (*write)(CPUState *cpu, uint64_t value);   /* NULL: read-only */
+    void (*write)(CPUState *cpu, uint64_t value); /* NULL: read-only */
 } RISCVCSR;
 
 /* NULL: there is no such register. */
 const RISCVCSR *riscv_csr_find(unsigned number);
 
 /* Lowest privilege mode that may access it (0 user, 1 supervisor, 3 machine), and whether
- * writes are illegal: both coded in the number (Privileged ISA, "CSR Address Mapping"). */
+ * writes are illegal: both coded in the number (Privileged ISA, "CSR Address Mapping").
+ */
 static inline unsigned riscv_csr_privilege(unsigned number) { return number >> 8 & 3; }
 static inline bool riscv_csr_is_read_only(unsigned number) { return number >> 10 == 3; }
 

@@ -18,57 +18,51 @@ static const char *const xreg_names[32] = {
 };
 
 static const char *const freg_names[32] = {
-    "ft0", "ft1", "ft2", "ft3", "ft4", "ft5", "ft6",  "ft7",  "fs0", "fs1", "fa0",
-    "fa1", "fa2", "fa3", "fa4", "fa5", "fa6", "fa7",  "fs2",  "fs3", "fs4", "fs5",
+    "ft0", "ft1", "ft2", "ft3", "ft4",  "ft5",  "ft6", "ft7", "fs0",  "fs1",  "fa0",
+    "fa1", "fa2", "fa3", "fa4", "fa5",  "fa6",  "fa7", "fs2", "fs3",  "fs4",  "fs5",
     "fs6", "fs7", "fs8", "fs9", "fs10", "fs11", "ft8", "ft9", "ft10", "ft11",
 };
 
 /* FLI constants in the order of the Zfa chapter's table. */
 static const char *const fli_names[32] = {
-    "-1.0",   "min",   "0x1p-16", "0x1p-15", "0x1p-8", "0x1p-7", "0.0625", "0.125",
-    "0.25",   "0.3125", "0.375",  "0.4375",  "0.5",    "0.625",  "0.75",   "0.875",
-    "1.0",    "1.25",  "1.5",     "1.75",    "2.0",    "2.5",    "3.0",    "4.0",
-    "8.0",    "16.0",  "128.0",   "256.0",   "0x1p15", "0x1p16", "inf",    "nan",
+    "-1.0", "min",    "0x1p-16", "0x1p-15", "0x1p-8", "0x1p-7", "0.0625", "0.125",
+    "0.25", "0.3125", "0.375",   "0.4375",  "0.5",    "0.625",  "0.75",   "0.875",
+    "1.0",  "1.25",   "1.5",     "1.75",    "2.0",    "2.5",    "3.0",    "4.0",
+    "8.0",  "16.0",   "128.0",   "256.0",   "0x1p15", "0x1p16", "inf",    "nan",
 };
 
-const char *riscv_xreg_name(unsigned reg)
-{
-    return xreg_names[reg & 31];
-}
+const char *riscv_xreg_name(unsigned reg) { return xreg_names[reg & 31]; }
 
-const char *riscv_freg_name(unsigned reg)
-{
-    return freg_names[reg & 31];
-}
+const char *riscv_freg_name(unsigned reg) { return freg_names[reg & 31]; }
 
 static const struct {
     uint16_t number;
     const char *name;
 } csr_names[] = {
-    {0x001, "fflags"},     {0x002, "frm"},        {0x003, "fcsr"},
-    {0xc00, "cycle"},      {0xc01, "time"},       {0xc02, "instret"},
-    {0x008, "vstart"},     {0x009, "vxsat"},      {0x00a, "vxrm"},
-    {0x00f, "vcsr"},       {0xc20, "vl"},         {0xc21, "vtype"},
-    {0xc22, "vlenb"},      {0x015, "seed"},       {0x150, "siselect"},
-    {0x151, "sireg"},      {0x15c, "stopei"},     {0xdb0, "stopi"},
-    {0x308, "mvien"},      {0x309, "mvip"},       {0x350, "miselect"},
-    {0x351, "mireg"},      {0x35c, "mtopei"},     {0xfb0, "mtopi"},
-    {0x100, "sstatus"},    {0x104, "sie"},        {0x105, "stvec"},
-    {0x106, "scounteren"}, {0x10a, "senvcfg"},    {0x140, "sscratch"},
-    {0x141, "sepc"},       {0x142, "scause"},     {0x143, "stval"},
-    {0x144, "sip"},        {0x14d, "stimecmp"},   {0x180, "satp"},
-    {0x5a8, "scontext"},   {0xda0, "scountovf"},  {0xf11, "mvendorid"},
-    {0xf12, "marchid"},    {0xf13, "mimpid"},     {0xf14, "mhartid"},
-    {0xf15, "mconfigptr"}, {0x300, "mstatus"},    {0x301, "misa"},
-    {0x302, "medeleg"},    {0x303, "mideleg"},    {0x304, "mie"},
-    {0x305, "mtvec"},      {0x306, "mcounteren"}, {0x30a, "menvcfg"},
-    {0x320, "mcountinhibit"}, {0x340, "mscratch"}, {0x341, "mepc"},
-    {0x342, "mcause"},     {0x343, "mtval"},      {0x344, "mip"},
-    {0x34a, "mtinst"},     {0x34b, "mtval2"},     {0x747, "mseccfg"},
-    {0xb00, "mcycle"},     {0xb02, "minstret"},   {0x7a0, "tselect"},
-    {0x7a1, "tdata1"},     {0x7a2, "tdata2"},     {0x7a3, "tdata3"},
-    {0x7a4, "tinfo"},      {0x7a5, "tcontrol"},   {0x7a8, "mcontext"},
-    {0x7b0, "dcsr"},       {0x7b1, "dpc"},        {0x7b2, "dscratch0"},
+    {0x001, "fflags"},        {0x002, "frm"},        {0x003, "fcsr"},
+    {0xc00, "cycle"},         {0xc01, "time"},       {0xc02, "instret"},
+    {0x008, "vstart"},        {0x009, "vxsat"},      {0x00a, "vxrm"},
+    {0x00f, "vcsr"},          {0xc20, "vl"},         {0xc21, "vtype"},
+    {0xc22, "vlenb"},         {0x015, "seed"},       {0x150, "siselect"},
+    {0x151, "sireg"},         {0x15c, "stopei"},     {0xdb0, "stopi"},
+    {0x308, "mvien"},         {0x309, "mvip"},       {0x350, "miselect"},
+    {0x351, "mireg"},         {0x35c, "mtopei"},     {0xfb0, "mtopi"},
+    {0x100, "sstatus"},       {0x104, "sie"},        {0x105, "stvec"},
+    {0x106, "scounteren"},    {0x10a, "senvcfg"},    {0x140, "sscratch"},
+    {0x141, "sepc"},          {0x142, "scause"},     {0x143, "stval"},
+    {0x144, "sip"},           {0x14d, "stimecmp"},   {0x180, "satp"},
+    {0x5a8, "scontext"},      {0xda0, "scountovf"},  {0xf11, "mvendorid"},
+    {0xf12, "marchid"},       {0xf13, "mimpid"},     {0xf14, "mhartid"},
+    {0xf15, "mconfigptr"},    {0x300, "mstatus"},    {0x301, "misa"},
+    {0x302, "medeleg"},       {0x303, "mideleg"},    {0x304, "mie"},
+    {0x305, "mtvec"},         {0x306, "mcounteren"}, {0x30a, "menvcfg"},
+    {0x320, "mcountinhibit"}, {0x340, "mscratch"},   {0x341, "mepc"},
+    {0x342, "mcause"},        {0x343, "mtval"},      {0x344, "mip"},
+    {0x34a, "mtinst"},        {0x34b, "mtval2"},     {0x747, "mseccfg"},
+    {0xb00, "mcycle"},        {0xb02, "minstret"},   {0x7a0, "tselect"},
+    {0x7a1, "tdata1"},        {0x7a2, "tdata2"},     {0x7a3, "tdata3"},
+    {0x7a4, "tinfo"},         {0x7a5, "tcontrol"},   {0x7a8, "mcontext"},
+    {0x7b0, "dcsr"},          {0x7b1, "dpc"},        {0x7b2, "dscratch0"},
     {0x7b3, "dscratch1"},
 };
 
@@ -77,9 +71,9 @@ static const struct {
     uint16_t first, count, low;
     const char *name;
 } csr_runs[] = {
-    {0xc03, 29, 3, "hpmcounter"},  {0xb03, 29, 3, "mhpmcounter"},
-    {0x323, 29, 3, "mhpmevent"},   {0x3a0, 16, 0, "pmpcfg"},
-    {0x3b0, 64, 0, "pmpaddr"},     {0x10c, 4, 0, "sstateen"},
+    {0xc03, 29, 3, "hpmcounter"}, {0xb03, 29, 3, "mhpmcounter"},
+    {0x323, 29, 3, "mhpmevent"},  {0x3a0, 16, 0, "pmpcfg"},
+    {0x3b0, 64, 0, "pmpaddr"},    {0x10c, 4, 0, "sstateen"},
     {0x30c, 4, 0, "mstateen"},
 };
 
@@ -168,8 +162,7 @@ int riscv_disas(uint32_t insn, uint64_t pc, uint64_t ext, char *buf, size_t size
     if (bytes == 2) {
         insn &= 0xffff;
     }
-    const DisasRow *row =
-        bytes == 2 ? riscv_find16(insn, ext) : riscv_find32(insn, ext);
+    const DisasRow *row = bytes == 2 ? riscv_find16(insn, ext) : riscv_find32(insn, ext);
     if (!row) {
         snprintf(buf, size, ".%dbyte\t0x%x", bytes, insn);
         return bytes;

@@ -29,10 +29,7 @@ const DisasRow *riscv_find32(uint32_t insn, uint64_t ext);
 
 /* Bytes of the instruction that starts with these 16 bits: 2 or 4; longer encodings
  * (Unprivileged ISA 1.5) are not used by any extension here and count as 4. */
-static inline int riscv_insn_bytes(uint32_t insn)
-{
-    return (insn & 3) == 3 ? 4 : 2;
-}
+static inline int riscv_insn_bytes(uint32_t insn) { return (insn & 3) == 3 ? 4 : 2; }
 
 /* Write the assembly text of insn at address pc into buf (always terminated).
  * Returns the instruction's length in bytes; an illegal one becomes .2byte/.4byte. */

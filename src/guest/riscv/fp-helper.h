@@ -11,6 +11,7 @@
 
 #include "guest/riscv/fpu-soft.h"
 
+/* clang-format off */
 typedef enum FPHelperOp {
     /* fp_f: two and three operands */
     FPH_ADD, FPH_SUB, FPH_MUL, FPH_DIV, FPH_SQRT, FPH_FMA,
@@ -25,8 +26,9 @@ typedef enum FPHelperOp {
     FPH_COMPARE,    /* other = FPCompare */
     FPH_TO_I32_MODULO,
 } FPHelperOp;
+/* clang-format on */
 
-enum { FPH_RM_DYN = 7 };    /* in place of an FPRound: what frm says */
+enum { FPH_RM_DYN = 7 }; /* in place of an FPRound: what frm says */
 
 static inline uint64_t fph_code(FPHelperOp op, FPFormat f, unsigned rm, unsigned other)
 {
@@ -41,8 +43,9 @@ static inline unsigned fph_other(uint64_t code) { return code >> 16 & 15; }
 /* NaN boxing (Unprivileged ISA, "NaN Boxing of Narrower Values"). */
 static inline uint64_t fp_box(FPFormat f, uint64_t a)
 {
-    return f == FP_64 ? a : f == FP_32 ? a | UINT64_C(0xffffffff) << 32
-                                       : a | UINT64_C(0xffffffffffff) << 16;
+    return f == FP_64   ? a
+           : f == FP_32 ? a | UINT64_C(0xffffffff) << 32
+                        : a | UINT64_C(0xffffffffffff) << 16;
 }
 
 static inline uint64_t fp_unbox(FPFormat f, uint64_t reg)

@@ -110,8 +110,8 @@ static bool rounds_up(FPRound rm, bool sign, bool odd, uint64_t rest, uint64_t h
 static uint64_t overflow(FPFormat f, bool sign, FPRound rm, unsigned *flags)
 {
     *flags |= FP_OF | FP_NX;
-    bool to_inf = rm == FP_RNE || rm == FP_RMM || (rm == FP_RDN && sign) ||
-                  (rm == FP_RUP && !sign);
+    bool to_inf =
+        rm == FP_RNE || rm == FP_RMM || (rm == FP_RDN && sign) || (rm == FP_RUP && !sign);
     return pack_inf(f, sign) - !to_inf; /* the largest finite number comes just before */
 }
 
@@ -180,7 +180,8 @@ static uint64_t nan_result(FPFormat f, Unpacked a, Unpacked b, unsigned *flags)
 /*
  * x + y for two nonzero finite numbers given as sig * 2^(exp - 127), top bit of each sig
  * within the two highest.  Exact but for jamming.  Jamming cannot spoil a cancellation:
- * that needs exponents at most two apart, and at least 20 low bits of either sig are zero.
+ * that needs exponents at most two apart, and at least 20 low bits of either sig are
+ * zero.
  */
 static uint64_t add_wide(FPFormat f, bool xs, int xe, Wide x, bool ys, int ye, Wide y,
                          FPRound rm, unsigned *flags)
@@ -244,7 +245,8 @@ uint64_t fpu_sub(FPFormat f, uint64_t a, uint64_t b, FPRound rm, unsigned *flags
     return fpu_add(f, a, b ^ pack_zero(f, true), rm, flags);
 }
 
-uint64_t fpu_mul(FPFormat f, uint64_t a_bits, uint64_t b_bits, FPRound rm, unsigned *flags)
+uint64_t fpu_mul(FPFormat f, uint64_t a_bits, uint64_t b_bits, FPRound rm,
+                 unsigned *flags)
 {
     Unpacked a = unpack(f, a_bits), b = unpack(f, b_bits);
     bool sign = a.sign ^ b.sign;
@@ -260,7 +262,8 @@ uint64_t fpu_mul(FPFormat f, uint64_t a_bits, uint64_t b_bits, FPRound rm, unsig
     return round_pack_wide(f, sign, a.exp + b.exp + 1, (Wide)a.sig * b.sig, rm, flags);
 }
 
-uint64_t fpu_div(FPFormat f, uint64_t a_bits, uint64_t b_bits, FPRound rm, unsigned *flags)
+uint64_t fpu_div(FPFormat f, uint64_t a_bits, uint64_t b_bits, FPRound rm,
+                 unsigned *flags)
 {
     Unpacked a = unpack(f, a_bits), b = unpack(f, b_bits);
     bool sign = a.sign ^ b.sign;
@@ -322,7 +325,8 @@ uint64_t fpu_fma(FPFormat f, uint64_t a_bits, uint64_t b_bits, uint64_t c_bits,
     c_bits = value_bits(f, c_bits) ^ pack_zero(f, negate & FP_NEG_ADDEND);
     Unpacked a = unpack(f, a_bits), b = unpack(f, b_bits), c = unpack(f, c_bits);
     bool sign = a.sign ^ b.sign ^ ((negate & FP_NEG_PRODUCT) != 0);
-    if ((a.kind == INFINITE && b.kind == ZERO) || (a.kind == ZERO && b.kind == INFINITE)) {
+    if ((a.kind == INFINITE && b.kind == ZERO) ||
+        (a.kind == ZERO && b.kind == INFINITE)) {
         return invalid(f, flags); /* even if c is a quiet NaN */
     }
     if (is_nan(a) || is_nan(b) || is_nan(c)) {
@@ -463,8 +467,8 @@ uint64_t fpu_to_int(FPFormat f, FPInt to, uint64_t a, FPRound rm, unsigned *flag
 {
     bool is_signed = to == FP_I32 || to == FP_I64, narrow = to == FP_I32 || to == FP_U32;
     uint64_t all = narrow ? UINT32_MAX : UINT64_MAX;
-    uint64_t most = is_signed ? all >> 1 : all;         /* the largest result */
-    uint64_t least = is_signed ? most + 1 : 0;          /* magnitude of the smallest */
+    uint64_t most = is_signed ? all >> 1 : all; /* the largest result */
+    uint64_t least = is_signed ? most + 1 : 0;  /* magnitude of the smallest */
     Unpacked u = unpack(f, a);
     bool inexact = false, too_big = false, negative = u.sign && !is_nan(u);
     uint64_t whole = 0;
@@ -545,14 +549,22 @@ uint64_t fpu_constant(FPFormat f, unsigned index)
 {
     /* Zfa chapter, the table of FLI, as FP_64.  Entry 1 depends on the format. */
     static const uint64_t table[32] = {
-        0xbff0000000000000, 0,                  0x3ef0000000000000, 0x3f00000000000000,
-        0x3f70000000000000, 0x3f80000000000000, 0x3fb0000000000000, 0x3fc0000000000000,
-        0x3fd0000000000000, 0x3fd4000000000000, 0x3fd8000000000000, 0x3fdc000000000000,
-        0x3fe0000000000000, 0x3fe4000000000000, 0x3fe8000000000000, 0x3fec000000000000,
-        0x3ff0000000000000, 0x3ff4000000000000, 0x3ff8000000000000, 0x3ffc000000000000,
-        0x4000000000000000, 0x4004000000000000, 0x4008000000000000, 0x4010000000000000,
-        0x4020000000000000, 0x4030000000000000, 0x4060000000000000, 0x4070000000000000,
-        0x40e0000000000000, 0x40f0000000000000, 0x7ff0000000000000, 0x7ff8000000000000,
+        0xbff0000000000000, 0,
+        0x3ef0000000000000, 0x3f00000000000000,
+        0x3f70000000000000, 0x3f80000000000000,
+        0x3fb0000000000000, 0x3fc0000000000000,
+        0x3fd0000000000000, 0x3fd4000000000000,
+        0x3fd8000000000000, 0x3fdc000000000000,
+        0x3fe0000000000000, 0x3fe4000000000000,
+        0x3fe8000000000000, 0x3fec000000000000,
+        0x3ff0000000000000, 0x3ff4000000000000,
+        0x3ff8000000000000, 0x3ffc000000000000,
+        0x4000000000000000, 0x4004000000000000,
+        0x4008000000000000, 0x4010000000000000,
+        0x4020000000000000, 0x4030000000000000,
+        0x4060000000000000, 0x4070000000000000,
+        0x40e0000000000000, 0x40f0000000000000,
+        0x7ff0000000000000, 0x7ff8000000000000,
     };
     unsigned ignored = 0;
     if (index == 1) {

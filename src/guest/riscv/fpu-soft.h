@@ -31,8 +31,8 @@ enum FPFlags { FP_NX = 1, FP_UF = 2, FP_OF = 4, FP_DZ = 8, FP_NV = 16 };
 typedef enum FPInt { FP_I32, FP_U32, FP_I64, FP_U64 } FPInt;
 
 typedef enum FPCompare {
-    FP_EQ,  /* invalid on signalling NaNs only */
-    FP_LT,  /* invalid on any NaN */
+    FP_EQ, /* invalid on signalling NaNs only */
+    FP_LT, /* invalid on any NaN */
     FP_LE,
     FP_LTQ, /* as FP_LT, FP_LE, but invalid on signalling NaNs only */
     FP_LEQ,
@@ -68,7 +68,8 @@ uint64_t fpu_from_int(FPFormat f, FPInt from, uint64_t a, FPRound rm, unsigned *
 /* FCVTMOD.W.D: truncates, result modulo 2^32, sign-extended. */
 uint64_t fpu_to_i32_modulo(uint64_t a, unsigned *flags);
 /* To an integral value of the same format; NX is raised if `exact` (froundnx). */
-uint64_t fpu_round_to_int(FPFormat f, uint64_t a, FPRound rm, bool exact, unsigned *flags);
+uint64_t fpu_round_to_int(FPFormat f, uint64_t a, FPRound rm, bool exact,
+                          unsigned *flags);
 
 /* Constant number `index` (0-31) of FLI. */
 uint64_t fpu_constant(FPFormat f, unsigned index);

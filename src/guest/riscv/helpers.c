@@ -12,8 +12,11 @@
 
 const IRHelper riscv_helpers[RISCV_NHELPERS] = {
 #define HELPER(id, ret_type, n, fl)                                                      \
-    [RISCV_HELPER_##id] = {                                                              \
-        .name = #id, .fn = (void *)helper_##id, .ret = ret_type, .nargs = n, .flags = fl },
+    [RISCV_HELPER_##id] = {.name = #id,                                                  \
+                           .fn = (void *)helper_##id,                                    \
+                           .ret = ret_type,                                              \
+                           .nargs = n,                                                   \
+                           .flags = fl},
 #include "guest/riscv/helpers.def"
 #undef HELPER
 };
@@ -37,7 +40,8 @@ static uint64_t sign_inject(FPHelperOp op, uint64_t a, uint64_t b, uint64_t sign
     return (a & ~sign) | (s & sign);
 }
 
-static uint64_t min_max(FPHelperOp op, FPFormat f, uint64_t a, uint64_t b, unsigned *flags)
+static uint64_t min_max(FPHelperOp op, FPFormat f, uint64_t a, uint64_t b,
+                        unsigned *flags)
 {
     switch (op) {
     case FPH_MIN: return fpu_min(f, a, b, flags);
@@ -47,7 +51,8 @@ static uint64_t min_max(FPHelperOp op, FPFormat f, uint64_t a, uint64_t b, unsig
     }
 }
 
-uint64_t helper_fp_f(void *cpu, uint64_t code, uint64_t a_reg, uint64_t b_reg, uint64_t c_reg)
+uint64_t helper_fp_f(void *cpu, uint64_t code, uint64_t a_reg, uint64_t b_reg,
+                     uint64_t c_reg)
 {
     FPFormat f = fph_format(code);
     FPHelperOp op = fph_op(code);
@@ -64,7 +69,10 @@ uint64_t helper_fp_f(void *cpu, uint64_t code, uint64_t a_reg, uint64_t b_reg, u
     case FPH_SGNJ:
     case FPH_SGNJN:
     case FPH_SGNJX:
-        r = sign_inject(op, a, b, UINT64_C(1) << (f == FP_16 ? 15 : f == FP_32 ? 31 : 63));
+        r = sign_inject(op, a, b,
+                        UINT64_C(1) << (f == FP_16   ? 15
+                                        : f == FP_32 ? 31
+                                                     : 63));
         break;
     case FPH_ROUND: r = fpu_round_to_int(f, a, rm, false, &flags); break;
     case FPH_ROUNDNX: r = fpu_round_to_int(f, a, rm, true, &flags); break;

@@ -16,7 +16,8 @@ enum {
 
 extern const IRHelper riscv_helpers[RISCV_NHELPERS];
 
-uint64_t helper_fp_f(void *cpu, uint64_t code, uint64_t a_reg, uint64_t b_reg, uint64_t c_reg);
+uint64_t helper_fp_f(void *cpu, uint64_t code, uint64_t a_reg, uint64_t b_reg,
+                     uint64_t c_reg);
 uint64_t helper_fp_x(void *cpu, uint64_t code, uint64_t a_reg, uint64_t b_reg);
 uint64_t helper_fclass(void *cpu, uint64_t format, uint64_t a);
 uint64_t helper_set_frm(void *cpu, uint64_t frm);

@@ -13,7 +13,8 @@
 
 static unsigned atomic_memop(const DisasContext *ctx, unsigned size)
 {
-    return size | (size < MO_64 ? MO_SIGN : 0) | MO_ALIGN | (ctx_parallel(ctx) ? 0 : MO_PLAIN);
+    return size | (size < MO_64 ? MO_SIGN : 0) | MO_ALIGN |
+           (ctx_parallel(ctx) ? 0 : MO_PLAIN);
 }
 
 /* ---- AMO ---- */
@@ -21,8 +22,9 @@ static unsigned atomic_memop(const DisasContext *ctx, unsigned size)
 static bool gen_amo(DisasContext *ctx, arg_amo *a, unsigned size, IRAmo amo)
 {
     IRRef addr = get_x(ctx, a->rs1), val = get_x(ctx, a->rs2);
-    put_x(ctx, a->rd, ir_gen_amo(ctx->b, snap_here(ctx), IR_I64, atomic_memop(ctx, size), amo,
-                                 addr, val));
+    put_x(ctx, a->rd,
+          ir_gen_amo(ctx->b, snap_here(ctx), IR_I64, atomic_memop(ctx, size), amo, addr,
+                     val));
     return true;
 }
 
@@ -51,17 +53,16 @@ TRANS_AMO_SIZES(amomaxu, IR_AMO_MAXU)
 
 static bool gen_amocas(DisasContext *ctx, arg_amo *a, unsigned size)
 {
-    IRRef addr = get_x(ctx, a->rs1), expected = get_x(ctx, a->rd), val = get_x(ctx, a->rs2);
-    put_x(ctx, a->rd, ir_gen_cas(ctx->b, snap_here(ctx), IR_I64, atomic_memop(ctx, size), addr,
-                                 expected, val));
+    IRRef addr = get_x(ctx, a->rs1), expected = get_x(ctx, a->rd),
+          val = get_x(ctx, a->rs2);
+    put_x(ctx, a->rd,
+          ir_gen_cas(ctx->b, snap_here(ctx), IR_I64, atomic_memop(ctx, size), addr,
+                     expected, val));
     return true;
 }
 
 #define TRANS_AMOCAS(name, size)                                                         \
-    bool trans_##name(DisasContext *ctx, arg_amo *a)                                     \
-    {                                                                                    \
-        return gen_amocas(ctx, a, size);                                                 \
-    }
+    bool trans_##name(DisasContext *ctx, arg_amo *a) { return gen_amocas(ctx, a, size); }
 TRANS_AMOCAS(amocas_b, MO_8)
 TRANS_AMOCAS(amocas_h, MO_16)
 TRANS_AMOCAS(amocas_w, MO_32)
@@ -113,8 +114,8 @@ static bool gen_lr(DisasContext *ctx, arg_lr *a, unsigned size)
     if (ctx_parallel(ctx) && a->aqrl == 3) {
         ir_gen_fence(b, IR_ORD_RR | IR_ORD_WR); /* sequentially consistent */
     }
-    IRRef val = ir_gen_ld(b, snap_here(ctx), IR_I64, (atomic_memop(ctx, size) & ~MO_PLAIN),
-                          addr, 0);
+    IRRef val = ir_gen_ld(b, snap_here(ctx), IR_I64,
+                          (atomic_memop(ctx, size) & ~MO_PLAIN), addr, 0);
     if (ctx_parallel(ctx) && (a->aqrl & 2)) {
         ir_gen_fence(b, IR_ORD_RR | IR_ORD_RW);
     }
@@ -140,7 +141,8 @@ static bool gen_sc(DisasContext *ctx, arg_amo *a, unsigned size)
     ir_gen_stenv(b, offsetof(CPUState, llsc_addr), const64(ctx, UINT64_MAX));
     ir_gen_exitif(b, ir_snapshot(b, ctx->next_pc), IR_NE, reserved, addr);
     put_x(ctx, a->rd, old_rd);
-    IRRef seen = ir_gen_cas(b, snap, IR_I64, atomic_memop(ctx, size), addr, expected, val);
+    IRRef seen =
+        ir_gen_cas(b, snap, IR_I64, atomic_memop(ctx, size), addr, expected, val);
     put_x(ctx, a->rd, ir_gen_setcc(b, IR_I64, IR_NE, seen, expected));
     return true;
 }

@@ -126,10 +126,7 @@ bool trans_sltiu(DisasContext *ctx, arg_i *a)
 
 /* x1 and x5 hold return addresses (Unprivileged ISA, table "Return-address stack
  * prediction hints"). */
-static bool is_link(unsigned reg)
-{
-    return reg == RISCV_RA || reg == RISCV_T0;
-}
+static bool is_link(unsigned reg) { return reg == RISCV_RA || reg == RISCV_T0; }
 
 /*
  * Without C, instructions are 4-byte aligned.  The exception is that of the jump, whose
@@ -235,7 +232,8 @@ static bool gen_branch(DisasContext *ctx, arg_b *a, IRCond cond)
         gen_poll(ctx);
     }
     if (can_loop_to(ctx, target)) {
-        ir_gen_exitif(ctx->b, ir_snapshot(ctx->b, ctx->next_pc), (IRCond)(cond ^ 1), x, y);
+        ir_gen_exitif(ctx->b, ir_snapshot(ctx->b, ctx->next_pc), (IRCond)(cond ^ 1), x,
+                      y);
         ir_gen_loop(ctx->b, ir_snapshot(ctx->b, target));
         ctx->ended = true;
     } else {
@@ -245,10 +243,7 @@ static bool gen_branch(DisasContext *ctx, arg_b *a, IRCond cond)
 }
 
 #define TRANS_BRANCH(name, cond)                                                         \
-    bool trans_##name(DisasContext *ctx, arg_b *a)                                       \
-    {                                                                                    \
-        return gen_branch(ctx, a, cond);                                                 \
-    }
+    bool trans_##name(DisasContext *ctx, arg_b *a) { return gen_branch(ctx, a, cond); }
 TRANS_BRANCH(beq, IR_EQ)
 TRANS_BRANCH(bne, IR_NE)
 TRANS_BRANCH(blt, IR_LT)
@@ -273,10 +268,7 @@ static bool gen_store(DisasContext *ctx, arg_s *a, unsigned memop)
 }
 
 #define TRANS_LOAD(name, memop)                                                          \
-    bool trans_##name(DisasContext *ctx, arg_i *a)                                       \
-    {                                                                                    \
-        return gen_load(ctx, a, memop);                                                  \
-    }
+    bool trans_##name(DisasContext *ctx, arg_i *a) { return gen_load(ctx, a, memop); }
 TRANS_LOAD(lb, MO_8 | MO_SIGN)
 TRANS_LOAD(lh, MO_16 | MO_SIGN)
 TRANS_LOAD(lw, MO_32 | MO_SIGN)
@@ -286,10 +278,7 @@ TRANS_LOAD(lhu, MO_16)
 TRANS_LOAD(lwu, MO_32)
 
 #define TRANS_STORE(name, memop)                                                         \
-    bool trans_##name(DisasContext *ctx, arg_s *a)                                       \
-    {                                                                                    \
-        return gen_store(ctx, a, memop);                                                 \
-    }
+    bool trans_##name(DisasContext *ctx, arg_s *a) { return gen_store(ctx, a, memop); }
 TRANS_STORE(sb, MO_8)
 TRANS_STORE(sh, MO_16)
 TRANS_STORE(sw, MO_32)

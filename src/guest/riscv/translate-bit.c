@@ -36,10 +36,7 @@ static IRRef shift_left(IRBuilder *b, IRRef x, unsigned n)
     return ir_gen_shl(b, x, ir_const(b, IR_I64, n));
 }
 
-static IRRef low(IRBuilder *b, IRType type, IRRef x)
-{
-    return ir_gen_trunc(b, type, x);
-}
+static IRRef low(IRBuilder *b, IRType type, IRRef x) { return ir_gen_trunc(b, type, x); }
 
 /* The low bits of x as an unsigned number. */
 static IRRef zext_low(IRBuilder *b, IRType type, IRRef x)
@@ -99,13 +96,15 @@ TRANS_R2(rev8, ir_gen_bswap(b, x))
 
 bool trans_rolw(DisasContext *ctx, arg_r *a)
 {
-    put_x_sext(ctx, a->rd, ir_gen_rotl(ctx->b, get_x32(ctx, a->rs1), get_x32(ctx, a->rs2)));
+    put_x_sext(ctx, a->rd,
+               ir_gen_rotl(ctx->b, get_x32(ctx, a->rs1), get_x32(ctx, a->rs2)));
     return true;
 }
 
 bool trans_rorw(DisasContext *ctx, arg_r *a)
 {
-    put_x_sext(ctx, a->rd, ir_gen_rotr(ctx->b, get_x32(ctx, a->rs1), get_x32(ctx, a->rs2)));
+    put_x_sext(ctx, a->rd,
+               ir_gen_rotr(ctx->b, get_x32(ctx, a->rs1), get_x32(ctx, a->rs2)));
     return true;
 }
 
@@ -120,8 +119,10 @@ bool trans_roriw(DisasContext *ctx, arg_shift *a)
 
 TRANS_R2(brev8, ir_gen_brev8(b, x))
 TRANS_R(pack, ir_gen_or(b, zext_low(b, IR_I32, x), shift_left(b, y, 32)))
-TRANS_R(packh, ir_gen_or(b, zext_low(b, IR_I8, x), shift_left(b, zext_low(b, IR_I8, y), 8)))
-TRANS_R(packw, sext_low(b, IR_I32, ir_gen_or(b, zext_low(b, IR_I16, x), shift_left(b, y, 16))))
+TRANS_R(packh,
+        ir_gen_or(b, zext_low(b, IR_I8, x), shift_left(b, zext_low(b, IR_I8, y), 8)))
+TRANS_R(packw,
+        sext_low(b, IR_I32, ir_gen_or(b, zext_low(b, IR_I16, x), shift_left(b, y, 16))))
 
 /* ---- Zbs ---- */
 
@@ -141,7 +142,8 @@ static IRRef gen_clmulr(IRBuilder *b, IRRef x, IRRef y)
 {
     /* bits 126-63 of the product */
     IRRef high = shift_left(b, ir_gen_clmulh(b, x, y), 1);
-    return ir_gen_or(b, high, ir_gen_shr(b, ir_gen_clmul(b, x, y), ir_const(b, IR_I64, 63)));
+    return ir_gen_or(b, high,
+                     ir_gen_shr(b, ir_gen_clmul(b, x, y), ir_const(b, IR_I64, 63)));
 }
 
 TRANS_R(clmul, ir_gen_clmul(b, x, y))

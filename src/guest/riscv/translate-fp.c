@@ -4,11 +4,12 @@
  *
  * Single and double precision are IR operations.  What no host instruction does goes
  * through helpers on software floating point: half precision, ties-away rounding, the odd
- * operations of Zfa.  An FP register is an f64 whose bits may be a NaN-boxed narrower value.
+ * operations of Zfa.  An FP register is an f64 whose bits may be a NaN-boxed narrower
+ * value.
  *
- * Rounding: a dynamic mode is the one the CPU is in, IR_RM_DYN, unless the unit's flags say
- * that frm has no host counterpart (cpu.h).  Exact operations never name a mode, so that
- * none is switched to in vain.
+ * Rounding: a dynamic mode is the one the CPU is in, IR_RM_DYN, unless the unit's flags
+ * say that frm has no host counterpart (cpu.h).  Exact operations never name a mode, so
+ * that none is switched to in vain.
  */
 #include "guest/riscv/fp-helper.h"
 #include "guest/riscv/translate.h"
@@ -98,12 +99,13 @@ static IRRef call_fp_f(DisasContext *ctx, uint64_t code, IRRef x, IRRef y, IRRef
     return ir_call(ctx->b, RISCV_HELPER_fp_f, 0, 4, args);
 }
 
-/* rd = op(rs1, rs2, rs3) on whole registers; a register that does not count may be any. */
-static bool gen_soft(DisasContext *ctx, uint64_t code, unsigned rd, unsigned rs1, unsigned rs2,
-                     unsigned rs3)
+/* rd = op(rs1, rs2, rs3) on whole registers; one that does not count may be any. */
+static bool gen_soft(DisasContext *ctx, uint64_t code, unsigned rd, unsigned rs1,
+                     unsigned rs2, unsigned rs3)
 {
-    put_f64(ctx, rd, call_fp_f(ctx, code, get_f64(ctx, rs1), get_f64(ctx, rs2),
-                               get_f64(ctx, rs3)));
+    put_f64(
+        ctx, rd,
+        call_fp_f(ctx, code, get_f64(ctx, rs1), get_f64(ctx, rs2), get_f64(ctx, rs3)));
     return true;
 }
 
@@ -213,7 +215,8 @@ bool trans_fli_d(DisasContext *ctx, arg_r2 *a) { return gen_fli(ctx, a, FP_64); 
 
 typedef IRRef Binary(IRBuilder *b, IRRound rm, IRRef x, IRRef y);
 
-static bool gen_arith(DisasContext *ctx, arg_r_rm *a, FPFormat f, Binary *gen, FPHelperOp op)
+static bool gen_arith(DisasContext *ctx, arg_r_rm *a, FPFormat f, Binary *gen,
+                      FPHelperOp op)
 {
     IRRound rm;
     Rounding how = get_rounding(ctx, (unsigned)a->rm, &rm);
@@ -224,8 +227,8 @@ static bool gen_arith(DisasContext *ctx, arg_r_rm *a, FPFormat f, Binary *gen, F
         return gen_soft(ctx, fph_code(op, f, (unsigned)a->rm, 0), a->rd, a->rs1, a->rs2,
                         a->rs2);
     }
-    return put_f_canon(ctx, f, a->rd, gen(ctx->b, rm, get_f(ctx, f, a->rs1),
-                                          get_f(ctx, f, a->rs2)));
+    return put_f_canon(ctx, f, a->rd,
+                       gen(ctx->b, rm, get_f(ctx, f, a->rs1), get_f(ctx, f, a->rs2)));
 }
 
 #define TRANS_ARITH(name, op)                                                            \
@@ -254,8 +257,8 @@ static bool gen_sqrt(DisasContext *ctx, arg_r2_rm *a, FPFormat f)
         return false;
     }
     if (how == ROUND_SOFT || f == FP_16) {
-        return gen_soft(ctx, fph_code(FPH_SQRT, f, (unsigned)a->rm, 0), a->rd, a->rs1, a->rs1,
-                        a->rs1);
+        return gen_soft(ctx, fph_code(FPH_SQRT, f, (unsigned)a->rm, 0), a->rd, a->rs1,
+                        a->rs1, a->rs1);
     }
     return put_f_canon(ctx, f, a->rd, ir_gen_fsqrt(ctx->b, rm, get_f(ctx, f, a->rs1)));
 }
@@ -350,8 +353,8 @@ static bool gen_compare(DisasContext *ctx, arg_r *a, FPFormat f, FPCompare cmp)
     if (f == FP_16 || cmp == FP_LTQ || cmp == FP_LEQ) {
         return gen_soft_x(ctx, fph_code(FPH_COMPARE, f, 0, cmp), a->rd, a->rs1, a->rs2);
     }
-    put_x(ctx, a->rd, ir_gen_fcmp(ctx->b, names[cmp], get_f(ctx, f, a->rs1),
-                                  get_f(ctx, f, a->rs2)));
+    put_x(ctx, a->rd,
+          ir_gen_fcmp(ctx->b, names[cmp], get_f(ctx, f, a->rs1), get_f(ctx, f, a->rs2)));
     return true;
 }
 
@@ -398,10 +401,11 @@ static bool gen_to_int(DisasContext *ctx, arg_r2_rm *a, FPFormat f, FPInt to)
         return false;
     }
     if (how == ROUND_SOFT || f == FP_16) {
-        return gen_soft_x(ctx, fph_code(FPH_TO_INT, f, (unsigned)a->rm, to), a->rd, a->rs1,
-                          a->rs1);
+        return gen_soft_x(ctx, fph_code(FPH_TO_INT, f, (unsigned)a->rm, to), a->rd,
+                          a->rs1, a->rs1);
     }
-    IRRef val = ir_gen_ftoi(ctx->b, int_type(to), rm, get_f(ctx, f, a->rs1), is_unsigned(to));
+    IRRef val =
+        ir_gen_ftoi(ctx->b, int_type(to), rm, get_f(ctx, f, a->rs1), is_unsigned(to));
     if (int_type(to) == IR_I32) {
         put_x_sext(ctx, a->rd, val);
     } else {
@@ -421,8 +425,9 @@ static bool gen_from_int(DisasContext *ctx, arg_r2_rm *a, FPFormat f, FPInt from
         rm = IR_RM_DYN; /* exact */
     } else if (how == ROUND_SOFT || f == FP_16) {
         IRRef x = get_x(ctx, a->rs1);
-        put_f64(ctx, a->rd, call_fp_f(ctx, fph_code(FPH_FROM_INT, f, (unsigned)a->rm, from), x,
-                                      x, x));
+        put_f64(
+            ctx, a->rd,
+            call_fp_f(ctx, fph_code(FPH_FROM_INT, f, (unsigned)a->rm, from), x, x, x));
         return true;
     }
     IRRef x = int_type(from) == IR_I32 ? get_x32(ctx, a->rs1) : get_x(ctx, a->rs1);

@@ -69,8 +69,8 @@ static bool keeps_state(DisasContext *ctx, const RISCVCSR *csr, IRRef val)
     return riscv_frm_tb_flags(frm) == ctx->tc->flags;
 }
 
-static bool gen_csr(DisasContext *ctx, unsigned rd, unsigned number, CSROp op, IRRef operand,
-                    bool writes, bool reads)
+static bool gen_csr(DisasContext *ctx, unsigned rd, unsigned number, CSROp op,
+                    IRRef operand, bool writes, bool reads)
 {
     const RISCVCSR *csr = riscv_csr_find(number);
     if (!csr || !(csr->ext & ctx->ext) || riscv_csr_privilege(number) > 0 ||
@@ -105,8 +105,9 @@ static bool gen_csr(DisasContext *ctx, unsigned rd, unsigned number, CSROp op, I
     }                                                                                    \
     bool trans_##name##i(DisasContext *ctx, arg_csri *a)                                 \
     {                                                                                    \
-        return gen_csr(ctx, a->rd, (unsigned)a->csr, op, const64(ctx, (uint64_t)a->uimm), \
-                       op == CSR_OP_WRITE || a->uimm, op != CSR_OP_WRITE || a->rd);      \
+        return gen_csr(ctx, a->rd, (unsigned)a->csr, op,                                 \
+                       const64(ctx, (uint64_t)a->uimm), op == CSR_OP_WRITE || a->uimm,   \
+                       op != CSR_OP_WRITE || a->rd);                                     \
     }
 TRANS_CSR(csrrw, CSR_OP_WRITE)
 TRANS_CSR(csrrs, CSR_OP_SET)

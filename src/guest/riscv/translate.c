@@ -7,12 +7,12 @@
  * A unit follows the fall-through of conditional branches, which leave it by side exits,
  * and forward direct jumps; it ends at calls, returns, backward jumps and what the run
  * loop must see.  A jump or branch back to the unit's own first instruction becomes a
- * LOOP.  Every way round a loop passes a backward or an indirect jump, and in front of each
- * of those stands a POLL.
+ * LOOP.  Every way round a loop passes a backward or an indirect jump, and in front of
+ * each of those stands a POLL.
  *
  * Runs on any thread with a translation context; everything it touches belongs to that
- * context, but for the feature set, which is constant.  The page locks of the code it reads
- * are held by its caller.
+ * context, but for the feature set, which is constant.  The page locks of the code it
+ * reads are held by its caller.
  */
 #include "guest/riscv/translate.h"
 
@@ -54,10 +54,7 @@ void gen_exit_lookup(DisasContext *ctx, vaddr pc)
     ctx->ended = true;
 }
 
-void gen_poll(DisasContext *ctx)
-{
-    ir_gen_poll(ctx->b, snap_here(ctx));
-}
+void gen_poll(DisasContext *ctx) { ir_gen_poll(ctx->b, snap_here(ctx)); }
 
 bool can_loop_to(const DisasContext *ctx, vaddr pc)
 {
@@ -89,7 +86,6 @@ static void translate_insn(DisasContext *ctx, uint32_t insn, unsigned bytes)
     ctx->tc->ninsns++;
     ctx->tc->nbytes += bytes;
 }
-
 
 void riscv_translate(TranslateContext *tc)
 {

@@ -3,8 +3,8 @@
  * What the parts of the RISC-V translator share: the context of the instruction under
  * way, register access, ways to end a unit.  Private to translate*.c.
  *
- * A trans_<insn>() function appends IR and returns true, or returns false, having appended
- * nothing that matters, if the instruction is illegal here.
+ * A trans_<insn>() function appends IR and returns true, or returns false, having
+ * appended nothing that matters, if the instruction is illegal here.
  */
 #ifndef BRAID_GUEST_RISCV_TRANSLATE_H
 #define BRAID_GUEST_RISCV_TRANSLATE_H
@@ -18,11 +18,11 @@
 struct DisasContext {
     TranslateContext *tc;
     IRBuilder *b;
-    uint64_t ext;       /* bitmap of enabled extensions */
-    vaddr pc;           /* of this instruction */
-    vaddr next_pc;      /* where translation goes on; a followed jump changes it */
-    bool ended;         /* the unit's terminator has been emitted */
-    bool stop;          /* end the unit before the next instruction */
+    uint64_t ext;  /* bitmap of enabled extensions */
+    vaddr pc;      /* of this instruction */
+    vaddr next_pc; /* where translation goes on; a followed jump changes it */
+    bool ended;    /* the unit's terminator has been emitted */
+    bool stop;     /* end the unit before the next instruction */
 };
 
 static inline bool ctx_parallel(const DisasContext *ctx)
@@ -56,7 +56,8 @@ static inline void put_x(DisasContext *ctx, unsigned reg, IRRef val)
 /* The low half of an integer register. */
 static inline IRRef get_x32(DisasContext *ctx, unsigned reg)
 {
-    return reg ? ir_gen_trunc(ctx->b, IR_I32, get_x(ctx, reg)) : ir_const(ctx->b, IR_I32, 0);
+    return reg ? ir_gen_trunc(ctx->b, IR_I32, get_x(ctx, reg))
+               : ir_const(ctx->b, IR_I32, 0);
 }
 
 /* Write an i8, i16 or i32, sign-extended. */
