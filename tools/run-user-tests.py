@@ -50,11 +50,12 @@ class Failure(Exception):
 
 
 class Test:
-    """One program in one way of linking."""
+    """One program in one way of linking, for one set of guest extensions."""
 
-    def __init__(self, source, link, fields):
+    def __init__(self, source, link, march, fields):
         self.source = source
         self.link = link
+        self.march = march
         self.native = fields.get("native", "no") == "yes"
         self.compare = fields.get("output", "") == "native"
         self.seconds = int(fields.get("time", "30"))
@@ -62,11 +63,14 @@ class Test:
         self.alone = fields.get("alone", "no") == "yes"
         self.skip = [s for s in re.split(r"[,\s]+", fields.get("skip", "")) if s]
         self.name = source.stem + ("-dynamic" if link == "dynamic" else "")
+        if march:
+            self.name += march.removeprefix("rv64gc").replace("_", "-")
 
     def compile_commands(self, compiler, directory):
         out = directory / self.name
         link = ["-static"] if self.link == "static" else []
-        commands = [[compiler, *FLAGS, *link, str(self.source), "-o", str(out), *LIBS]]
+        march = [f"-march={self.march}"] if self.march and compiler == CROSS_CC else []
+        commands = [[compiler, *FLAGS, *march, *link, str(self.source), "-o", str(out), *LIBS]]
         for i in range(self.plugins):
             commands.append([compiler, "-O2", "-shared", "-fPIC", f"-DVALUE={i}",
                              str(self.source.with_suffix("")) + ".plugin",
@@ -84,7 +88,8 @@ def read_tests():
         if "native" not in fields:
             raise Failure(f"{source}: no 'test-native:' line in its first comment")
         for link in fields.get("link", "static").split():
-            tests.append(Test(source, link, fields))
+            tests += [Test(source, link, march, fields)
+                      for march in fields.get("march", "").split() or [None]]
     return tests
 
 

@@ -1,7 +1,9 @@
 /*
  * Integer arithmetic as C sees it: every width, wrap-around, division, shifts,
- * 128-bit products, bit counts, printed and compared with the native run.
+ * 128-bit products, bit counts, printed and compared with the native run; once with
+ * the base instructions and once with those of Zba, Zbb and Zbs.
  *
+ * test-march: rv64gc rv64gc_zba_zbb_zbs
  * test-native: yes
  * test-output: native
  */
@@ -16,7 +18,6 @@ static const uint64_t values[] = {
 
 static uint64_t sum;
 
-/* A volatile-free way to keep the compiler from folding: a call through memory. */
 static __attribute__((noinline)) void show(const char *what, uint64_t x)
 {
     sum = (sum ^ x) * 0x100000001b3u;
@@ -53,6 +54,22 @@ static __attribute__((noinline)) void pair(uint64_t a, uint64_t b)
     show("srl", a >> (b & 63));
     show("sra", (uint64_t)(sa >> (b & 63)));
     show("sraw", (uint64_t)(int64_t)(wa >> (b & 31)));
+    /* Shapes that compilers turn into sh?add, andn, orn, xnor, rotations, bit ops. */
+    show("sh3add", (a << 3) + b);
+    show("sh1add.uw", ((uint64_t)(uint32_t)a << 1) + b);
+    show("slli.uw", (uint64_t)(uint32_t)a << 7);
+    show("andn", a & ~b);
+    show("orn", a | ~b);
+    show("xnor", ~(a ^ b));
+    show("rol", a << (b & 63) | a >> (-b & 63));
+    show("rorw", (uint64_t)(int64_t)(int32_t)((uint32_t)a >> (b & 31) |
+                                              (uint32_t)a << (-b & 31)));
+    show("max", (uint64_t)(sa > sb ? sa : sb));
+    show("minu", a < b ? a : b);
+    show("bset", a | 1ull << (b & 63));
+    show("bclr", a & ~(1ull << (b & 63)));
+    show("binv", a ^ 1ull << (b & 63));
+    show("bext", a >> (b & 63) & 1);
     show("slt", (uint64_t)(sa < sb) | (uint64_t)(a < b) << 1);
 }
 
@@ -65,6 +82,8 @@ int main(void)
 
         show("byte", (uint64_t)(int64_t)(int8_t)x);
         show("half", (uint64_t)(int64_t)(int16_t)x);
+        show("unsigned half", (uint16_t)x);
+        show("orc", (x & 0xff) ? 0xff : 0);
         show("swap", __builtin_bswap64(x));
         show("popcount", (uint64_t)__builtin_popcountll(x));
         if (x) {

@@ -10,6 +10,7 @@
  *   test-native: yes      the source is portable and is run natively as well
  *                no       it emits or contains RISC-V code
  *   test-link:   static (default) | dynamic | static dynamic
+ *   test-march:  A B …    the guest's extensions: one program for each
  *   test-output: native   standard output must equal that of the native run
  *   test-time:   seconds allowed (default 30)
  *   test-alone:  yes      it needs the processors for itself to show anything
