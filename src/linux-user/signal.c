@@ -362,6 +362,8 @@ void signal_deliver_fault(GuestThread *t, int sig, int code, uint64_t addr)
     info.si_signo = sig;
     info.si_code = code;
     info.si_addr = (void *)(uintptr_t)addr;
+    log_item(LOG_INT, "fault: signal %d code %d address %016llx at pc %016llx\n", sig, code,
+             (unsigned long long)addr, (unsigned long long)t->cpu->env.pc);
     mutex_lock(&t->sighand->lock);
     uint64_t handler = t->sighand->action[sig - 1].handler;
     mutex_unlock(&t->sighand->lock);
