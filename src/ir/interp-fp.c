@@ -27,7 +27,13 @@ enum {
     INVALID = 0x01, DIVZERO = 0x04, OVERFLOW = 0x08, UNDERFLOW = 0x10, INEXACT = 0x20,
     ALL_FLAGS = 0x3f, MASK_ALL = 0x1f80, ROUND_SHIFT = 13,
 };
-static inline uint32_t state_read(void) { return _mm_getcsr(); }
+/* Not _mm_getcsr(): gcc moves it across volatile asm. */
+static inline uint32_t state_read(void)
+{
+    uint32_t s;
+    __asm__ volatile("stmxcsr %0" : "=m"(s));
+    return s;
+}
 static inline void state_write(uint32_t s) { _mm_setcsr(s); }
 #define OPAQUE(x) __asm__ volatile("" : "+x"(x))
 
