@@ -21,20 +21,24 @@
 #include "ir/interp-fp.h"
 
 #if defined(__x86_64__)
-#include <xmmintrin.h>
-
 enum {
     INVALID = 0x01, DIVZERO = 0x04, OVERFLOW = 0x08, UNDERFLOW = 0x10, INEXACT = 0x20,
     ALL_FLAGS = 0x3f, MASK_ALL = 0x1f80, ROUND_SHIFT = 13,
 };
-/* Not _mm_getcsr(): gcc moves it across volatile asm. */
+
+/* Not the intrinsics: gcc moves those across volatile asm. */
 static inline uint32_t state_read(void)
 {
     uint32_t s;
-    __asm__ volatile("stmxcsr %0" : "=m"(s));
+    __asm__ volatile("stmxcsr %0" : "=m"(s) : : "memory");
     return s;
 }
-static inline void state_write(uint32_t s) { _mm_setcsr(s); }
+
+static inline void state_write(uint32_t s)
+{
+    __asm__ volatile("ldmxcsr %0" : : "m"(s) : "memory");
+}
+
 #define OPAQUE(x) __asm__ volatile("" : "+x"(x))
 
 static uint32_t state_with_rounding(uint32_t s, IRRound rm)
@@ -44,6 +48,7 @@ static uint32_t state_with_rounding(uint32_t s, IRRound rm)
                                     [IR_RM_RUP] = 2 };
     return (s & ~(UINT32_C(3) << ROUND_SHIFT)) | (uint32_t)code[rm] << ROUND_SHIFT;
 }
+
 /* The square root instruction itself; sqrt() would set errno. */
 static inline float sqrt_f32(float a)
 {

@@ -4,6 +4,9 @@
  *
  *   ir-tool [OPTION...] [FILE]      FILE "-" or none: standard input
  *
+ * Input may hold several units with a line "---" between them: each is treated alike, from the
+ * same registers, and so is the output.
+ *
  *   -p PASS    fold, forward, backward or opt; in the order given, each checked after
  *   -n         do not check, print what was read (for units that are wrong on purpose)
  *   -c         check only: print the verifier's sentence, or "ok"
@@ -127,17 +130,27 @@ static void option_word(IRRandomOptions *o, const char *word)
     }
 }
 
+static void map_memory(void)
+{
+    static bool mapped;
+    if (!mapped && mmap((void *)MEM_BASE, MEM_SIZE, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1,
+                        0) != (void *)MEM_BASE) {
+        die("mmap", "cannot have guest memory");
+    }
+    mapped = true;
+    memset((void *)MEM_BASE, 0, MEM_SIZE);
+}
+
 static void run_unit(const IRFunc *f)
 {
     static const char *const kinds[] = { "link", "lookup", "reason", "poll" };
-    void *memory = mmap((void *)MEM_BASE, MEM_SIZE, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
-    if (memory != (void *)MEM_BASE) {
-        die("mmap", "cannot have guest memory");
-    }
-    HostEnv before = env;
+    static const IRInterpHooks hooks = { .fault_reason = 90, .misaligned_reason = 91,
+                                         .exclusive_reason = 92 };
+    static HostEnv before;
     IRInterp it = { 0 };
-    IRInterpHooks hooks = { .fault_reason = 90, .misaligned_reason = 91, .exclusive_reason = 92 };
+    before = env;
+    map_memory();
     HostExit e = ir_interp_run(&it, f, &env, &hooks);
     printf("%s %u pc=0x%" PRIx64, kinds[e.kind], e.exit, env.pc);
     for (unsigned i = 0; i < test_guest.nregs; i++) {
@@ -147,40 +160,87 @@ static void run_unit(const IRFunc *f)
     }
     printf(" fflags=%u\n", ir_interp_fp_flags(env.fp_state));
     ir_interp_destroy(&it);
+    env = before;
+}
+
+typedef struct Options {
+    const char *passes[MAX_PASSES];
+    unsigned npasses;
+    bool check, check_only, run;
+} Options;
+
+static void treat(IRFunc *f, const Options *o)
+{
+    const char *wrong = o->check || o->check_only ? ir_verify(f) : NULL;
+    if (o->check_only) {
+        puts(wrong ? wrong : "ok");
+        return;
+    }
+    if (wrong) {
+        die("verify", wrong);
+    }
+    for (unsigned i = 0; i < o->npasses; i++) {
+        run_pass(f, o->passes[i]);
+    }
+    if (o->run) {
+        run_unit(f);
+    } else {
+        ir_print(stdout, f);
+    }
+}
+
+static void treat_text(char *text, const Options *o, Arena *arena)
+{
+    IRFunc f;
+    char err[200];
+    for (char *unit = text, *next; unit; unit = next) {
+        next = strstr(unit, "\n---\n");
+        if (next) {
+            next[1] = 0;
+            next += 5;
+        }
+        arena_reset(arena);
+        if (!ir_parse(&f, &test_guest, arena, unit, err, sizeof err)) {
+            die("parse", err);
+        }
+        treat(&f, o);
+        if (next && !o->run && !o->check_only) {
+            puts("---");
+        }
+    }
 }
 
 int main(int argc, char **argv)
 {
-    const char *passes[MAX_PASSES];
-    unsigned npasses = 0;
-    bool check = true, check_only = false, run = false, random = false;
+    Options o = { .check = true };
+    bool random = false;
     uint64_t seed = 0;
     IRRandomOptions options = { .nins = 40 };
     env.fp_state = 0x1f80;
     for (int c; (c = getopt(argc, argv, "p:ncr:m:xg:G:")) != -1;) {
         switch (c) {
         case 'p':
-            if (npasses == MAX_PASSES) {
+            if (o.npasses == MAX_PASSES) {
                 die("-p", "too many passes");
             }
-            passes[npasses++] = optarg;
+            o.passes[o.npasses++] = optarg;
             break;
-        case 'n': check = false; break;
-        case 'c': check_only = true; break;
+        case 'n': o.check = false; break;
+        case 'c': o.check_only = true; break;
         case 'r': set_register(optarg); break;
         case 'm': set_rounding(optarg); break;
-        case 'x': run = true; break;
+        case 'x': o.run = true; break;
         case 'g': random = true; seed = strtoull(optarg, NULL, 0); break;
         case 'G': option_word(&options, optarg); break;
         default: return 1;
         }
     }
     Arena arena;
-    IRFunc f;
-    char err[200];
     arena_init(&arena, 0);
     if (random) {
+        IRFunc f;
         ir_random_func(&f, &test_guest, &arena, seed, &options);
+        treat(&f, &o);
     } else {
         bool file = optind < argc && strcmp(argv[optind], "-") != 0;
         FILE *in = file ? fopen(argv[optind], "r") : stdin;
@@ -188,26 +248,8 @@ int main(int argc, char **argv)
             die(argv[optind], "cannot open");
         }
         char *text = read_all(in);
-        if (!ir_parse(&f, &test_guest, &arena, text, err, sizeof err)) {
-            die("parse", err);
-        }
+        treat_text(text, &o, &arena);
         free(text);
-    }
-    const char *wrong = check || check_only ? ir_verify(&f) : NULL;
-    if (check_only) {
-        puts(wrong ? wrong : "ok");
-        return 0;
-    }
-    if (wrong) {
-        die("verify", wrong);
-    }
-    for (unsigned i = 0; i < npasses; i++) {
-        run_pass(&f, passes[i]);
-    }
-    if (run) {
-        run_unit(&f);
-    } else {
-        ir_print(stdout, &f);
     }
     arena_destroy(&arena);
     return 0;
