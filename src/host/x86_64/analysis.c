@@ -279,12 +279,13 @@ static void visit_back(Ctx *c, Back *b, IRRef i)
         is_zero_const(c, ins->arg[1])) {
         try_fuse(c, ins->arg[0], i, true);
         use_cond(c, ins->arg[0], i);
+        use_arg(c, ins->arg[1], i);
         return;
     }
     if (ins->op == IR_SELECT) {
-        try_fuse(c, ins->arg[0], i, false);
         use_arg(c, ins->arg[1], i);
         use_arg(c, ins->arg[2], i);
+        try_fuse(c, ins->arg[0], i, false);
         use_cond(c, ins->arg[0], i);
         pass_hint(c, i, ins->arg[2]);
         return;

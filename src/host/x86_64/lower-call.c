@@ -82,12 +82,12 @@ static void spill_others(Ctx *c, const uint32_t *ids, bool regs_change)
     }
     for (uint32_t id = 1; id < c->nvalues; id++) {
         Value *v = &c->v[id];
-        if (v->root != id || v->mark == mark || v->last_use <= c->pos || (v->flags & V_CONST) ||
+        if (v->root != id || v->mark == mark || v->last_use <= c->pos ||
             (v->reg == NO_REG && v->mem == LOC_NONE)) {
             continue;
         }
         bool spilled = v->mem >= loc_spill(0) && v->mem < loc_spill(N_SPILLS);
-        if (!spilled) {
+        if (!spilled && !(v->flags & V_CONST)) {
             ra_spill(c, id);
         }
         v->reg = NO_REG;

@@ -36,6 +36,9 @@ void emit_ucomis(Ctx *c, IRType t, unsigned a, Rm b, bool signaling)
 /* ---- static rounding modes ---- */
 
 #define MXCSR_RC 0x6000
+/* Not the words that thunks use: a call may lie between. */
+#define RM_OLD_MXCSR rm_env(ENV_DISP(scratch) + 16)
+#define RM_NEW_MXCSR rm_env(ENV_DISP(scratch) + 24)
 
 void rounding_begin(Ctx *c, IRRound rm)
 {
@@ -46,14 +49,14 @@ void rounding_begin(Ctx *c, IRRound rm)
         return;
     }
     Emit *e = &c->e;
-    emit_op(e, OP_MXCSR, 3, RM_ENV(scratch), 0);
-    emit_op(e, OP_MOV, RAX, RM_ENV(scratch), 0);
+    emit_op(e, OP_MXCSR, 3, RM_OLD_MXCSR, 0);
+    emit_op(e, OP_MOV, RAX, RM_OLD_MXCSR, 0);
     ins_alu_imm(e, ALU_AND, 0, rm_reg(RAX), ~MXCSR_RC);
     if (rc[rm]) {
         ins_alu_imm(e, ALU_OR, 0, rm_reg(RAX), rc[rm]);
     }
-    emit_op(e, OP_MOV_STORE, RAX, rm_env(ENV_DISP(scratch) + 8), 0);
-    emit_op(e, OP_MXCSR, 2, rm_env(ENV_DISP(scratch) + 8), 0);
+    emit_op(e, OP_MOV_STORE, RAX, RM_NEW_MXCSR, 0);
+    emit_op(e, OP_MXCSR, 2, RM_NEW_MXCSR, 0);
 }
 
 /* Back to the guest's mode, with the flags that were raised since. */
@@ -63,13 +66,12 @@ void rounding_end(Ctx *c, IRRound rm)
         return;
     }
     Emit *e = &c->e;
-    Rm flags = rm_env(ENV_DISP(scratch) + 8);
-    emit_op(e, OP_MXCSR, 3, flags, 0);
-    emit_op(e, OP_MOV, RAX, flags, 0);
+    emit_op(e, OP_MXCSR, 3, RM_NEW_MXCSR, 0);
+    emit_op(e, OP_MOV, RAX, RM_NEW_MXCSR, 0);
     ins_alu_imm(e, ALU_AND, 0, rm_reg(RAX), 0x3f);
-    ins_alu(e, ALU_OR, 0, RAX, RM_ENV(scratch)); /* old mode and flags */
-    emit_op(e, OP_MOV_STORE, RAX, flags, 0);
-    emit_op(e, OP_MXCSR, 2, flags, 0);
+    ins_alu(e, ALU_OR, 0, RAX, RM_OLD_MXCSR); /* old mode and flags */
+    emit_op(e, OP_MOV_STORE, RAX, RM_NEW_MXCSR, 0);
+    emit_op(e, OP_MXCSR, 2, RM_NEW_MXCSR, 0);
 }
 
 /* ---- arithmetic ---- */

@@ -216,6 +216,7 @@ static void lower_mul(Ctx *c, IRRef i)
 static void define_from(Ctx *c, IRRef i, unsigned from)
 {
     c->lock_temps &= ~(1u << RDX);
+    c->lock_ops |= 1u << RDX; /* nothing may be moved there on the way */
     unsigned dst = ra_def(c, i, from == RDX ? RDX : NO_REG);
     if (dst != from) {
         ins_mov_rr(&c->e, OPW, dst, from);
