@@ -36,6 +36,7 @@ typedef struct ExecConfig {
     bool translate_serial;      /* -accel tcg,translate=serial */
     bool strict_llsc;           /* -accel tcg,llsc=strict */
     bool lockstep;
+    bool verify_ir;             /* run the verifier on each unit, before and after the passes */
     bool no_ras, no_inline_jump_cache, no_pinning;
     unsigned opt_level;         /* 0 or 1 */
     unsigned max_insns;         /* guest instructions in a unit; 0 = default */

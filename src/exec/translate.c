@@ -277,15 +277,17 @@ static void build_ir(TBBuild *bld, TranslateThread *tx)
     bld->tc.cpu->guest->translate(&bld->tc);
 }
 
+/* -accel tcg,verify=on: our own bugs, found where they are made. */
 static void check_ir(const IRFunc *f, const char *when)
 {
-#ifndef NDEBUG
+    if (likely(!exec_ctx.config.verify_ir)) {
+        return;
+    }
     const char *wrong = ir_verify(f);
-    if (unlikely(wrong)) {
+    if (wrong) {
         ir_print(stderr, f);
         fatal("bad IR %s: %s", when, wrong);
     }
-#endif
 }
 
 static bool ir_has_loop(const IRFunc *f)

@@ -22,7 +22,7 @@ typedef struct AccelOptions {
     int translate;              /* index in "parallel|serial" */
     int llsc;                   /* index in "value|strict" */
     int64_t opt, max_insns;
-    bool ras, jump_cache, pinning, bmi2, fma, avx, lzcnt;
+    bool verify, ras, jump_cache, pinning, bmi2, fma, avx, lzcnt;
 } AccelOptions;
 
 typedef struct UserConfig {
@@ -46,6 +46,8 @@ static const SubOptionDef accel_defs[] = {
     { "opt", SUBOPTION_INT, offsetof(AccelOptions, opt), 0, 1, NULL, "optimiser level" },
     { "max-insns", SUBOPTION_INT, offsetof(AccelOptions, max_insns), 1, 512, NULL,
       "guest instructions in a unit at most" },
+    { "verify", SUBOPTION_BOOL, offsetof(AccelOptions, verify), 0, 0, NULL,
+      "verify the IR of each unit" },
     { "ras", SUBOPTION_BOOL, offsetof(AccelOptions, ras), 0, 0, NULL, "predict returns" },
     { "jump-cache", SUBOPTION_BOOL, offsetof(AccelOptions, jump_cache), 0, 0, NULL,
       "probe the jump cache in generated code" },
@@ -132,7 +134,7 @@ static const OptionDef defs[] = {
                     "size of the guest's address space"),
     OPTION_HEADING("Translation:"),
     OPTION_DEF_CALL("accel", "tcg|interp[,...]", set_accel, "BRAID_ACCEL",
-                    "tcg options: tb-size= translate=parallel|serial llsc=value|strict opt= max-insns= "
+                    "tcg options: tb-size= translate=parallel|serial llsc=value|strict opt= max-insns= verify= "
                     "ras= jump-cache= pinning= bmi2= fma= avx= lzcnt="),
     OPTION_DEF_INT("tb-size", "MIB", UserConfig, tb_size, 1, 2047, "BRAID_TB_SIZE",
                    "size of the buffer for translated code"),
@@ -193,6 +195,7 @@ static void setup_exec(UserConfig *c)
     x->translate_serial = a->translate == 1;
     x->strict_llsc = a->llsc == 1;
     x->lockstep = c->lockstep;
+    x->verify_ir = a->verify;
     x->no_ras = !a->ras;
     x->no_inline_jump_cache = !a->jump_cache;
     x->no_pinning = !a->pinning;
