@@ -87,7 +87,9 @@ static void spill_others(Ctx *c, const uint32_t *ids, bool regs_change)
             continue;
         }
         bool spilled = v->mem >= loc_spill(0) && v->mem < loc_spill(N_SPILLS);
-        if (!spilled && !(v->flags & V_CONST)) {
+        if (v->flags & V_CONST) {
+            v->mem = LOC_NONE;
+        } else if (!spilled) {
             ra_spill(c, id);
         }
         v->reg = NO_REG;
