@@ -88,12 +88,14 @@ static void handle_fetch_fault(GuestThread *t)
 {
     vaddr addr = t->cpu->fault_addr;
     uint8_t byte;
+    /* Both under the lock, or the page may be taken away between. */
     mmap_lock();
     unsigned flags = user_page_flags(addr);
+    bool readable = user_read(&byte, addr, 1);
     mmap_unlock();
     if (!(flags & PAGE_EXEC)) {
         signal_deliver_fault(t, SIGSEGV, flags ? SEGV_ACCERR : SEGV_MAPERR, addr);
-    } else if (!user_read(&byte, addr, 1)) {
+    } else if (!readable) {
         signal_deliver_fault(t, SIGBUS, BUS_ADRERR, addr);
     }
     /* Otherwise the mapping was just being changed: try again. */

@@ -10,18 +10,22 @@
  */
 #include "rv-code.h"
 
-enum { FILLERS = 64 };
+enum { FILLERS = 64, MAX_LEAD = 0x20000 };
 
 static char *target, *fill;
-static _Atomic long published;
+static _Atomic long published, taken;
 static _Atomic int stop;
 
-/* Value v is encoded as lui a0, v. */
+/* Value v is encoded as lui a0, v; never so far ahead of the reader that it comes round. */
 static void *patcher(void *arg)
 {
     for (long v = 1; !atomic_load_explicit(&stop, memory_order_relaxed); v++) {
         rv_patch((uint32_t *)target, rv_lui(A0, (uint32_t)(v & 0x7ffff)));
         atomic_store_explicit(&published, v, memory_order_release);
+        while (v - atomic_load_explicit(&taken, memory_order_relaxed) >= MAX_LEAD &&
+               !atomic_load_explicit(&stop, memory_order_relaxed)) {
+            sched_yield();
+        }
     }
     return NULL;
 }
@@ -45,6 +49,7 @@ int main(void)
         ran = call_code(target) >> 12 & 0x7ffff;
         /* Modulo 2^19: how far the code that ran is ahead of what was published. */
         lead = (ran - seen) & 0x7ffff;
+        atomic_store_explicit(&taken, seen, memory_order_relaxed);
         CHECK(lead < 0x40000, "ran %ld although %ld was published", ran, seen & 0x7ffff);
         CHECK(call_code(other) == (long)(i % 2000), "own code");
     }
