@@ -30,7 +30,8 @@
 typedef Vec(char *) StringList;
 
 typedef struct ExecRequest {
-    char *path;             /* what the program is called: argument to braid, AT_EXECFN */
+    char *path;             /* what the program is called, for a script's argument list */
+    const char *target;     /* the guest program as a host path, for braid */
     int fd;                 /* the file, or -1 */
     StringList args, envs, owned;
     StringList plain;       /* args as the guest gave them, should the host execute the file */
@@ -152,6 +153,7 @@ static int64_t find_program(ExecRequest *r, UserPath *p)
             return -errno;
         }
         if (kind == FILE_KIND_GUEST_ELF) {
+            r->target = own(r, xstrdup(p->host));
             return 1;
         }
         char *interp, *arg;
@@ -213,7 +215,7 @@ static int64_t exec_braid(GuestThread *t, ExecRequest *r)
         vec_push(args, path);
         vec_push(&r->envs, own(r, str_format("BRAID_EXECFD=%d", fd)));
     } else {
-        vec_push(args, r->path);
+        vec_push(args, (char *)r->target);
     }
     for (size_t i = 1; i < r->args.len; i++) {
         vec_push(args, r->args.data[i]);

@@ -11,6 +11,7 @@
 
 #include "linux-user/iovec.h"
 #include "linux-user/process.h"
+#include "linux-user/structs.h"
 #include "linux-user/user-signal.h"
 #include "linux-user/syscall.h"
 #include "util/error.h"
@@ -160,11 +161,6 @@ int64_t sys_vmsplice(GuestThread *t, const uint64_t a[6])
 }
 
 /* ---- epoll: the host packs its events ---- */
-
-typedef struct GuestEpollEvent {
-    uint32_t events, pad;
-    uint64_t data;
-} GuestEpollEvent;
 
 #define EPOLL_MAX_EVENTS ((int)(INT_MAX / sizeof(GuestEpollEvent)))
 /* More than this are not fetched at once. */

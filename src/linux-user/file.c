@@ -12,25 +12,8 @@
 #include "linux-user/path.h"
 #include "linux-user/process.h"
 #include "linux-user/procfs.h"
+#include "linux-user/structs.h"
 #include "linux-user/syscall.h"
-
-/* asm-generic's struct stat. */
-typedef struct GuestStat {
-    uint64_t dev, ino;
-    uint32_t mode, nlink, uid, gid;
-    uint64_t rdev, pad1;
-    int64_t size;
-    int32_t blksize, pad2;
-    int64_t blocks;
-    int64_t atime;
-    uint64_t atime_nsec;
-    int64_t mtime;
-    uint64_t mtime_nsec;
-    int64_t ctime;
-    uint64_t ctime_nsec;
-    uint32_t unused[2];
-} GuestStat;
-_Static_assert(sizeof(GuestStat) == 128, "asm-generic/stat.h");
 
 static int64_t write_stat(uint64_t addr, const struct stat *st)
 {

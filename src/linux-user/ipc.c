@@ -6,18 +6,12 @@
 #include <sys/ipc.h>
 #include <sys/sem.h>
 
+#include "linux-user/structs.h"
 #include "linux-user/syscall.h"
 
 #ifndef SEM_STAT_ANY
 #define SEM_STAT_ANY 20
 #endif
-
-/* asm-generic's struct semid64_ds; ipc64_perm is the same on both sides. */
-typedef struct GuestSemid {
-    uint8_t perm[48];
-    int64_t otime, ctime;
-    uint64_t nsems, unused[2];
-} GuestSemid;
 
 /* x86-64's. */
 typedef struct HostSemid {

@@ -12,6 +12,7 @@
 
 #include "exec/exec.h"
 #include "linux-user/abi.h"
+#include "linux-user/structs.h"
 #include "util/lock.h"
 
 #define GUEST_NSIG 64
@@ -23,27 +24,12 @@
 typedef uint64_t SigSet;
 #define SIG_BIT(sig) (1ull << ((sig) - 1))
 
-/* The guest's struct sigaction without its size: no guest of ours has a restorer. */
-typedef struct GuestSigaction {
-    uint64_t handler;       /* or 0 (SIG_DFL), 1 (SIG_IGN) */
-    uint64_t flags;
-    SigSet mask;
-} GuestSigaction;
-
 /* The dispositions of a process.  A vfork child has a copy of its own for its short life. */
 typedef struct SigHand {
     Mutex lock;             /* rank SIGNAL_TABLE */
     /* guarded by lock */
     GuestSigaction action[GUEST_NSIG];
 } SigHand;
-
-/* The guest's alternate stack, as sigaltstack(2) has it. */
-typedef struct GuestStack {
-    uint64_t sp;
-    int32_t flags;
-    int32_t pad;
-    uint64_t size;
-} GuestStack;
 
 typedef struct GuestThread {
     /* constant after creation */
