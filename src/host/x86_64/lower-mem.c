@@ -198,6 +198,7 @@ static void emit_load_old(Ctx *c, const IRIns *ins, Rm m)
 static void emit_amo_loop(Ctx *c, const IRIns *ins, Rm m, unsigned val)
 {
     unsigned tmp = ra_temp(c, false);
+    recovery_prepare(c, ins->snap);
     emit_load_old(c, ins, m);
     uint8_t *again = c->e.p;
     emit_amo_op(c, ins, tmp, val);
@@ -210,6 +211,7 @@ static void emit_amo_loop(Ctx *c, const IRIns *ins, Rm m, unsigned val)
 static void emit_amo_plain(Ctx *c, const IRIns *ins, Rm m, unsigned val)
 {
     unsigned tmp = ra_temp(c, false);
+    recovery_prepare(c, ins->snap);
     emit_load_old(c, ins, m);
     emit_amo_op(c, ins, tmp, val);
     mark_access(c, ins);
@@ -232,14 +234,15 @@ static void lower_amo(Ctx *c, IRRef i)
     Rm m = rm_mem(ra_use(c, ins->arg[0]), 0); /* rax is busy: constants get a register, too */
     m.gs = host_ctx.gs;
     m = check_alignment(c, ins, m);
-    recovery_prepare(c, ins->snap);
     if (ins->aux & MO_PLAIN) {
         emit_amo_plain(c, ins, m, val);
     } else if ((op == IR_AMO_ADD || amo_is_logic(op)) && ctx_val(c, i)->last_use == 0) {
+        recovery_prepare(c, ins->snap);
         mark_access(c, ins);
         emit_lock(c);
         emit_op(&c->e, sized(ins->aux, (uint32_t)alu[op] << 3 | 1), val, m, 0);
     } else if (op == IR_AMO_SWAP || op == IR_AMO_ADD) {
+        recovery_prepare(c, ins->snap);
         ins_mov_rr(&c->e, OPW, RAX, val);
         mark_access(c, ins);
         if (op == IR_AMO_ADD) {
