@@ -51,14 +51,14 @@ static void disturb(Executor *e)
     }
 }
 
-static void run_graph(unsigned n, size_t tb_size)
+static void run_graph(unsigned n, size_t tb_size, void (*on_syscall)(Executor *e))
 {
     torture_init(tb_size);
     program_graph(0, 40, true);
     for (unsigned p = 0; p < 40; p += 3) {
         world.page_flags[p] |= PAGE_WRITE;
     }
-    Executor like = { .on_syscall = disturb, .check_model = true };
+    Executor like = { .on_syscall = on_syscall, .check_model = true };
     start_all(n, &like);
     torture_wait(executors, n);
     executors_stop(executors, n);
@@ -66,14 +66,36 @@ static void run_graph(unsigned n, size_t tb_size)
 
 void test_graph(void)
 {
-    run_graph(threads_or(16), 256 << 10);
+    run_graph(threads_or(16), 256 << 10, disturb);
 }
 
-/* Far more threads than regions. */
+/* Far more threads than regions: a flush must mean that the buffer is full. */
 void test_crowd(void)
 {
-    run_graph(threads_or(64), 128 << 10);
-    check(stat_read(STAT_FLUSHES) * 4 < stat_read(STAT_TRANSLATIONS), "more flushes than a full buffer explains");
+    run_graph(threads_or(64), 128 << 10, NULL);
+    check(stat_read(STAT_FLUSHES) * 16 < stat_read(STAT_TRANSLATIONS), "more flushes than a full buffer explains");
+}
+
+/* Units that no region can hold, in the smallest buffer. */
+void test_large(void)
+{
+    unsigned n = threads_or(8);
+    opt.max_insns = 250;
+    torture_init(64 << 10);
+    for (uint32_t i = 0; i < 20; i++) {
+        uint32_t w = i * 250;
+        arena_store(w, WORD(G_SYSCALL, 0));
+        for (uint32_t k = 1; k < 249; k++) {
+            arena_store(w + k, WORD(any(40) ? G_WORK : G_BRANCH, any(20) * 250));
+            if (k > 5 && any(2)) {
+                arena_store(w + k, WORD(G_BRANCH, w + k + 1));
+            }
+        }
+        arena_store(w + 249, WORD(G_JUMP, any(20) * 250));
+    }
+    start_all(n, &(Executor){ .check_model = true });
+    torture_wait(executors, n);
+    executors_stop(executors, n);
 }
 
 /* ---- mutate: code that is rewritten under its callers ---- */

@@ -95,6 +95,7 @@ void torture_init(size_t tb_size)
         .guest = &fake_guest,
         .tb_size = opt.tb_size ? opt.tb_size : tb_size,
         .page_flags = world_page_flags,
+        .max_insns = opt.max_insns,
     };
     world_init();
     exec_init(&config);
@@ -282,7 +283,7 @@ static const struct {
     { "graph", test_graph }, { "mutate", test_mutate }, { "links", test_links },
     { "own-code", test_own_code }, { "spin", test_spin }, { "work", test_work },
     { "exclusive", test_exclusive }, { "churn", test_churn }, { "fork", test_fork },
-    { "crowd", test_crowd },
+    { "crowd", test_crowd }, { "large", test_large },
 };
 
 int main(int argc, char **argv)

@@ -30,7 +30,7 @@ void chaos(void);
 uint32_t any(uint32_t n);
 
 typedef struct TortureOptions {
-    unsigned seconds, threads;
+    unsigned seconds, threads, max_insns;
     uint64_t seed;
     size_t tb_size;
 } TortureOptions;
@@ -88,5 +88,6 @@ void test_exclusive(void);
 void test_churn(void);
 void test_fork(void);
 void test_crowd(void);
+void test_large(void);
 
 #endif
