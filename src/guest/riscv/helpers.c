@@ -3,10 +3,12 @@
  * Run-time helpers of the RISC-V guest: the rare things that translations call.
  *
  * Each runs on the vCPU's own thread, called from generated code or the interpreter, and
- * touches only that vCPU.  None faults, none takes a lock.
+ * touches only that vCPU.  None takes a lock; check_aligned()
+ * alone may leave by an exception.
  */
 #include "guest/riscv/helpers.h"
 
+#include "exec/exec.h"
 #include "guest/riscv/csr.h"
 #include "guest/riscv/fp-helper.h"
 
@@ -112,6 +114,17 @@ uint64_t helper_fclass(void *cpu, uint64_t format, uint64_t a)
 uint64_t helper_set_frm(void *cpu, uint64_t frm)
 {
     riscv_set_frm(cpu, frm & 7);
+    return 0;
+}
+
+uint64_t helper_check_aligned(void *opaque, uint64_t addr, uint64_t size)
+{
+    CPUState *cpu = opaque;
+    if (addr & (size - 1)) {
+        cpu->fault_addr = cpu->env.exit_addr = addr;
+        cpu->fault_is_store = true;
+        cpu_leave_from_helper(cpu, EXIT_REASON_MISALIGNED);
+    }
     return 0;
 }
 

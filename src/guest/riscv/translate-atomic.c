@@ -75,8 +75,8 @@ static IRRef get_pair(DisasContext *ctx, unsigned reg, unsigned half)
 }
 
 /*
- * Too wide for the IR: run alone, in plain steps.  The high half is stored first, so that
- * a fault (on its alignment, or the page) leaves memory as it was.
+ * Too wide for the IR: run alone, in plain steps.  A helper sees to the alignment; the
+ * stores come last and lie in one page, so that a fault leaves memory as it was.
  */
 bool trans_amocas_q(DisasContext *ctx, arg_amo *a)
 {
@@ -86,18 +86,17 @@ bool trans_amocas_q(DisasContext *ctx, arg_amo *a)
         return true;
     }
     uint32_t snap = snap_here(ctx);
-    IRRef addr = get_x(ctx, a->rs1), fifteen = const64(ctx, 15), zero = const64(ctx, 0);
-    /* An address that is 8 but not 16 bytes aligned shall fault as misaligned, too. */
-    IRRef odd = ir_gen_setcc(b, IR_I64, IR_NE, ir_gen_and(b, addr, fifteen), zero);
-    ir_gen_ld(b, snap, IR_I64, MO_64 | MO_ALIGN, ir_gen_or(b, addr, odd), 0);
-    IRRef low = ir_gen_ld(b, snap, IR_I64, MO_64 | MO_ALIGN, addr, 0);
-    IRRef high = ir_gen_ld(b, snap, IR_I64, MO_64 | MO_ALIGN, addr, 8);
+    IRRef addr = get_x(ctx, a->rs1);
+    IRRef args[] = {addr, const64(ctx, 16)};
+    ir_call(b, RISCV_HELPER_check_aligned, snap, 2, args);
+    IRRef low = ir_gen_ld(b, snap, IR_I64, MO_64, addr, 0);
+    IRRef high = ir_gen_ld(b, snap, IR_I64, MO_64, addr, 8);
     IRRef differs = ir_gen_or(b, ir_gen_xor(b, low, get_pair(ctx, a->rd, 0)),
                               ir_gen_xor(b, high, get_pair(ctx, a->rd, 1)));
     IRRef new_low = ir_gen_select(b, differs, low, get_pair(ctx, a->rs2, 0));
     IRRef new_high = ir_gen_select(b, differs, high, get_pair(ctx, a->rs2, 1));
-    ir_gen_st(b, snap, MO_64 | MO_ALIGN, addr, 8, new_high);
-    ir_gen_st(b, snap, MO_64 | MO_ALIGN, addr, 0, new_low);
+    ir_gen_st(b, snap, MO_64, addr, 0, new_low);
+    ir_gen_st(b, snap, MO_64, addr, 8, new_high);
     if (a->rd) {
         put_x(ctx, (unsigned)a->rd, low);
         put_x(ctx, (unsigned)a->rd + 1, high);
@@ -122,27 +121,50 @@ static bool gen_lr(DisasContext *ctx, arg_lr *a, unsigned size)
     ir_gen_stenv(b, offsetof(CPUState, llsc_addr), addr);
     ir_gen_stenv(b, offsetof(CPUState, llsc_val), val);
     put_x(ctx, a->rd, val);
+    ctx->lr_addr = addr;
+    ctx->lr_val = val;
+    ctx->lr_size = size;
     return true;
 }
 
 /*
- * The side exit for a lost reservation leads to the next instruction with rd = 1; what
- * goes on here is the compare-and-swap.
+ * The value that memory must still hold, for an SC whose LR is not known to be in this
+ * unit. The side exit for a lost reservation leads to the next instruction with rd = 1;
+ * the load is for its alignment check, which comes before (a reserved address is
+ * aligned).
  */
-static bool gen_sc(DisasContext *ctx, arg_amo *a, unsigned size)
+static IRRef gen_check_reservation(DisasContext *ctx, arg_amo *a, unsigned size,
+                                   IRRef addr)
 {
     IRBuilder *b = ctx->b;
-    IRRef addr = get_x(ctx, a->rs1), val = get_x(ctx, a->rs2);
+    ir_gen_ld(b, snap_here(ctx), IR_I64, size | MO_ALIGN, addr, 0);
     IRRef reserved = ir_gen_ldenv(b, IR_I64, offsetof(CPUState, llsc_addr));
     IRRef expected = ir_gen_ldenv(b, IR_I64, offsetof(CPUState, llsc_val));
-    uint32_t snap = snap_here(ctx);
     IRRef old_rd = get_x(ctx, a->rd);
     put_x(ctx, a->rd, const64(ctx, 1));
     ir_gen_stenv(b, offsetof(CPUState, llsc_addr), const64(ctx, UINT64_MAX));
     ir_gen_exitif(b, ir_snapshot(b, ctx->next_pc), IR_NE, reserved, addr);
     put_x(ctx, a->rd, old_rd);
-    IRRef seen =
-        ir_gen_cas(b, snap, IR_I64, atomic_memop(ctx, size), addr, expected, val);
+    return expected;
+}
+
+/*
+ * Between an LR and the SC behind it in one unit nothing can take the reservation: what
+ * leaves the unit does not come back to its middle.
+ */
+static bool gen_sc(DisasContext *ctx, arg_amo *a, unsigned size)
+{
+    IRBuilder *b = ctx->b;
+    IRRef addr = get_x(ctx, a->rs1), val = get_x(ctx, a->rs2), expected;
+    if (addr == ctx->lr_addr && size == ctx->lr_size) {
+        expected = ctx->lr_val;
+        ir_gen_stenv(b, offsetof(CPUState, llsc_addr), const64(ctx, UINT64_MAX));
+    } else {
+        expected = gen_check_reservation(ctx, a, size, addr);
+    }
+    ctx->lr_addr = IR_NONE;
+    IRRef seen = ir_gen_cas(b, snap_here(ctx), IR_I64, atomic_memop(ctx, size), addr,
+                            expected, val);
     put_x(ctx, a->rd, ir_gen_setcc(b, IR_I64, IR_NE, seen, expected));
     return true;
 }

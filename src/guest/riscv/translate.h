@@ -23,6 +23,9 @@ struct DisasContext {
     vaddr next_pc; /* where translation goes on; a followed jump changes it */
     bool ended;    /* the unit's terminator has been emitted */
     bool stop;     /* end the unit before the next instruction */
+    /* the last LR of this unit, its reservation still held; lr_addr IR_NONE: none */
+    IRRef lr_addr, lr_val;
+    unsigned lr_size; /* MemOp size */
 };
 
 static inline bool ctx_parallel(const DisasContext *ctx)
