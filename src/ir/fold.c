@@ -376,6 +376,28 @@ static IRRef fold_shift_chain(Fold *x)
     return become_binary_const(x, (IROp)x->ins->op, inner, t, n >= bits ? bits - 1 : n);
 }
 
+/* (x << c) >> c, the guest's way to cut a value to fewer bits */
+static IRRef fold_shift_pair(Fold *x)
+{
+    const IRIns *a = def(x, 0);
+    IRType t = (IRType)x->ins->type;
+    unsigned c = (unsigned)value(x, 1), left = ir_type_bits(t) - c;
+    IRRef y = a->arg[0];
+    if (a->op != IR_SHL || !x->b || !ref_is_const(x, a->arg[1]) || ref_value(x, a->arg[1]) != (int64_t)c) {
+        return IR_NONE;
+    }
+    /* (x << c) >> c -> x & mask, where the mask is cheap */
+    if (x->ins->op == IR_SHR && left <= 32) {
+        return become_binary_const(x, IR_AND, y, t, (UINT64_C(1) << left) - 1);
+    }
+    /* (x << c) sar c -> sext (trunc x), where such a type exists */
+    IRType to = left == 8 ? IR_I8 : left == 16 ? IR_I16 : left == 32 ? IR_I32 : IR_VOID;
+    if (x->ins->op == IR_SAR && to != IR_VOID) {
+        return become_unary(x, IR_SEXT, ir_emit(x->b, IR_TRUNC, to, 0, y, 0, 0, 0));
+    }
+    return IR_NONE;
+}
+
 static IRRef fold_shift(Fold *x)
 {
     IRType t = (IRType)x->ins->type;
@@ -404,7 +426,10 @@ static IRRef fold_shift(Fold *x)
     if (n != (n & (bits - 1))) {
         return become_binary_const(x, (IROp)x->ins->op, a, t, (uint64_t)n & (bits - 1));
     }
-    return rotate ? IR_NONE : fold_shift_chain(x);
+    if (rotate) {
+        return IR_NONE;
+    }
+    return is_op(x, 0, IR_SHL) && x->ins->op != IR_SHL ? fold_shift_pair(x) : fold_shift_chain(x);
 }
 
 /* ---- conversions of integers ---- */
