@@ -23,7 +23,7 @@ bool exec_copy_from_guest(CPUState *cpu, void *to, vaddr from, size_t n)
     __atomic_store_n(&cpu->copy_active, true, __ATOMIC_RELAXED);
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
     memcpy(to, (const void *)(uintptr_t)(exec_ctx.config.guest_base + from), n);
-    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);    /* [COPY] and the access before the flag goes. */
     __atomic_store_n(&cpu->copy_active, false, __ATOMIC_RELAXED);
     return true;
 }
