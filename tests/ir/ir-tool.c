@@ -15,7 +15,7 @@
  *   -x         run: print how the unit was left, the registers it names, flags; not the unit
  *   -g SEED    a random unit instead of FILE (-G nofold, small, fp, blocks, ... adds options)
  *
- * Exit status 0, or 1 with a sentence on standard error.
+ * What is wrong with a unit is said in its place in the output, and the exit status is 1.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -41,6 +41,15 @@ static void die(const char *what, const char *why)
 {
     fprintf(stderr, "ir-tool: %s: %s\n", what, why);
     exit(1);
+}
+
+static bool failed;
+
+/* Something is wrong with a unit, not with the call. */
+static void complain(const char *what, const char *why)
+{
+    printf("%s: %s\n", what, why);
+    failed = true;
 }
 
 static char *read_all(FILE *in)
@@ -86,7 +95,7 @@ static void set_rounding(const char *mode)
     die("-m", "unknown rounding mode");
 }
 
-static void run_pass(IRFunc *f, const char *pass)
+static bool run_pass(IRFunc *f, const char *pass)
 {
     if (strcmp(pass, "fold") == 0) {
         ir_rebuild(f);
@@ -102,8 +111,9 @@ static void run_pass(IRFunc *f, const char *pass)
     const char *wrong = ir_verify(f);
     if (wrong) {
         ir_print(stdout, f);
-        die(pass, wrong);
+        complain(pass, wrong);
     }
+    return !wrong;
 }
 
 static void option_word(IRRandomOptions *o, const char *word)
@@ -177,10 +187,13 @@ static void treat(IRFunc *f, const Options *o)
         return;
     }
     if (wrong) {
-        die("verify", wrong);
+        complain("verify", wrong);
+        return;
     }
     for (unsigned i = 0; i < o->npasses; i++) {
-        run_pass(f, o->passes[i]);
+        if (!run_pass(f, o->passes[i])) {
+            return;
+        }
     }
     if (o->run) {
         run_unit(f);
@@ -196,15 +209,16 @@ static void treat_text(char *text, const Options *o, Arena *arena)
     for (char *unit = text, *next; unit; unit = next) {
         next = strstr(unit, "\n---\n");
         if (next) {
-            next[1] = 0;
+            next[1] = 0;    /* the unit keeps its last newline */
             next += 5;
         }
         arena_reset(arena);
-        if (!ir_parse(&f, &test_guest, arena, unit, err, sizeof err)) {
-            die("parse", err);
+        if (ir_parse(&f, &test_guest, arena, unit, err, sizeof err)) {
+            treat(&f, o);
+        } else {
+            complain("parse", err);
         }
-        treat(&f, o);
-        if (next && !o->run && !o->check_only) {
+        if (next && !o->run) {
             puts("---");
         }
     }
@@ -252,5 +266,5 @@ int main(int argc, char **argv)
         free(text);
     }
     arena_destroy(&arena);
-    return 0;
+    return failed;
 }

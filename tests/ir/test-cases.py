@@ -37,41 +37,58 @@ def input_text(body):
     return HEAD + '\n'.join(lines) + '\n'
 
 
-def run(tool, options, body):
-    p = subprocess.run([tool] + options.split(), input=input_text(body), text=True, capture_output=True)
-    out = p.stdout.splitlines() + [e for e in p.stderr.splitlines()]
-    if body and not body[0].startswith('unit'):
-        out = [line for line in out if not line.startswith(('unit', 'block')) and
-               not re.match(r' *%[1-4] = getreg', line)]
-    return [line.strip() for line in out]
+def run(tool, options, bodies):
+    """The output of each of the units."""
+    text = '---\n'.join(input_text(b) for b in bodies)
+    p = subprocess.run([tool] + options.split(), input=text, text=True, capture_output=True)
+    if p.stderr:
+        print(p.stderr)
+        sys.exit(1)
+    outputs = p.stdout.split('---\n')
+    if len(outputs) != len(bodies):
+        print('%d units went in, %d came out' % (len(bodies), len(outputs)))
+        sys.exit(1)
+    for body, out in zip(bodies, outputs):
+        lines = [line.strip() for line in out.splitlines()]
+        if not body[0].startswith('unit'):
+            lines = [line for line in lines if not line.startswith(('unit', 'block')) and
+                     not re.match(r'%[1-4] = getreg', line)]
+        yield lines
+
+
+class Case:
+    def __init__(self, text, options):
+        lines = text.split('\n')
+        self.remarks = [line for line in lines if line.startswith(('#', '!'))]
+        self.options = ([line[1:].strip() for line in self.remarks if line[0] == '!'] or [options])[-1]
+        rest = [line for line in lines if line not in self.remarks]
+        split = rest.index('=>') if '=>' in rest else len(rest)
+        self.body = rest[:split]
+        self.expected = [line.strip() for line in rest[split + 1:]]
+
+    def text(self):
+        return '\n'.join(self.remarks + self.body + (['=>'] + self.expected if self.body else []))
 
 
 def check_file(tool, name, bless):
-    options, failures, n, done = '', 0, 0, []
+    options, cases, n, failures = '', [], 0, 0
     with open(name) as f:
-        cases = f.read().rstrip('\n').split('\n\n')
-    for case in cases:
-        lines = case.split('\n')
-        remarks = [line for line in lines if line.startswith(('#', '!'))]
-        for line in remarks:
-            options = line[1:].strip() if line.startswith('!') else options
-        body = [line for line in lines if line not in remarks]
-        if not body:
-            done.append(case)
-            continue
-        split = body.index('=>') if '=>' in body else len(body)
-        expected = [line.strip() for line in body[split + 1:]]
-        got = run(tool, options, body[:split])
-        n += 1
-        if got != expected and not bless:
-            failures += 1
-            print('%s: %s\n  expected:\n    %s\n  got:\n    %s' % (
-                os.path.basename(name), remarks[0] if remarks else '', '\n    '.join(expected),
-                '\n    '.join(got)))
-        done.append('\n'.join(remarks + body[:split] + ['=>'] + got))
+        for text in f.read().rstrip('\n').split('\n\n'):
+            cases.append(Case(text, options))
+            options = cases[-1].options
+    for options in sorted(set(c.options for c in cases)):
+        group = [c for c in cases if c.options == options and c.body]
+        for c, got in zip(group, run(tool, options, [c.body for c in group])):
+            n += 1
+            if bless:
+                c.expected = got
+            elif got != c.expected:
+                failures += 1
+                print('%s: %s\n  expected:\n    %s\n  got:\n    %s' % (
+                    os.path.basename(name), c.remarks[:1], '\n    '.join(c.expected), '\n    '.join(got)))
     if bless:
         with open(name, 'w') as f:
-            f.write('\n\n'.join(done) + '\n')
+            f.write('\n\n'.join(c.text() for c in cases) + '\n')
     print('%s: %d cases, %d failures' % (os.path.basename(name), n, failures))
     return failures
 

@@ -55,7 +55,7 @@ def run(units, args):
     out = subprocess.run([TOOL, '-x'] + args, input='---\n'.join(units), text=True,
                          capture_output=True)
     if out.returncode:
-        print(out.stderr)
+        print(out.stdout, out.stderr)
         sys.exit(1)
     for line in out.stdout.splitlines():
         regs = dict(w.split('=') for w in line.split()[3:])
