@@ -177,6 +177,7 @@ static void use_snapshot(Ctx *c, Back *b, uint32_t snap, uint32_t pos)
         /* The earliest snapshot decides, a pinned register wins over others in it. */
         if (b->last_snap != snap || v->hint < 0 || c->place[e->reg] != NO_REG) {
             v->hint = (int16_t)e->reg;
+            v->flags &= (uint8_t)~V_WEAK_HINT;
         }
     }
     for (unsigned w = 0; w < REG_WORDS; w++) {
@@ -236,12 +237,26 @@ static void use_cond(Ctx *c, IRRef cond, uint32_t pos)
 }
 
 /* A value made for this instruction only may be made where the result goes. */
-static void pass_hint(Ctx *c, IRRef i, IRRef arg)
+static bool takes_hint(const Ctx *c, IRRef i, IRRef arg)
 {
-    Value *v = ctx_val(c, arg);
-    const Value *r = &c->v[i];
-    if (v->last_use == i && v->hint < 0 && r->hint >= 0 && !((v->flags ^ r->flags) & V_FP)) {
-        v->hint = r->hint;
+    const Value *v = ctx_val(c, arg);
+    return v->last_use == i && v->hint < 0 && !((v->flags ^ c->v[i].flags) & V_FP);
+}
+
+/* To one operand only, or they would fight for the register: the one made last if there is a choice. */
+static void pass_hint(Ctx *c, IRRef i, IRRef a, IRRef b)
+{
+    if (c->v[i].hint < 0) {
+        return;
+    }
+    IRRef to = a;
+    if (b && takes_hint(c, i, b) && (!takes_hint(c, i, a) || ctx_id(c, b) > ctx_id(c, a))) {
+        to = b;
+    }
+    if (takes_hint(c, i, to)) {
+        Value *v = ctx_val(c, to);
+        v->hint = c->v[i].hint;
+        v->flags |= V_WEAK_HINT;
     }
 }
 
@@ -287,7 +302,7 @@ static void visit_back(Ctx *c, Back *b, IRRef i)
         use_arg(c, ins->arg[2], i);
         try_fuse(c, ins->arg[0], i, false);
         use_cond(c, ins->arg[0], i);
-        pass_hint(c, i, ins->arg[2]);
+        pass_hint(c, i, ins->arg[2], 0);
         return;
     }
     for (unsigned k = 0; k < nargs; k++) {
@@ -297,10 +312,8 @@ static void visit_back(Ctx *c, Back *b, IRRef i)
         use_arg(c, c->f->args[ins->arg[2] + k], i);
     }
     if (nargs) {
-        pass_hint(c, i, ins->arg[0]);
-        if (nargs > 1 && (ir_op_info[ins->op].flags & IRF_COMM)) {
-            pass_hint(c, i, ins->arg[1]);
-        }
+        bool comm = ir_op_info[ins->op].flags & IRF_COMM;
+        pass_hint(c, i, ins->arg[0], comm ? ins->arg[1] : 0);
     }
 }
 

@@ -104,6 +104,7 @@ enum ValueFlags {
     V_BOXED = 8,    /* f32 whose register has ones in the upper half */
     V_FUSED = 16,   /* compare, computed by its consumer */
     V_DEAD = 32,    /* nobody uses it and it has no effect */
+    V_WEAK_HINT = 64, /* the hint is that of the value made of it: worth no move */
 };
 
 typedef struct Value {
@@ -176,6 +177,7 @@ struct Ctx {
     /* the head of a unit that loops */
     bool loops;
     uint8_t *loop_label;
+    bool loop_closed;       /* the last side exit jumped back already */
     Loc head[IR_MAX_REGS];          /* where each guest register is at the loop label */
 
     /* flags of the last arithmetic instruction: of value flags_val, if p is still flags_p */

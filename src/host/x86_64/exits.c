@@ -130,11 +130,44 @@ static void emit_cold_side_exit(Ctx *c, Cold *cold)
     emit_link_stub(c, cold->exit);
 }
 
+static void emit_moves_home(Ctx *c, uint32_t snap, const Move *extra)
+{
+    SnapMove none[1];
+    unsigned n;
+    const SnapMove *moves = collect_moves(c, snap, &n);
+    emit_moves(c, moves ? moves : none, n, extra);
+}
+
+static void emit_chained_jump(Ctx *c, uint64_t pc)
+{
+    uint8_t *field = emit_aligned_branch(c, 0xe9);
+    add_link_stub(c, new_exit(c, pc, IR_EXIT_JUMP, field));
+}
+
+/* The exit is followed by LOOP, which has nothing to move: jump back unless cc, and fall out. */
+static bool close_loop(Ctx *c, IRRef i, enum HostCC cc)
+{
+    const IRIns *next = ctx_ins(c, i + 1);
+    unsigned n;
+    if (i + 1 >= c->f->nins || next->op != IR_LOOP || collect_head_moves(c, next->snap, &n)) {
+        return false;
+    }
+    bind_rel32(ins_jcc_forward(&c->e, (enum HostCC)(cc ^ 1)), c->loop_label);
+    uint32_t snap = ctx_ins(c, i)->snap;
+    emit_moves_home(c, snap, NULL);
+    emit_chained_jump(c, c->f->snaps[snap].pc);
+    c->loop_closed = true;
+    return true;
+}
+
 void emit_side_exit(Ctx *c, IRRef i, enum HostCC cc, uint8_t *cmp_start)
 {
     const IRIns *ins = ctx_ins(c, i);
     uint64_t pc = c->f->snaps[ins->snap].pc;
     unsigned n;
+    if (cmp_start && close_loop(c, i, cc)) {
+        return;
+    }
     const SnapMove *moves = collect_moves(c, ins->snap, &n);
     if (n == 0) {
         uint8_t *field = emit_aligned_jcc(c, cc, cmp_start);
@@ -175,20 +208,6 @@ void emit_cold_misaligned(Ctx *c, Cold *cold)
 }
 
 /* ---- the end of a unit ---- */
-
-static void emit_moves_home(Ctx *c, uint32_t snap, const Move *extra)
-{
-    SnapMove none[1];
-    unsigned n;
-    const SnapMove *moves = collect_moves(c, snap, &n);
-    emit_moves(c, moves ? moves : none, n, extra);
-}
-
-static void emit_chained_jump(Ctx *c, uint64_t pc)
-{
-    uint8_t *field = emit_aligned_branch(c, 0xe9);
-    add_link_stub(c, new_exit(c, pc, IR_EXIT_JUMP, field));
-}
 
 static void emit_push_pc(Ctx *c, uint64_t pc)
 {
@@ -321,6 +340,9 @@ void lower_exitind(Ctx *c, IRRef i)
 void lower_loop(Ctx *c, IRRef i)
 {
     unsigned n;
+    if (c->loop_closed) {
+        return;
+    }
     const SnapMove *moves = collect_head_moves(c, ctx_ins(c, i)->snap, &n);
     emit_head_moves(c, moves, n);
     ins_jmp(&c->e, c->loop_label);

@@ -312,7 +312,9 @@ static unsigned define(Ctx *c, IRRef ref, unsigned prefer, uint32_t limit)
     bool fp = is_fp(v), early = limit < c->pos;
     uint32_t taken = c->lock_temps | (early ? c->lock_ops : 0);
     unsigned want = wanted_reg(c, v), r = NO_REG;
-    if (want != NO_REG && !(taken >> want & 1) && (c->dies[want] <= limit || relocate(c, want))) {
+    bool weak = v->flags & V_WEAK_HINT;
+    if (want != NO_REG && !(taken >> want & 1) &&
+        (c->dies[want] <= limit || (!weak && relocate(c, want)))) {
         r = want;
     } else if (prefer != NO_REG && !(taken >> prefer & 1) && c->dies[prefer] <= limit) {
         r = prefer;
