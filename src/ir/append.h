@@ -1,6 +1,6 @@
 /*
- * Raw growth of an IRFunc, for those who build one without the builder: the parser, random
- * units, region formation.  Nothing is folded or checked.
+ * Raw growth of an IRFunc, for those who build one without the builder: the parser,
+ * random units, region formation.  Nothing is folded or checked.
  */
 #ifndef BRAID_IR_APPEND_H
 #define BRAID_IR_APPEND_H
@@ -28,7 +28,8 @@ static inline IRRef ir_append(IRFunc *f, const IRIns *ins)
 }
 
 /* `n` registers and values, ascending by register. */
-static inline uint32_t ir_append_snap(IRFunc *f, uint64_t pc, uint32_t n, const IRSnapEntry *entries)
+static inline uint32_t ir_append_snap(IRFunc *f, uint64_t pc, uint32_t n,
+                                      const IRSnapEntry *entries)
 {
     IR_RESERVE(f, snap_entries, f->nsnap_entries + n, snap_entries_cap);
     IR_RESERVE(f, snaps, f->nsnaps + 1, snaps_cap);

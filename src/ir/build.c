@@ -2,15 +2,15 @@
  * Building a unit front to back: appending instructions, the map from guest registers to
  * values, snapshots.
  *
- * A translation context owns its builder and its IRFunc; nothing here is shared.  All arrays
- * live in the arena of the IRFunc and double when full, so references are indices, never
- * pointers kept across an append.
+ * A translation context owns its builder and its IRFunc; nothing here is shared.  All
+ * arrays live in the arena of the IRFunc and double when full, so references are indices,
+ * never pointers kept across an append.
  *
  * The invariant of the register map: cur[r] is IR_NONE as long as the register holds its
  * value at entry, otherwise the bit of r in `dirty` is set and cur[r] is its value.
- * Snapshots are made of the dirty registers alone, so that putting back the value of entry
- * makes a register cost nothing again.  A snapshot of the same map shares the entries of the
- * one before, and of the same pc is the same snapshot.
+ * Snapshots are made of the dirty registers alone, so that putting back the value of
+ * entry makes a register cost nothing again.  A snapshot of the same map shares the
+ * entries of the one before, and of the same pc is the same snapshot.
  */
 #include "ir/append.h"
 #include "ir/fold.h"
@@ -22,7 +22,8 @@
 #define FIRST_ARGS 16
 #define FIRST_BLOCKS 4
 
-attr_cold void *ir_grow_array(Arena *a, void *p, uint32_t *cap, uint32_t need, size_t item)
+attr_cold void *ir_grow_array(Arena *a, void *p, uint32_t *cap, uint32_t need,
+                              size_t item)
 {
     size_t old = *cap * item;
     while (*cap < need) {
@@ -84,8 +85,8 @@ IRRef ir_const(IRBuilder *b, IRType type, uint64_t value)
 }
 _Static_assert(IR_CONST_CACHE == 64, "six bits of the hash");
 
-IRRef ir_emit_snap(IRBuilder *b, uint32_t snap, IROp op, IRType type, unsigned aux, IRRef x,
-                   IRRef y, IRRef z, int64_t imm)
+IRRef ir_emit_snap(IRBuilder *b, uint32_t snap, IROp op, IRType type, unsigned aux,
+                   IRRef x, IRRef y, IRRef z, int64_t imm)
 {
     IRIns ins = { .op = (uint8_t)op, .type = (uint8_t)type, .aux = (uint8_t)aux,
                   .snap = snap, .arg = { x, y, z }, .imm = imm };
@@ -110,7 +111,9 @@ IRRef ir_emit(IRBuilder *b, IROp op, IRType type, unsigned aux, IRRef x, IRRef y
 
 static IRRef read_entry(IRBuilder *b, unsigned reg)
 {
-    IRIns ins = { .op = IR_GETREG, .type = (uint8_t)b->f->guest->regs[reg].type, .imm = reg };
+    IRIns ins = { .op = IR_GETREG,
+                  .type = (uint8_t)b->f->guest->regs[reg].type,
+                  .imm = reg };
     return b->entry[reg] = ir_append(b->f, &ins);
 }
 
@@ -182,8 +185,8 @@ uint32_t ir_snapshot(IRBuilder *b, uint64_t pc)
 }
 
 /*
- * GETREG lives in the entry block only.  Any later block may read any register, so the entry
- * block reads all before it ends; what nobody uses falls to dead code elimination.
+ * GETREG lives in the entry block only.  Any later block may read any register, so the
+ * entry block reads all before it ends; what nobody uses falls to dead code elimination.
  */
 static void read_all_entries(IRBuilder *b)
 {
@@ -199,7 +202,8 @@ static void read_all_entries(IRBuilder *b)
 
 static bool block_is_closed(const IRFunc *f)
 {
-    return f->nins > open_block(f)->first && (ir_op_info[f->ins[f->nins - 1].op].flags & IRF_TERM);
+    return f->nins > open_block(f)->first &&
+           (ir_op_info[f->ins[f->nins - 1].op].flags & IRF_TERM);
 }
 
 uint32_t ir_new_block(IRBuilder *b)
@@ -231,8 +235,8 @@ IRRef ir_param(IRBuilder *b, IRType type)
 }
 
 /* Append `ins` with variadic arguments from two lists. */
-static IRRef append_variadic(IRFunc *f, IRIns *ins, unsigned n1, const IRRef *args1, unsigned n2,
-                             const IRRef *args2)
+static IRRef append_variadic(IRFunc *f, IRIns *ins, unsigned n1, const IRRef *args1,
+                             unsigned n2, const IRRef *args2)
 {
     braid_assert(n1 + n2 <= UINT8_MAX);
     IR_RESERVE(f, args, f->nargs + n1 + n2, args_cap);
@@ -253,9 +257,9 @@ void ir_jump(IRBuilder *b, uint32_t block, unsigned nargs, const IRRef *args)
     append_variadic(b->f, &ins, nargs, args, 0, NULL);
 }
 
-void ir_br(IRBuilder *b, IRCond cond, IRRef x, IRRef y, uint32_t block_true, unsigned nargs_true,
-           const IRRef *args_true, uint32_t block_false, unsigned nargs_false,
-           const IRRef *args_false)
+void ir_br(IRBuilder *b, IRCond cond, IRRef x, IRRef y, uint32_t block_true,
+           unsigned nargs_true, const IRRef *args_true, uint32_t block_false,
+           unsigned nargs_false, const IRRef *args_false)
 {
     IRIns ins = { .op = IR_BR, .aux = (uint8_t)cond, .arg = { x, y },
                   .imm = (int64_t)((uint64_t)block_false << 32 | block_true) };
@@ -271,7 +275,8 @@ static void forget_registers(IRBuilder *b)
     b->map_changed = true;
 }
 
-IRRef ir_call(IRBuilder *b, unsigned helper, uint32_t snap, unsigned nargs, const IRRef *args)
+IRRef ir_call(IRBuilder *b, unsigned helper, uint32_t snap, unsigned nargs,
+              const IRRef *args)
 {
     braid_debug_assert(helper < b->f->guest->nhelpers);
     const IRHelper *h = &b->f->guest->helpers[helper];

@@ -1,7 +1,7 @@
 /*
- * What the integer ops compute: one definition for constant folding and for the interpreter.
- * Arguments: only the low bits of the type count.  Results are zero-extended.  Pure; with a
- * constant op the switch folds away.
+ * What the integer ops compute: one definition for constant folding and for the
+ * interpreter. Arguments: only the low bits of the type count.  Results are
+ * zero-extended.  Pure; with a constant op the switch folds away.
  */
 #ifndef BRAID_IR_EVAL_H
 #define BRAID_IR_EVAL_H
@@ -80,8 +80,13 @@ static inline uint64_t ir_eval_binary(IROp op, IRType t, uint64_t a, uint64_t b)
     case IR_ADD: r = a + b; break;
     case IR_SUB: r = a - b; break;
     case IR_MUL: r = a * b; break;
-    case IR_MULHS: case IR_MULHU: case IR_MULHSU: r = ir_eval_mul_high(op, t, a, b); break;
-    case IR_DIVS: case IR_DIVU: case IR_REMS: case IR_REMU: r = ir_eval_div(op, t, a, b); break;
+    case IR_MULHS:
+    case IR_MULHU:
+    case IR_MULHSU: r = ir_eval_mul_high(op, t, a, b); break;
+    case IR_DIVS:
+    case IR_DIVU:
+    case IR_REMS:
+    case IR_REMU: r = ir_eval_div(op, t, a, b); break;
     case IR_AND: r = a & b; break;
     case IR_OR: r = a | b; break;
     case IR_XOR: r = a ^ b; break;
@@ -108,7 +113,8 @@ static inline uint64_t ir_eval_brev8(uint64_t v)
 {
     v = (v >> 4 & UINT64_C(0x0f0f0f0f0f0f0f0f)) | (v & UINT64_C(0x0f0f0f0f0f0f0f0f)) << 4;
     v = (v >> 2 & UINT64_C(0x3333333333333333)) | (v & UINT64_C(0x3333333333333333)) << 2;
-    return (v >> 1 & UINT64_C(0x5555555555555555)) | (v & UINT64_C(0x5555555555555555)) << 1;
+    return (v >> 1 & UINT64_C(0x5555555555555555)) | (v & UINT64_C(0x5555555555555555))
+                                                         << 1;
 }
 
 /* Ops with one argument of the result's type. */
@@ -148,7 +154,10 @@ static inline uint64_t ir_eval_float_bits(IROp op, IRType t, uint64_t a, uint64_
     }
 }
 
-static inline uint64_t ir_eval_box32(uint64_t a) { return UINT64_C(0xffffffff00000000) | (uint32_t)a; }
+static inline uint64_t ir_eval_box32(uint64_t a)
+{
+    return UINT64_C(0xffffffff00000000) | (uint32_t)a;
+}
 
 static inline uint64_t ir_eval_unbox32(uint64_t a)
 {

@@ -1,13 +1,14 @@
 /*
  * Local folding: rules that look at one instruction and the definitions of its arguments.
  *
- * A rule is a comment with its pattern and the lines that apply it.  Letters: x y z any value, c constants,
- * ~ & << as in C.  A rule function returns an earlier value, AGAIN if it rewrote the
- * instruction, or IR_NONE if nothing applied.  Rules terminate because each makes the instruction
- * simpler, shortens the chain below it, or moves a constant to the second place.
+ * A rule is a comment with its pattern and the lines that apply it.  Letters: x y z any
+ * value, c constants, ~ & << as in C.  A rule function returns an earlier value, AGAIN if
+ * it rewrote the instruction, or IR_NONE if nothing applied.  Rules terminate because
+ * each makes the instruction simpler, shortens the chain below it, or moves a constant to
+ * the second place.
  *
- * Called by the builder for every instruction, so it is written to fail fast: a switch on the
- * op, then tests on ops of arguments.  The only effect is appending to `b`.
+ * Called by the builder for every instruction, so it is written to fail fast: a switch on
+ * the op, then tests on ops of arguments.  The only effect is appending to `b`.
  */
 #include "ir/fold.h"
 #include "ir/eval.h"
@@ -27,14 +28,23 @@ static inline const IRIns *def(const Fold *x, unsigned i)
     return &x->f->ins[x->ins->arg[i]];
 }
 
-static inline bool is_const(const Fold *x, unsigned i) { return def(x, i)->op == IR_CONST; }
+static inline bool is_const(const Fold *x, unsigned i)
+{
+    return def(x, i)->op == IR_CONST;
+}
 static inline int64_t value(const Fold *x, unsigned i) { return def(x, i)->imm; }
 static inline bool arg_is(const Fold *x, unsigned i, int64_t c)
 {
     return is_const(x, i) && value(x, i) == c;
 }
-static inline bool is_op(const Fold *x, unsigned i, IROp op) { return def(x, i)->op == op; }
-static inline bool ref_is_const(const Fold *x, IRRef r) { return x->f->ins[r].op == IR_CONST; }
+static inline bool is_op(const Fold *x, unsigned i, IROp op)
+{
+    return def(x, i)->op == op;
+}
+static inline bool ref_is_const(const Fold *x, IRRef r)
+{
+    return x->f->ins[r].op == IR_CONST;
+}
 static inline int64_t ref_value(const Fold *x, IRRef r) { return x->f->ins[r].imm; }
 static inline IRType type_of(const Fold *x, IRRef r) { return (IRType)x->f->ins[r].type; }
 
@@ -87,7 +97,10 @@ static inline void swap_args(IRIns *ins)
 
 #define MAX_DEPTH 3
 
-static unsigned bits_used(uint64_t v) { return v ? 64 - (unsigned)__builtin_clzll(v) : 0; }
+static unsigned bits_used(uint64_t v)
+{
+    return v ? 64 - (unsigned)__builtin_clzll(v) : 0;
+}
 
 /* The smallest n known such that all bits from n upward are zero. */
 static unsigned zero_width(const IRFunc *f, IRRef r, unsigned depth)
@@ -100,7 +113,9 @@ static unsigned zero_width(const IRFunc *f, IRRef r, unsigned depth)
     case IR_ZEXT: return ir_type_bits(ir_ref_type(f, d->arg[0]));
     case IR_SETCC: case IR_FCMP: return 1;
     case IR_SHR:
-        return ir_is_const(f, d->arg[1]) ? bits - ((unsigned)f->ins[d->arg[1]].imm & (bits - 1)) : bits;
+        return ir_is_const(f, d->arg[1])
+                   ? bits - ((unsigned)f->ins[d->arg[1]].imm & (bits - 1))
+                   : bits;
     case IR_AND: case IR_OR: case IR_XOR:
         if (depth == 0) {
             return bits;
@@ -124,7 +139,9 @@ static unsigned sign_width(const IRFunc *f, IRRef r, unsigned depth)
         return d->aux & MO_SIGN || a == bits ? a : a + 1;
     case IR_SEXT: return ir_type_bits(ir_ref_type(f, d->arg[0]));
     case IR_SAR:
-        return ir_is_const(f, d->arg[1]) ? bits - ((unsigned)f->ins[d->arg[1]].imm & (bits - 1)) : bits;
+        return ir_is_const(f, d->arg[1])
+                   ? bits - ((unsigned)f->ins[d->arg[1]].imm & (bits - 1))
+                   : bits;
     case IR_OR: case IR_XOR: case IR_SELECT:
         if (depth == 0) {
             return bits;
@@ -147,8 +164,8 @@ static IRRef fold_associate(Fold *x)
     if (a->op != x->ins->op || !is_const(x, 1) || !ref_is_const(x, a->arg[1])) {
         return IR_NONE;
     }
-    uint64_t c = ir_eval_binary((IROp)a->op, (IRType)a->type, (uint64_t)ref_value(x, a->arg[1]),
-                                (uint64_t)value(x, 1));
+    uint64_t c = ir_eval_binary((IROp)a->op, (IRType)a->type,
+                                (uint64_t)ref_value(x, a->arg[1]), (uint64_t)value(x, 1));
     return become_binary_const(x, (IROp)a->op, a->arg[0], (IRType)a->type, c);
 }
 
@@ -208,7 +225,9 @@ static IRRef fold_neg(Fold *x)
 {
     const IRIns *a = def(x, 0);
     /* -(-x) -> x;  -(x - y) -> y - x */
-    return a->op == IR_NEG ? a->arg[0] : a->op == IR_SUB ? become_binary(x, IR_SUB, a->arg[1], a->arg[0]) : IR_NONE;
+    return a->op == IR_NEG   ? a->arg[0]
+           : a->op == IR_SUB ? become_binary(x, IR_SUB, a->arg[1], a->arg[0])
+                             : IR_NONE;
 }
 
 /* ---- multiply and divide ---- */
@@ -277,9 +296,10 @@ static IRRef fold_div(Fold *x)
                          : IR_NONE;
     case IR_REMU:
         /* x % 0 -> x;  x % 2**n -> x & (2**n - 1) */
-        return c == 0          ? a
-               : log2_of(x, &n) ? become_binary_const(x, IR_AND, a, t, (UINT64_C(1) << n) - 1)
-                                : IR_NONE;
+        return c == 0 ? a
+               : log2_of(x, &n)
+                   ? become_binary_const(x, IR_AND, a, t, (UINT64_C(1) << n) - 1)
+                   : IR_NONE;
     default:
         /* x % 0 -> x;  x % 1, x % -1 -> 0 */
         return c == 0 ? a : c == 1 || c == -1 ? become_const(x, 0) : IR_NONE;
@@ -314,7 +334,9 @@ static IRRef fold_andn(Fold *x)
     }
     /* x andn c -> x & ~c */
     if (is_const(x, 1)) {
-        return arg_is(x, 1, 0) ? a : become_binary_const(x, IR_AND, a, (IRType)x->ins->type, ~(uint64_t)value(x, 1));
+        return arg_is(x, 1, 0) ? a
+                               : become_binary_const(x, IR_AND, a, (IRType)x->ins->type,
+                                                     ~(uint64_t)value(x, 1));
     }
     /* x andn ~y -> x & y */
     return is_op(x, 1, IR_NOT) ? become_binary(x, IR_AND, a, def(x, 1)->arg[0]) : IR_NONE;
@@ -324,8 +346,8 @@ static IRRef fold_or(Fold *x)
 {
     /* x | x -> x;  x | 0 -> x;  x | ~0 -> ~0 */
     return x->ins->arg[0] == x->ins->arg[1] || arg_is(x, 1, 0) ? x->ins->arg[0]
-           : arg_is(x, 1, -1)                                  ? become_const(x, UINT64_MAX)
-                                                               : fold_associate(x);
+           : arg_is(x, 1, -1) ? become_const(x, UINT64_MAX)
+                              : fold_associate(x);
 }
 
 static IRRef fold_xor(Fold *x)
@@ -383,7 +405,8 @@ static IRRef fold_shift_pair(Fold *x)
     IRType t = (IRType)x->ins->type;
     unsigned c = (unsigned)value(x, 1), left = ir_type_bits(t) - c;
     IRRef y = a->arg[0];
-    if (a->op != IR_SHL || !x->b || !ref_is_const(x, a->arg[1]) || ref_value(x, a->arg[1]) != (int64_t)c) {
+    if (a->op != IR_SHL || !x->b || !ref_is_const(x, a->arg[1]) ||
+        ref_value(x, a->arg[1]) != (int64_t)c) {
         return IR_NONE;
     }
     /* (x << c) >> c -> x & mask, where the mask is cheap */
@@ -429,7 +452,8 @@ static IRRef fold_shift(Fold *x)
     if (rotate) {
         return IR_NONE;
     }
-    return is_op(x, 0, IR_SHL) && x->ins->op != IR_SHL ? fold_shift_pair(x) : fold_shift_chain(x);
+    return is_op(x, 0, IR_SHL) && x->ins->op != IR_SHL ? fold_shift_pair(x)
+                                                       : fold_shift_chain(x);
 }
 
 /* ---- conversions of integers ---- */
@@ -450,14 +474,17 @@ static IRRef fold_trunc(Fold *x)
     case IR_CONST: return become_const(x, (uint64_t)a.imm);
     case IR_SEXT: case IR_ZEXT:
         /* trunc (ext y) -> y, ext y or trunc y by the width of y */
-        return type_of(x, y) == t ? y : become_unary(x, type_of(x, y) < t ? (IROp)a.op : IR_TRUNC, y);
+        return type_of(x, y) == t
+                   ? y
+                   : become_unary(x, type_of(x, y) < t ? (IROp)a.op : IR_TRUNC, y);
     case IR_TRUNC:
         /* trunc (trunc y) -> trunc y */
         return become_unary(x, IR_TRUNC, y);
     case IR_SETCC: return become_setcc(x, &a);
     case IR_AND:
         /* trunc (y & c) -> trunc y if c has all the bits that remain */
-        return ref_is_const(x, a.arg[1]) && (~(uint64_t)ref_value(x, a.arg[1]) & ir_type_mask(t)) == 0
+        return ref_is_const(x, a.arg[1]) &&
+                       (~(uint64_t)ref_value(x, a.arg[1]) & ir_type_mask(t)) == 0
                    ? become_unary(x, IR_TRUNC, y)
                    : IR_NONE;
     case IR_BITCAST:
@@ -477,7 +504,8 @@ static IRRef fold_extend(Fold *x)
     IRRef y = a.arg[0];
     switch (a.op) {
     case IR_CONST:
-        return become_const(x, sign ? (uint64_t)a.imm : (uint64_t)a.imm & ir_type_mask((IRType)a.type));
+        return become_const(x, sign ? (uint64_t)a.imm
+                                    : (uint64_t)a.imm & ir_type_mask((IRType)a.type));
     case IR_SEXT:
         /* sext (sext y) -> sext y */
         return sign ? become_unary(x, IR_SEXT, y) : IR_NONE;
@@ -488,7 +516,8 @@ static IRRef fold_extend(Fold *x)
     case IR_TRUNC:
         /* ext (trunc y) -> y if that is what y looks like */
         if (type_of(x, y) == t) {
-            unsigned width = sign ? sign_width(x->f, y, MAX_DEPTH) : zero_width(x->f, y, MAX_DEPTH);
+            unsigned width =
+                sign ? sign_width(x->f, y, MAX_DEPTH) : zero_width(x->f, y, MAX_DEPTH);
             return width <= ir_type_bits((IRType)a.type) ? y : IR_NONE;
         }
         return IR_NONE;
@@ -554,8 +583,8 @@ static int fold_condition(Fold *x)
     IRIns *ins = x->ins;
     if (is_const(x, 0)) {
         if (is_const(x, 1)) {
-            return ir_cond_eval((IRCond)ins->aux, (uint64_t)value(x, 0), (uint64_t)value(x, 1),
-                                (IRType)def(x, 0)->type);
+            return ir_cond_eval((IRCond)ins->aux, (uint64_t)value(x, 0),
+                                (uint64_t)value(x, 1), (IRType)def(x, 0)->type);
         }
         /* c cond x -> x swapped cond c */
         swap_args(ins);
@@ -572,13 +601,16 @@ static int fold_condition(Fold *x)
 static IRRef fold_setcc(Fold *x)
 {
     int c = fold_condition(x);
-    return c == COND_SAME ? IR_NONE : c == COND_REWRITTEN ? AGAIN : become_const(x, (unsigned)c);
+    return c == COND_SAME        ? IR_NONE
+           : c == COND_REWRITTEN ? AGAIN
+                                 : become_const(x, (unsigned)c);
 }
 
 static IRRef fold_exitif(Fold *x)
 {
     int c = fold_condition(x);
-    /* exitif false -> nothing; a passage that always exits is for those who see what follows */
+    /* exitif false -> nothing; a passage that always exits is for those who see what
+     * follows */
     return c == COND_REWRITTEN ? AGAIN : c == COND_FALSE ? become_nop(x) : IR_NONE;
 }
 
@@ -599,8 +631,8 @@ static IRRef fold_select(Fold *x)
         return ins->arg[1];
     }
     /* (x != 0) ? y : z -> x ? y : z;  (x == 0) ? y : z -> x ? z : y */
-    if (a.op == IR_SETCC && (a.aux == IR_EQ || a.aux == IR_NE) && ref_is_const(x, a.arg[1]) &&
-        ref_value(x, a.arg[1]) == 0) {
+    if (a.op == IR_SETCC && (a.aux == IR_EQ || a.aux == IR_NE) &&
+        ref_is_const(x, a.arg[1]) && ref_value(x, a.arg[1]) == 0) {
         ins->arg[0] = a.arg[0];
         if (a.aux == IR_EQ) {
             IRRef t = ins->arg[1];
@@ -626,7 +658,8 @@ static IRRef fold_address(Fold *x)
     const IRIns *a = def(x, 0);
     /* [(x + c) + disp] -> [x + (c + disp)] if that fits 32 bits */
     if (a->op == IR_ADD && ref_is_const(x, a->arg[1])) {
-        int64_t disp = (int64_t)((uint64_t)x->ins->imm + (uint64_t)ref_value(x, a->arg[1]));
+        int64_t disp =
+            (int64_t)((uint64_t)x->ins->imm + (uint64_t)ref_value(x, a->arg[1]));
         if (disp == (int32_t)disp) {
             x->ins->imm = disp;
             x->ins->arg[0] = a->arg[0];
@@ -645,7 +678,9 @@ static IRRef fold_bitcast(Fold *x)
         return become_const(x, (uint64_t)a->imm);
     }
     /* bitcast (bitcast x) -> x */
-    return a->op == IR_BITCAST && type_of(x, a->arg[0]) == (IRType)x->ins->type ? a->arg[0] : IR_NONE;
+    return a->op == IR_BITCAST && type_of(x, a->arg[0]) == (IRType)x->ins->type
+               ? a->arg[0]
+               : IR_NONE;
 }
 
 static IRRef fold_unbox32(Fold *x)
@@ -659,7 +694,8 @@ static IRRef fold_unbox32(Fold *x)
 
 static IRRef fold_box32(Fold *x)
 {
-    return is_const(x, 0) ? become_const(x, ir_eval_box32((uint64_t)value(x, 0))) : IR_NONE;
+    return is_const(x, 0) ? become_const(x, ir_eval_box32((uint64_t)value(x, 0)))
+                          : IR_NONE;
 }
 
 static IRRef fold_canon(Fold *x)
@@ -683,7 +719,9 @@ static IRRef fold_sign(Fold *x)
         return da->op == IR_FNEG ? da->arg[0] : IR_NONE;
     case IR_FABS:
         /* abs (abs x) -> abs x;  abs (-x) -> abs x */
-        return da->op == IR_FABS ? a : da->op == IR_FNEG ? become_unary(x, IR_FABS, da->arg[0]) : IR_NONE;
+        return da->op == IR_FABS   ? a
+               : da->op == IR_FNEG ? become_unary(x, IR_FABS, da->arg[0])
+                                   : IR_NONE;
     /* sgnj x, x -> x;  sgnjn x, x -> -x;  sgnjx x, x -> abs x */
     case IR_FSGNJ: return same ? a : IR_NONE;
     case IR_FSGNJN: return same ? become_unary(x, IR_FNEG, a) : IR_NONE;
@@ -698,7 +736,8 @@ static IRRef fold_float_const(Fold *x)
     if (!is_const(x, 0) || (binary && !is_const(x, 1))) {
         return IR_NONE;
     }
-    return become_const(x, ir_eval_float_bits((IROp)x->ins->op, (IRType)x->ins->type, (uint64_t)value(x, 0),
+    return become_const(x, ir_eval_float_bits((IROp)x->ins->op, (IRType)x->ins->type,
+                                              (uint64_t)value(x, 0),
                                               binary ? (uint64_t)value(x, 1) : 0));
 }
 
@@ -706,8 +745,10 @@ static IRRef fold_float_const(Fold *x)
 
 static IRRef fold_unary_const(Fold *x)
 {
-    return is_const(x, 0) ? become_const(x, ir_eval_unary((IROp)x->ins->op, (IRType)x->ins->type, (uint64_t)value(x, 0)))
-                          : IR_NONE;
+    return is_const(x, 0)
+               ? become_const(x, ir_eval_unary((IROp)x->ins->op, (IRType)x->ins->type,
+                                               (uint64_t)value(x, 0)))
+               : IR_NONE;
 }
 
 /* Constants in, constant out; a constant second, otherwise the older value first. */
@@ -716,10 +757,12 @@ static IRRef fold_binary_common(Fold *x)
     IRIns *ins = x->ins;
     bool a = is_const(x, 0), b = is_const(x, 1);
     if (a && b) {
-        return become_const(x, ir_eval_binary((IROp)ins->op, (IRType)ins->type, (uint64_t)value(x, 0),
-                                              (uint64_t)value(x, 1)));
+        return become_const(x,
+                            ir_eval_binary((IROp)ins->op, (IRType)ins->type,
+                                           (uint64_t)value(x, 0), (uint64_t)value(x, 1)));
     }
-    if (ir_op_info[ins->op].flags & IRF_COMM && (a || (!b && ins->arg[0] > ins->arg[1]))) {
+    if (ir_op_info[ins->op].flags & IRF_COMM &&
+        (a || (!b && ins->arg[0] > ins->arg[1]))) {
         swap_args(ins);
     }
     return IR_NONE;

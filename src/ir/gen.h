@@ -86,7 +86,8 @@ static inline IRRef ir_gen_fsqrt(IRBuilder *b, IRRound rm, IRRef x)
 static inline IRRef ir_gen_fma(IRBuilder *b, IRRound rm, IRRef x, IRRef y, IRRef z,
                                bool neg_product, bool neg_addend)
 {
-    return ir_emit(b, IR_FMA, ir_ref_type(b->f, x), rm, x, y, z, neg_product | neg_addend << 1);
+    return ir_emit(b, IR_FMA, ir_ref_type(b->f, x), rm, x, y, z,
+                   neg_product | neg_addend << 1);
 }
 
 static inline IRRef ir_gen_fcmp(IRBuilder *b, IRFCmp cmp, IRRef x, IRRef y)
@@ -99,12 +100,14 @@ static inline IRRef ir_gen_fcvt(IRBuilder *b, IRType to, IRRound rm, IRRef x)
     return ir_emit(b, IR_FCVT, to, rm, x, 0, 0, 0);
 }
 
-static inline IRRef ir_gen_ftoi(IRBuilder *b, IRType to, IRRound rm, IRRef x, bool is_unsigned)
+static inline IRRef ir_gen_ftoi(IRBuilder *b, IRType to, IRRound rm, IRRef x,
+                                bool is_unsigned)
 {
     return ir_emit(b, IR_FTOI, to, rm, x, 0, 0, is_unsigned);
 }
 
-static inline IRRef ir_gen_itof(IRBuilder *b, IRType to, IRRound rm, IRRef x, bool is_unsigned)
+static inline IRRef ir_gen_itof(IRBuilder *b, IRType to, IRRound rm, IRRef x,
+                                bool is_unsigned)
 {
     return ir_emit(b, IR_ITOF, to, rm, x, 0, 0, is_unsigned);
 }
@@ -183,7 +186,8 @@ static inline void ir_gen_exit(IRBuilder *b, uint32_t snap, IRExit kind, int64_t
     ir_emit_snap(b, snap, IR_EXIT, IR_VOID, kind, 0, 0, 0, imm);
 }
 
-static inline void ir_gen_exitind(IRBuilder *b, uint32_t snap, IRExit kind, IRRef pc, int64_t ret_pc)
+static inline void ir_gen_exitind(IRBuilder *b, uint32_t snap, IRExit kind, IRRef pc,
+                                  int64_t ret_pc)
 {
     ir_emit_snap(b, snap, IR_EXITIND, IR_VOID, kind, pc, 0, 0, ret_pc);
 }

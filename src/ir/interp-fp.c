@@ -1,18 +1,19 @@
 /*
  * Floating point for the interpreter.
  *
- * Add, subtract, multiply, divide, square root and the conversions between formats are the
- * host's own, run under the guest's rounding mode; so are the flags that they raise.
- * Everything else (minimum, comparison, conversion to integers) works on bits and raises its flags
- * explicitly, so that it does not depend on how a compiler spells a comparison, and so that it is
- * independent of what a back end emits.
+ * Add, subtract, multiply, divide, square root and the conversions between formats are
+ * the host's own, run under the guest's rounding mode; so are the flags that they raise.
+ * Everything else (minimum, comparison, conversion to integers) works on bits and raises
+ * its flags explicitly, so that it does not depend on how a compiler spells a comparison,
+ * and so that it is independent of what a back end emits.
  *
- * The compiler must neither fold an operation nor move it across a change of the FP state.
- * Operands and results pass through OPAQUE(), an empty asm statement: volatile ones are kept
- * in order with the accesses to MXCSR, and data dependences keep the operation between.
+ * The compiler must neither fold an operation nor move it across a change of the FP
+ * state. Operands and results pass through OPAQUE(), an empty asm statement: volatile
+ * ones are kept in order with the accesses to MXCSR, and data dependences keep the
+ * operation between.
  *
- * Pure but for *fp_state; any thread.  This file is the part of ir/ that knows the host: the format of
- * HostEnv.fp_state.
+ * Pure but for *fp_state; any thread.  This file is the part of ir/ that knows the host:
+ * the format of HostEnv.fp_state.
  */
 #include <math.h>
 #include <string.h>
@@ -104,15 +105,24 @@ static inline uint64_t bits_of_f64(double d)
 
 /* ---- facts about bits ---- */
 
-static inline uint64_t sign_bit(IRType t) { return t == IR_F32 ? UINT64_C(1) << 31 : UINT64_C(1) << 63; }
+static inline uint64_t sign_bit(IRType t)
+{
+    return t == IR_F32 ? UINT64_C(1) << 31 : UINT64_C(1) << 63;
+}
 static inline uint64_t inf_bits(IRType t)
 {
     return t == IR_F32 ? UINT64_C(0xff) << 23 : UINT64_C(0x7ff) << 52;
 }
-static inline uint64_t quiet_bit(IRType t) { return t == IR_F32 ? UINT64_C(1) << 22 : UINT64_C(1) << 51; }
+static inline uint64_t quiet_bit(IRType t)
+{
+    return t == IR_F32 ? UINT64_C(1) << 22 : UINT64_C(1) << 51;
+}
 static inline uint64_t magnitude(IRType t, uint64_t a) { return a & (sign_bit(t) - 1); }
 static inline bool is_nan(IRType t, uint64_t a) { return magnitude(t, a) > inf_bits(t); }
-static inline bool is_snan(IRType t, uint64_t a) { return is_nan(t, a) && !(a & quiet_bit(t)); }
+static inline bool is_snan(IRType t, uint64_t a)
+{
+    return is_nan(t, a) && !(a & quiet_bit(t));
+}
 static inline bool is_inf(IRType t, uint64_t a) { return magnitude(t, a) == inf_bits(t); }
 static inline bool is_zero(IRType t, uint64_t a) { return magnitude(t, a) == 0; }
 
@@ -156,7 +166,8 @@ static uint64_t fused(const IRIns *ins, IRType t, uint64_t a, uint64_t b, uint64
 {
     a ^= ins->imm & 1 ? sign_bit(t) : 0;
     c ^= ins->imm & 2 ? sign_bit(t) : 0;
-    if (is_nan(t, c) && ((is_inf(t, a) && is_zero(t, b)) || (is_zero(t, a) && is_inf(t, b)))) {
+    if (is_nan(t, c) &&
+        ((is_inf(t, a) && is_zero(t, b)) || (is_zero(t, a) && is_inf(t, b)))) {
         raise_flags(INVALID);   /* hosts differ here, the guest's answer is yes */
         return t == IR_F32 ? IR_F32_NAN : IR_F64_NAN;
     }
@@ -217,8 +228,8 @@ static uint64_t compare(IRFCmp cmp, IRType t, uint64_t a, uint64_t b)
  * Round the magnitude m * 2^exp (m < 2^53) to an integer below 2^64; *exact says whether
  * anything was lost.  UINT64_MAX with *big set if it is 2^64 or more.
  */
-static uint64_t round_magnitude(uint64_t m, int exp, bool negative, uint32_t state, bool *exact,
-                                bool *big)
+static uint64_t round_magnitude(uint64_t m, int exp, bool negative, uint32_t state,
+                                bool *exact, bool *big)
 {
     *exact = true;
     *big = false;
@@ -227,7 +238,8 @@ static uint64_t round_magnitude(uint64_t m, int exp, bool negative, uint32_t sta
         return *big ? UINT64_MAX : m << exp;
     }
     unsigned n = -exp > 63 ? 63 : (unsigned)-exp;
-    uint64_t whole = m >> n, rest = m & ((UINT64_C(1) << n) - 1), half = UINT64_C(1) << (n - 1);
+    uint64_t whole = m >> n, rest = m & ((UINT64_C(1) << n) - 1),
+             half = UINT64_C(1) << (n - 1);
     *exact = rest == 0;
     switch (state >> ROUND_SHIFT & 3) {
     case 0: return whole + (rest > half || (rest == half && (whole & 1)));
@@ -256,7 +268,8 @@ static uint64_t to_integer(IRType to, bool is_unsigned, IRType from, uint64_t a)
     } else {
         exp = 1;
     }
-    uint64_t r = round_magnitude(m, exp - bias - (int)frac, negative, state_read(), &exact, &big);
+    uint64_t r =
+        round_magnitude(m, exp - bias - (int)frac, negative, state_read(), &exact, &big);
     if (big || r > limit) {
         raise_flags(INVALID);
         return negative ? (is_unsigned ? 0 : limit) : max;
@@ -267,8 +280,8 @@ static uint64_t to_integer(IRType to, bool is_unsigned, IRType from, uint64_t a)
     return (negative ? -r : r) & ir_type_mask(to);
 }
 
-/* An unsigned integer with its top bit set is halved first; the bit that falls out sticks to
- * the lowest one, so that the one rounding sees it, and doubling is exact. */
+/* An unsigned integer with its top bit set is halved first; the bit that falls out sticks
+ * to the lowest one, so that the one rounding sees it, and doubling is exact. */
 static uint64_t from_integer(IRType to, bool is_unsigned, IRType from, uint64_t a)
 {
     int64_t v = is_unsigned ? (int64_t)(a & ir_type_mask(from)) : ir_sext_from(from, a);
@@ -304,12 +317,14 @@ static uint64_t compute(const IRIns *ins, IRType from, uint64_t a, uint64_t b, u
 /* FCMP's aux is no rounding mode; FMIN and FMAX have none. */
 static IRRound rounding_of(const IRIns *ins)
 {
-    return ins->op == IR_FCMP || ins->op == IR_FMIN || ins->op == IR_FMAX ? IR_RM_DYN : (IRRound)ins->aux;
+    return ins->op == IR_FCMP || ins->op == IR_FMIN || ins->op == IR_FMAX
+               ? IR_RM_DYN
+               : (IRRound)ins->aux;
 }
 
 __attribute__((noinline))
-uint64_t ir_interp_fp(uint32_t *fp_state, const IRIns *ins, IRType arg_type, uint64_t a, uint64_t b,
-                      uint64_t c)
+uint64_t ir_interp_fp(uint32_t *fp_state, const IRIns *ins, IRType arg_type, uint64_t a,
+                      uint64_t b, uint64_t c)
 {
     uint32_t host = state_read(), guest = *fp_state | MASK_ALL;
     IRRound rm = rounding_of(ins);

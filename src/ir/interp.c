@@ -1,9 +1,10 @@
 /*
- * The reference interpreter: runs one unit, instruction by instruction, values in an array
- * indexed by IRRef.
+ * The reference interpreter: runs one unit, instruction by instruction, values in an
+ * array indexed by IRRef.
  *
- * Registers: GETREG reads env->reg, and env->reg changes only where a snapshot is handed over:
- * when the unit leaves, at LOOP, and before a helper that wants the registers there.
+ * Registers: GETREG reads env->reg, and env->reg changes only where a snapshot is handed
+ * over: when the unit leaves, at LOOP, and before a helper that wants the registers
+ * there.
  *
  * Faults: an access to guest memory may raise a host signal at any moment.  The
  * handler finds the snapshot of the access in IRInterp.snap, and every value it names in
@@ -34,7 +35,8 @@ typedef struct Run {
 
 /* ---- snapshots ---- */
 
-static void apply_snapshot(const IRFunc *f, const uint64_t *val, uint32_t snap, HostEnv *env)
+static void apply_snapshot(const IRFunc *f, const uint64_t *val, uint32_t snap,
+                           HostEnv *env)
 {
     const IRSnap *s = &f->snaps[snap];
     for (uint32_t i = 0; i < s->count; i++) {
@@ -44,7 +46,8 @@ static void apply_snapshot(const IRFunc *f, const uint64_t *val, uint32_t snap, 
     env->pc = s->pc;
 }
 
-/* [INTERP-SNAP] pairs with ir_interp_recover_sigsafe(), which runs in a signal handler of this thread. */
+/* [INTERP-SNAP] pairs with ir_interp_recover_sigsafe(), which runs in a signal handler of
+ * this thread. */
 static inline void access_begin(IRInterp *it, uint32_t snap)
 {
     __atomic_store_n(&it->snap, snap, __ATOMIC_RELAXED);
@@ -116,7 +119,8 @@ static void store_direct(uintptr_t p, unsigned size, uint64_t v)
     }
 }
 
-/* Sequentially consistent, as the IR says of AMO and CAS; pairs with every such access of generated code. */
+/* Sequentially consistent, as the IR says of AMO and CAS; pairs with every such access of
+ * generated code. */
 #define CAS_DIRECT(T)                                                                    \
     __extension__({                                                                      \
         T old_ = (T)expected;                                                            \
@@ -127,7 +131,8 @@ static void store_direct(uintptr_t p, unsigned size, uint64_t v)
 
 /* Returns the old value. */
 no_alignment_check
-static uint64_t cas_direct(uintptr_t p, unsigned size, uint64_t expected, uint64_t desired)
+static uint64_t cas_direct(uintptr_t p, unsigned size,
+                                              uint64_t expected, uint64_t desired)
 {
     switch (size) {
     case 1: return CAS_DIRECT(uint8_t);
@@ -223,11 +228,13 @@ static bool updated(const Run *r, const IRIns *ins, uint64_t old, uint64_t *resu
     return old << up == r->val[ins->arg[1]] << up;
 }
 
-static bool atomic_by_hooks(Run *r, const IRIns *ins, uint64_t addr, unsigned size, uint64_t *old)
+static bool atomic_by_hooks(Run *r, const IRIns *ins, uint64_t addr, unsigned size,
+                            uint64_t *old)
 {
     uint64_t v;
     return r->hooks->load(r->hooks->opaque, addr, size, old) &&
-           (!updated(r, ins, *old, &v) || r->hooks->store(r->hooks->opaque, addr, size, v));
+           (!updated(r, ins, *old, &v) ||
+            r->hooks->store(r->hooks->opaque, addr, size, v));
 }
 
 /* Returns the old value. */
@@ -282,7 +289,8 @@ static bool do_atomic(Run *r, const IRIns *ins)
 
 static uint64_t load_env(const HostEnv *env, const IRIns *ins)
 {
-    return load_direct((uintptr_t)env + (uintptr_t)ins->imm, ir_type_size((IRType)ins->type));
+    return load_direct((uintptr_t)env + (uintptr_t)ins->imm,
+                       ir_type_size((IRType)ins->type));
 }
 
 static void store_env(HostEnv *env, const IRIns *ins, IRType type, uint64_t v)
@@ -299,13 +307,14 @@ static uint64_t call_helper(void *fn, void *cpu, unsigned n, const uint64_t *a)
     case 1: return ((uint64_t (*)(void *, uint64_t))fn)(cpu, a[0]);
     case 2: return ((uint64_t (*)(void *, uint64_t, uint64_t))fn)(cpu, a[0], a[1]);
     case 3:
-        return ((uint64_t (*)(void *, uint64_t, uint64_t, uint64_t))fn)(cpu, a[0], a[1], a[2]);
+        return ((uint64_t(*)(void *, uint64_t, uint64_t, uint64_t))fn)(cpu, a[0], a[1],
+                                                                       a[2]);
     case 4:
         return ((uint64_t (*)(void *, uint64_t, uint64_t, uint64_t, uint64_t))fn)(
             cpu, a[0], a[1], a[2], a[3]);
     case 5:
-        return ((uint64_t (*)(void *, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t))fn)(
-            cpu, a[0], a[1], a[2], a[3], a[4]);
+        return ((uint64_t(*)(void *, uint64_t, uint64_t, uint64_t, uint64_t,
+                             uint64_t))fn)(cpu, a[0], a[1], a[2], a[3], a[4]);
     default:
         return ((uint64_t (*)(void *, uint64_t, uint64_t, uint64_t, uint64_t, uint64_t,
                               uint64_t))fn)(cpu, a[0], a[1], a[2], a[3], a[4], a[5]);
@@ -411,7 +420,9 @@ static uint64_t do_bits(const Run *r, const IRIns *ins)
     switch (ins->op) {
     case IR_MOV: case IR_BITCAST: case IR_ZEXT: return a;
     case IR_TRUNC: return a & ir_type_mask(t);
-    case IR_SEXT: return (uint64_t)ir_sext_from(ir_ref_type(r->f, ins->arg[0]), a) & ir_type_mask(t);
+    case IR_SEXT:
+        return (uint64_t)ir_sext_from(ir_ref_type(r->f, ins->arg[0]), a) &
+               ir_type_mask(t);
     case IR_SETCC: return condition(r, ins);
     case IR_SELECT: return a ? r->val[ins->arg[1]] : r->val[ins->arg[2]];
     case IR_BOX32: return ir_eval_box32(a);
@@ -439,23 +450,27 @@ static void run(Run *r)
     IRRef i = f->blocks[0].first;
     for (;;) {
         const IRIns *ins = &f->ins[i];
+        /* clang-format off */
         switch ((IROp)ins->op) {
         BINARY(ADD) BINARY(SUB) BINARY(MUL) BINARY(MULHS) BINARY(MULHU) BINARY(MULHSU)
-        BINARY(DIVS) BINARY(DIVU) BINARY(REMS) BINARY(REMU) BINARY(AND) BINARY(OR) BINARY(XOR)
-        BINARY(ANDN) BINARY(SHL) BINARY(SHR) BINARY(SAR) BINARY(ROTL) BINARY(ROTR)
-        BINARY(CLMUL) BINARY(CLMULH)
-        UNARY(NEG) UNARY(NOT) UNARY(CLZ) UNARY(CTZ) UNARY(POPCNT) UNARY(BSWAP) UNARY(ORCB)
-        UNARY(BREV8)
+        BINARY(DIVS) BINARY(DIVU) BINARY(REMS) BINARY(REMU) BINARY(AND) BINARY(OR)
+        BINARY(XOR) BINARY(ANDN) BINARY(SHL) BINARY(SHR) BINARY(SAR) BINARY(ROTL)
+        BINARY(ROTR) BINARY(CLMUL) BINARY(CLMULH)
+        UNARY(NEG) UNARY(NOT) UNARY(CLZ) UNARY(CTZ) UNARY(POPCNT) UNARY(BSWAP)
+        UNARY(ORCB) UNARY(BREV8)
         case IR_NOP: case IR_PARAM: break;
-        case IR_CONST: val[i] = (uint64_t)ins->imm & ir_type_mask((IRType)ins->type); break;
+        case IR_CONST:
+            val[i] = (uint64_t)ins->imm & ir_type_mask((IRType)ins->type);
+            break;
         case IR_GETREG: val[i] = r->env->reg[ins->imm]; break;
-        case IR_MOV: case IR_TRUNC: case IR_SEXT: case IR_ZEXT: case IR_SETCC: case IR_SELECT:
-        case IR_CANON: case IR_FNEG: case IR_FABS: case IR_FSGNJ: case IR_FSGNJN:
-        case IR_FSGNJX: case IR_BITCAST: case IR_BOX32: case IR_UNBOX32:
+        case IR_MOV: case IR_TRUNC: case IR_SEXT: case IR_ZEXT: case IR_SETCC:
+        case IR_SELECT: case IR_CANON: case IR_FNEG: case IR_FABS: case IR_FSGNJ:
+        case IR_FSGNJN: case IR_FSGNJX: case IR_BITCAST: case IR_BOX32: case IR_UNBOX32:
             val[i] = do_bits(r, ins);
             break;
-        case IR_FADD: case IR_FSUB: case IR_FMUL: case IR_FDIV: case IR_FSQRT: case IR_FMA:
-        case IR_FMIN: case IR_FMAX: case IR_FCMP: case IR_FCVT: case IR_FTOI: case IR_ITOF:
+        case IR_FADD: case IR_FSUB: case IR_FMUL: case IR_FDIV: case IR_FSQRT:
+        case IR_FMA: case IR_FMIN: case IR_FMAX: case IR_FCMP: case IR_FCVT:
+        case IR_FTOI: case IR_ITOF:
             val[i] = ir_interp_fp(&r->env->fp_state, ins, ir_ref_type(f, ins->arg[0]),
                                   val[ins->arg[0]], val[ins->arg[1]], val[ins->arg[2]]);
             break;
@@ -480,12 +495,14 @@ static void run(Run *r)
             }
             continue;
         case IR_NOPS: unreachable();
+        /* clang-format on */
         }
         i++;
     }
 }
 
-HostExit ir_interp_run(IRInterp *it, const IRFunc *f, HostEnv *env, const IRInterpHooks *hooks)
+HostExit ir_interp_run(IRInterp *it, const IRFunc *f, HostEnv *env,
+                       const IRInterpHooks *hooks)
 {
     if (f->nins > it->val_cap) {
         free(it->val);

@@ -1,8 +1,8 @@
 /*
  * The reference interpreter of the IR, and a back end of its own.
  *
- * It shares with the back ends the structure that generated code sees (host/host.h, nothing
- * else of that layer) and the way units are left.
+ * It shares with the back ends the structure that generated code sees (host/host.h,
+ * nothing else of that layer) and the way units are left.
  */
 #ifndef BRAID_IR_INTERP_H
 #define BRAID_IR_INTERP_H
@@ -18,11 +18,11 @@ typedef struct IRInterp {
     const IRFunc *f;        /* the unit that runs, or ran last */
     uint64_t *val;          /* value of each instruction, zero-extended */
     uint32_t val_cap;
-    uint32_t snap;          /* not 0: inside a guest access or helper call with this snapshot */
-    bool regs_in_env;       /* the helper has all registers in env: only pc is to be recovered */
+    uint32_t snap;          /* not 0: in an access or helper call with this snapshot */
+    bool regs_in_env;       /* the helper has all registers in env: recover pc only */
     /* Results of ir_interp_run() */
     IRRef left;             /* the instruction that left the unit */
-    uint64_t fault_addr;    /* guest address, if it left by one of the reasons in IRInterpHooks */
+    uint64_t fault_addr;    /* guest address, if it left for a reason of IRInterpHooks */
     bool fault_is_store;
 } IRInterp;
 
@@ -34,15 +34,15 @@ typedef struct IRInterpHooks {
     uint64_t guest_base;    /* host address of guest address 0, for direct accesses */
     void *opaque;           /* first argument of load and store */
     /*
-     * Make accesses of `size` bytes through these, atomic ones too (as a load and a store),
-     * instead of directly.  Both or neither.  false: leave for fault_reason.
+     * Make accesses of `size` bytes through these, atomic ones too (as a load and a
+     * store), instead of directly.  Both or neither.  false: leave for fault_reason.
      */
     bool (*load)(void *opaque, uint64_t addr, unsigned size, uint64_t *val);
     bool (*store)(void *opaque, uint64_t addr, unsigned size, uint64_t val);
     /* Reasons (HOST_EXIT_REASON) to leave for, at the snapshot of the access: */
     uint32_t fault_reason;      /* load or store returned false */
-    uint32_t misaligned_reason; /* MO_ALIGN and the address is not a multiple of the size */
-    uint32_t exclusive_reason;  /* atomic access across a cache line; 0: let the host try */
+    uint32_t misaligned_reason; /* MO_ALIGN, address not a multiple of the size */
+    uint32_t exclusive_reason;  /* atomic access across a cache line; 0: host tries */
     bool leave_at_loop;         /* leave at LOOP (as HOST_EXIT_LOOKUP), not start over */
 } IRInterpHooks;
 
@@ -51,13 +51,14 @@ typedef struct IRInterpHooks {
  * leaves, env->reg and env->pc are the guest's state.  env->fp_state is always current.
  * Direct jumps leave as HOST_EXIT_LOOKUP: nothing is linked.
  */
-HostExit ir_interp_run(IRInterp *it, const IRFunc *f, HostEnv *env, const IRInterpHooks *hooks);
+HostExit ir_interp_run(IRInterp *it, const IRFunc *f, HostEnv *env,
+                       const IRInterpHooks *hooks);
 
 /*
  * Write the guest's state at the access or call that was interrupted to env->reg and
- * env->pc.  Returns false if the thread was not in one: then the fault is our own.  After it
- * the handler leaves by siglongjmp() to a point outside ir_interp_run(), which may be called again.
- * Async-signal-safe; also for helpers that do not return.
+ * env->pc.  Returns false if the thread was not in one: then the fault is our own.  After
+ * it the handler leaves by siglongjmp() to a point outside ir_interp_run(), which may be
+ * called again. Async-signal-safe; also for helpers that do not return.
  */
 bool ir_interp_recover_sigsafe(IRInterp *it, HostEnv *env);
 

@@ -1,17 +1,18 @@
 /*
  * The intermediate representation of one translation unit.
  *
- * A unit is an array of instructions in SSA form: an instruction is its own value, named by
- * its index (IRRef).  Blocks are contiguous, ascending ranges of that array; block 0 is the
- * entry.  A superblock is one block that side exits (EXITIF) leave and that may come back to
- * its own head (LOOP).  Regions of many blocks use JUMP and BR with block parameters.
+ * A unit is an array of instructions in SSA form: an instruction is its own value, named
+ * by its index (IRRef).  Blocks are contiguous, ascending ranges of that array; block 0
+ * is the entry.  A superblock is one block that side exits (EXITIF) leave and that may
+ * come back to its own head (LOOP).  Regions of many blocks use JUMP and BR with block
+ * parameters.
  *
- * Guest registers are not memory here.  GETREG names the value a register has at unit entry
- * (or, in a unit that LOOPs, at the head of this iteration); a write only changes the
- * builder's map from register to value.  Whatever can leave the unit carries a snapshot: the
- * guest pc, and the value of each register that differs from its value at entry.  So no
- * register is written back before a load that might fault: what is needed to build the
- * guest's state is on record, and paid for only when it is asked for.
+ * Guest registers are not memory here.  GETREG names the value a register has at unit
+ * entry (or, in a unit that LOOPs, at the head of this iteration); a write only changes
+ * the builder's map from register to value.  Whatever can leave the unit carries a
+ * snapshot: the guest pc, and the value of each register that differs from its value at
+ * entry.  So no register is written back before a load that might fault: what is needed
+ * to build the guest's state is on record, and paid for only when it is asked for.
  *
  * Threads: an IRFunc belongs to the one translation context that builds it.
  */
@@ -46,8 +47,9 @@ typedef enum IROp {
 } IROp;
 
 enum IROpFlags {
-    IRF_PURE = 1, IRF_COMM = 2, IRF_LOAD = 4, IRF_STORE = 8, IRF_ENVRD = 16, IRF_ENVWR = 32,
-    IRF_FAULT = 64, IRF_EXIT = 128, IRF_TERM = 256, IRF_FPSTAT = 512, IRF_BARRIER = 1024,
+    IRF_PURE = 1, IRF_COMM = 2, IRF_LOAD = 4, IRF_STORE = 8, IRF_ENVRD = 16,
+    IRF_ENVWR = 32, IRF_FAULT = 64, IRF_EXIT = 128, IRF_TERM = 256, IRF_FPSTAT = 512,
+    IRF_BARRIER = 1024,
 };
 
 typedef struct IROpInfo {
@@ -78,7 +80,9 @@ typedef enum IRFCmp { IR_FEQ, IR_FLT, IR_FLE } IRFCmp;
 typedef enum IRRound { IR_RM_DYN, IR_RM_RNE, IR_RM_RTZ, IR_RM_RDN, IR_RM_RUP } IRRound;
 
 /* Which pairs of accesses a FENCE keeps in order: first-then-second. */
-enum IROrder { IR_ORD_RR = 1, IR_ORD_RW = 2, IR_ORD_WR = 4, IR_ORD_WW = 8, IR_ORD_ALL = 15 };
+enum IROrder {
+    IR_ORD_RR = 1, IR_ORD_RW = 2, IR_ORD_WR = 4, IR_ORD_WW = 8, IR_ORD_ALL = 15
+};
 
 typedef enum IRAmo {
     IR_AMO_SWAP, IR_AMO_ADD, IR_AMO_AND, IR_AMO_OR, IR_AMO_XOR,
@@ -87,11 +91,12 @@ typedef enum IRAmo {
 
 /*
  * MemOp, in aux of LD ST AMO CAS: log2 of the size in bytes (bits 0-2), sign extension of
- * integer loads (3), the access must be aligned or raises the guest's misaligned exception
- * (4), plain: no other thread exists, so no atomic instruction is needed (5).
- * Aligned accesses up to 8 bytes are single-copy atomic always.  All accesses have
- * at least the ordering of the host's plain loads and stores; AMO and CAS not MO_PLAIN are
- * sequentially consistent.
+ * integer loads (3), the access must be aligned or raises the guest's misaligned
+ * exception (4), plain: no other thread exists, so no atomic instruction is needed (5).
+ * Aligned accesses up to 8 bytes are single-copy atomic always.  All accesses have at
+ * least the ordering of the host's plain loads and stores; AMO and CAS not MO_PLAIN are
+ * sequentially consistent and order all accesses before them with all after them, as a
+ * FENCE of IR_ORD_ALL does, a CAS that fails too.
  */
 enum MemOp {
     MO_8 = 0, MO_16 = 1, MO_32 = 2, MO_64 = 3, MO_128 = 4, MO_SIZE = 7,
@@ -105,11 +110,13 @@ enum MemOp {
  *   CALL   the same, and the guest means to come back: `imm` is the return pc, pushed on
  *          the return stack with the address of code that leads there.
  *   RET    EXITIND only: a guest return; predicted by the return stack.
- *   REASON EXIT only: to the run loop with `imm` (an ExitReason of the guest: system call, breakpoint,
- *          illegal instruction, ...); pc as in the snapshot.
+ *   REASON EXIT only: to the run loop with `imm` (an ExitReason of the guest: system
+ *          call, breakpoint, illegal instruction, ...); pc as in the snapshot.
  *   LOOKUP EXIT only: to the run loop to look pc up afresh (code may have changed).
  */
-typedef enum IRExit { IR_EXIT_JUMP, IR_EXIT_CALL, IR_EXIT_RET, IR_EXIT_REASON, IR_EXIT_LOOKUP } IRExit;
+typedef enum IRExit {
+    IR_EXIT_JUMP, IR_EXIT_CALL, IR_EXIT_RET, IR_EXIT_REASON, IR_EXIT_LOOKUP
+} IRExit;
 
 typedef uint32_t IRRef;     /* index in IRFunc.ins */
 #define IR_NONE 0u          /* instruction 0 is a NOP */
@@ -144,13 +151,13 @@ typedef struct IRBlock {
 typedef struct IRGuestReg {
     const char *name;
     IRType type;        /* IR_I64 or IR_F64 */
-    uint8_t priority;   /* hotness: the back end keeps the hottest in host registers; 0 = never */
+    uint8_t priority;   /* hotness: the hottest live in host registers; 0 = never */
 } IRGuestReg;
 
 /* A run-time helper that CALL names by number. */
 typedef struct IRHelper {
     const char *name;
-    void *fn;           /* uint64_t fn(void *cpu, uint64_t a, ...): floats travel as their bits */
+    void *fn;           /* uint64_t fn(void *cpu, uint64_t a, ...): floats as bits */
     IRType ret;
     uint8_t nargs;      /* without the cpu */
     uint8_t flags;      /* IRH_... */
@@ -158,9 +165,9 @@ typedef struct IRHelper {
 enum IRHelperFlags {
     IRH_PURE = 1,       /* no effect at all; no snapshot needed */
     IRH_NOFAULT = 2,    /* never leaves by an exception */
-    IRH_REGS = 4,       /* reads or writes guest registers in HostEnv.reg: all are written back
-                           before, and every value read after it comes from there (the builder
-                           forgets its map) */
+    IRH_REGS = 4,       /* reads or writes guest registers in HostEnv.reg: all are written
+                           back before, and every value read after it comes from there
+                           (the builder forgets its map) */
 };
 
 /* What the IR must know of the guest to print, check, run and compile a unit. */
@@ -194,25 +201,26 @@ typedef struct IRFunc {
 /* Builds a unit front to back.  One per translation context. */
 typedef struct IRBuilder {
     IRFunc *f;
-    IRRef cur[IR_MAX_REGS];     /* current value of each guest register; IR_NONE: as at entry */
+    IRRef cur[IR_MAX_REGS];     /* value of each guest register; IR_NONE: as at entry */
     IRRef entry[IR_MAX_REGS];   /* its GETREG, once read */
-    uint64_t dirty[(IR_MAX_REGS + 63) / 64]; /* registers whose value differs from entry */
+    uint64_t dirty[(IR_MAX_REGS + 63) / 64]; /* registers that differ from entry */
     uint32_t last_snap;         /* 0: none yet */
     bool map_changed;           /* the register map differs from last_snap's */
     bool no_fold;               /* emit everything as it is asked for (tests, -d) */
-    IRRef consts[IR_CONST_CACHE]; /* by hash of type and value; a collision forgets the older */
+    IRRef consts[IR_CONST_CACHE]; /* by hash; a collision forgets the older */
 } IRBuilder;
 
 /* ---- build.c ---- */
-/* Start an empty unit with block 0 open; all memory comes from `arena` and dies with it. */
+/* Start an empty unit, block 0 open; all memory comes from `arena` and dies with it. */
 void ir_func_init(IRFunc *f, const IRGuest *guest, Arena *arena, uint64_t pc);
 void ir_builder_init(IRBuilder *b, IRFunc *f);
 /*
- * Append an instruction, or find that none is needed: local folding (fold.c) may return an
- * earlier value or a constant, or IR_NONE for an EXITIF that is never taken.  Arguments and
- * types must obey the signature.  Not for ops with variadic arguments.
+ * Append an instruction, or find that none is needed: local folding (fold.c) may return
+ * an earlier value or a constant, or IR_NONE for an EXITIF that is never taken.
+ * Arguments and types must obey the signature.  Not for ops with variadic arguments.
  */
-IRRef ir_emit(IRBuilder *b, IROp op, IRType type, unsigned aux, IRRef x, IRRef y, IRRef z, int64_t imm);
+IRRef ir_emit(IRBuilder *b, IROp op, IRType type, unsigned aux, IRRef x, IRRef y, IRRef z,
+              int64_t imm);
 /* The same for an op that may fault or exit, with the state to leave in. */
 IRRef ir_emit_snap(IRBuilder *b, uint32_t snap, IROp op, IRType type, unsigned aux,
                    IRRef x, IRRef y, IRRef z, int64_t imm);
@@ -235,14 +243,15 @@ uint32_t ir_new_block(IRBuilder *b);
 /* The open block's next parameter; before anything else in the block. */
 IRRef ir_param(IRBuilder *b, IRType type);
 void ir_jump(IRBuilder *b, uint32_t block, unsigned nargs, const IRRef *args);
-void ir_br(IRBuilder *b, IRCond cond, IRRef x, IRRef y, uint32_t block_true, unsigned nargs_true,
-           const IRRef *args_true, uint32_t block_false, unsigned nargs_false,
-           const IRRef *args_false);
+void ir_br(IRBuilder *b, IRCond cond, IRRef x, IRRef y, uint32_t block_true,
+           unsigned nargs_true, const IRRef *args_true, uint32_t block_false,
+           unsigned nargs_false, const IRRef *args_false);
 /*
  * Call a helper of the guest.  snap may be 0 only if the helper is IRH_PURE, or
  * IRH_NOFAULT without IRH_REGS.  Returns its result, IR_NONE if it has none.
  */
-IRRef ir_call(IRBuilder *b, unsigned helper, uint32_t snap, unsigned nargs, const IRRef *args);
+IRRef ir_call(IRBuilder *b, unsigned helper, uint32_t snap, unsigned nargs,
+              const IRRef *args);
 /* Close the last block.  The unit is complete. */
 void ir_func_finish(IRBuilder *b);
 
@@ -257,15 +266,21 @@ static inline int64_t ir_const_bits(IRType type, uint64_t v)
     default: return (int64_t)v;
     }
 }
-/* True if a CALL of this helper may leave the unit or needs the registers written back. */
+/* True if a CALL of this helper may leave the unit or needs registers written back. */
 static inline bool ir_helper_needs_snap(const IRHelper *h)
 {
     return !(h->flags & IRH_PURE) && (!(h->flags & IRH_NOFAULT) || (h->flags & IRH_REGS));
 }
 
 static inline const IRIns *ir_ins(const IRFunc *f, IRRef r) { return &f->ins[r]; }
-static inline bool ir_is_const(const IRFunc *f, IRRef r) { return f->ins[r].op == IR_CONST; }
-static inline IRType ir_ref_type(const IRFunc *f, IRRef r) { return (IRType)f->ins[r].type; }
+static inline bool ir_is_const(const IRFunc *f, IRRef r)
+{
+    return f->ins[r].op == IR_CONST;
+}
+static inline IRType ir_ref_type(const IRFunc *f, IRRef r)
+{
+    return (IRType)f->ins[r].type;
+}
 
 /*
  * ir_gen_<op>: the shapes a front end needs, typed by their arguments.  Defined in
@@ -274,9 +289,10 @@ static inline IRType ir_ref_type(const IRFunc *f, IRRef r) { return (IRType)f->i
 
 /* ---- print.c, parse.c, verify.c ---- */
 void ir_print(FILE *out, const IRFunc *f);
-/* Reads what ir_print() writes.  On error returns false with a sentence in err ("line 3: ..."). */
-bool ir_parse(IRFunc *f, const IRGuest *guest, Arena *arena, const char *text, char *err, size_t err_size);
-/* Types, dominance, snapshots, block shape.  Returns NULL, or a sentence (static per-thread buffer). */
+/* Reads what ir_print() writes.  On error: false, a sentence in err ("line 3: ..."). */
+bool ir_parse(IRFunc *f, const IRGuest *guest, Arena *arena, const char *text, char *err,
+              size_t err_size);
+/* Types, dominance, snapshots, block shape.  NULL, or a sentence, one per thread. */
 const char *ir_verify(const IRFunc *f);
 
 #endif

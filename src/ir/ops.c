@@ -1,13 +1,21 @@
 /*
- * The table of ops, expanded from opcodes.def, and the algebra of conditions.  Constant data
- * and pure functions.
+ * The table of ops, expanded from opcodes.def, and the algebra of conditions.  Constant
+ * data and pure functions.
  */
 #include "ir/ir.h"
 
 enum {
-    PURE = IRF_PURE, COMM = IRF_COMM, LOAD = IRF_LOAD, STORE = IRF_STORE, ENVRD = IRF_ENVRD,
-    ENVWR = IRF_ENVWR, FAULT = IRF_FAULT, EXIT = IRF_EXIT, TERM = IRF_TERM,
-    FPSTAT = IRF_FPSTAT, BARRIER = IRF_BARRIER,
+    PURE = IRF_PURE,
+    COMM = IRF_COMM,
+    LOAD = IRF_LOAD,
+    STORE = IRF_STORE,
+    ENVRD = IRF_ENVRD,
+    ENVWR = IRF_ENVWR,
+    FAULT = IRF_FAULT,
+    EXIT = IRF_EXIT,
+    TERM = IRF_TERM,
+    FPSTAT = IRF_FPSTAT,
+    BARRIER = IRF_BARRIER,
 };
 
 #define VARIADIC(op) ((op) == IR_CALL || (op) == IR_JUMP || (op) == IR_BR)

@@ -1,13 +1,13 @@
 /*
  * The parser: reads what the printer writes, and what people write in tests.
  *
- * A value's number in the text is a name.  The parser gives a value the index that its name
- * says as long as it can, filling up with NOPs, and puts constants, which have no place in
- * the text, into those gaps; so what was printed, read and printed again is the same text.
- * A name that cannot have its index gets the next one.
+ * A value's number in the text is a name.  The parser gives a value the index that its
+ * name says as long as it can, filling up with NOPs, and puts constants, which have no
+ * place in the text, into those gaps; so what was printed, read and printed again is the
+ * same text. A name that cannot have its index gets the next one.
  *
- * Whatever the text, it ends with a sentence or with a unit fit to be printed; whether the
- * unit is right is for the verifier to say.  All memory comes from the arena.
+ * Whatever the text, it ends with a sentence or with a unit fit to be printed; whether
+ * the unit is right is for the verifier to say.  All memory comes from the arena.
  */
 #include <ctype.h>
 #include <inttypes.h>
@@ -157,7 +157,9 @@ static void push(Parser *ps, IRRef **list, uint32_t *n, uint32_t *cap, IRRef r)
 static IRRef constant(Parser *ps, IRType type, uint64_t value)
 {
     IRFunc *f = ps->f;
-    IRIns ins = { .op = IR_CONST, .type = (uint8_t)type, .imm = ir_const_bits(type, value) };
+    IRIns ins = { .op = IR_CONST,
+                  .type = (uint8_t)type,
+                  .imm = ir_const_bits(type, value) };
     for (uint32_t i = ps->nconsts; i-- > 0;) {
         const IRIns *old = &f->ins[ps->consts[i]];
         if (old->imm == ins.imm && old->type == ins.type) {
@@ -445,7 +447,8 @@ static bool operands(Parser *ps, IRIns *ins)
             if (!address(ps, ins)) {
                 return false;
             }
-        } else if (!operand(ps, ir_arg_type(info, i, (IRType)ins->type, previous), &ins->arg[i])) {
+        } else if (!operand(ps, ir_arg_type(info, i, (IRType)ins->type, previous),
+                            &ins->arg[i])) {
             return false;
         }
         previous = ir_ref_type(ps->f, ins->arg[i]);

@@ -6,10 +6,11 @@
  *     %7 = ld.s32 i64 [%4 - 8]  [pc=0x1007a a0=%4 a1=5]
  *     exitif.ltu %7, %4  [pc=0x10090 a0=%4 a1=%7]
  *
- * A value's number is its index, so that a unit can be followed through passes that work in
- * place.  In units of several blocks the constants of the entry block have lines of their
- * own, and other blocks name them by number: so it is clear in the text where each one is.  It prints units that the verifier rejects, too: that is when one wants to see them.
- * Pure but for the FILE.
+ * A value's number is its index, so that a unit can be followed through passes that work
+ * in place.  In units of several blocks the constants of the entry block have lines of
+ * their own, and other blocks name them by number: so it is clear in the text where each
+ * one is.  It prints units that the verifier rejects, too: that is when one wants to see
+ * them. Pure but for the FILE.
  */
 #include <inttypes.h>
 
@@ -34,7 +35,8 @@ typedef struct Printer {
 static bool is_inline_const(const Printer *p, IRRef r)
 {
     const IRFunc *f = p->f;
-    if (r == IR_NONE || r >= f->nins || !ir_is_const(f, r) || f->ins[r].type >= IR_NTYPES) {
+    if (r == IR_NONE || r >= f->nins || !ir_is_const(f, r) ||
+        f->ins[r].type >= IR_NTYPES) {
         return false;
     }
     return p->block == 0 || r >= f->blocks[p->block].first;
@@ -122,13 +124,17 @@ static void print_imm(const Printer *p, const IRIns *ins, const char *comma)
         fprintf(out, " %" PRId64, ins->imm);
         break;
     case IR_GETREG:
-        fprintf(out, " %s", (uint64_t)ins->imm < f->guest->nregs ? f->guest->regs[ins->imm].name : "?");
+        fprintf(out, " %s",
+                (uint64_t)ins->imm < f->guest->nregs ? f->guest->regs[ins->imm].name
+                                                     : "?");
         break;
     case IR_LDENV: case IR_STENV:
         fprintf(out, "%s env+%" PRId64, comma, ins->imm);
         break;
     case IR_CALL:
-        fprintf(out, " %s", (uint64_t)ins->imm < f->guest->nhelpers ? f->guest->helpers[ins->imm].name : "?");
+        fprintf(out, " %s",
+                (uint64_t)ins->imm < f->guest->nhelpers ? f->guest->helpers[ins->imm].name
+                                                        : "?");
         print_list(p, ins->arg[2], ins->nvar);
         break;
     case IR_JUMP:

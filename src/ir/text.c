@@ -25,9 +25,17 @@ IRAuxKind ir_aux_kind(IROp op)
 #define ALL 255
 
 static const IRSuffix cond_suffixes[] = {
-    { "eq", ALL, IR_EQ },   { "ne", ALL, IR_NE },   { "lt", ALL, IR_LT },   { "ge", ALL, IR_GE },
-    { "ltu", ALL, IR_LTU }, { "geu", ALL, IR_GEU }, { "le", ALL, IR_LE },   { "gt", ALL, IR_GT },
-    { "leu", ALL, IR_LEU }, { "gtu", ALL, IR_GTU }, { 0 },
+    { "eq", ALL, IR_EQ },
+    { "ne", ALL, IR_NE },
+    { "lt", ALL, IR_LT },
+    { "ge", ALL, IR_GE },
+    { "ltu", ALL, IR_LTU },
+    { "geu", ALL, IR_GEU },
+    { "le", ALL, IR_LE },
+    { "gt", ALL, IR_GT },
+    { "leu", ALL, IR_LEU },
+    { "gtu", ALL, IR_GTU },
+    { 0 },
 };
 
 /* The CPU's own mode goes without saying. */
@@ -56,15 +64,17 @@ static const IRSuffix order_suffixes[] = {
 };
 
 static const IRSuffix exit_suffixes[] = {
-    { "jump", ALL, IR_EXIT_JUMP },     { "call", ALL, IR_EXIT_CALL }, { "ret", ALL, IR_EXIT_RET },
-    { "reason", ALL, IR_EXIT_REASON }, { "lookup", ALL, IR_EXIT_LOOKUP }, { 0 },
+    { "jump", ALL, IR_EXIT_JUMP },     { "call", ALL, IR_EXIT_CALL },
+    { "ret", ALL, IR_EXIT_RET },       { "reason", ALL, IR_EXIT_REASON },
+    { "lookup", ALL, IR_EXIT_LOOKUP }, { 0 },
 };
 
 static const IRSuffix amo_suffixes[] = {
-    { "swap", ALL, IR_AMO_SWAP }, { "add", ALL, IR_AMO_ADD },   { "and", ALL, IR_AMO_AND },
-    { "or", ALL, IR_AMO_OR },     { "xor", ALL, IR_AMO_XOR },   { "min", ALL, IR_AMO_MIN },
-    { "max", ALL, IR_AMO_MAX },   { "minu", ALL, IR_AMO_MINU }, { "maxu", ALL, IR_AMO_MAXU },
-    { 0 },
+    { "swap", ALL, IR_AMO_SWAP }, { "add", ALL, IR_AMO_ADD },
+    { "and", ALL, IR_AMO_AND },   { "or", ALL, IR_AMO_OR },
+    { "xor", ALL, IR_AMO_XOR },   { "min", ALL, IR_AMO_MIN },
+    { "max", ALL, IR_AMO_MAX },   { "minu", ALL, IR_AMO_MINU },
+    { "maxu", ALL, IR_AMO_MAXU }, { 0 },
 };
 
 static const IRSuffix fma_suffixes[] = { { "negp", 1, 1 }, { "negc", 2, 2 }, { 0 } };

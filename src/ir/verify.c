@@ -1,9 +1,9 @@
 /*
- * The verifier: what every pass and back end may rely on, checked in one walk.  Debug builds
- * run it between passes; the parser runs it on what it read.
+ * The verifier: what every pass and back end may rely on, checked in one walk.  Debug
+ * builds run it between passes, tests on every unit they read or make.
  *
- * Pure but for the sentence it returns, which lives in a buffer of the calling thread until
- * that thread verifies again.
+ * Pure but for the sentence it returns, which lives in a buffer of the calling thread
+ * until that thread verifies again.
  */
 #include <stdarg.h>
 
@@ -27,7 +27,8 @@ static const char *fail(const Verifier *v, const char *fmt, ...)
     int n = 0;
     if (v->at) {
         n = snprintf(sentence, sizeof sentence, "%%%u %s: ", v->at,
-                     v->f->ins[v->at].op < IR_NOPS ? ir_op_info[v->f->ins[v->at].op].name : "?");
+                     v->f->ins[v->at].op < IR_NOPS ? ir_op_info[v->f->ins[v->at].op].name
+                                                   : "?");
     }
     va_start(ap, fmt);
     vsnprintf(sentence + n, sizeof sentence - (size_t)n, fmt, ap);
@@ -195,7 +196,8 @@ static const char *check_args(const Verifier *v, const IRIns *ins, const IROpInf
 static const char *check_memop(const Verifier *v, const IRIns *ins)
 {
     unsigned size = 1u << (ins->aux & MO_SIZE);
-    if ((ins->aux & MO_SIZE) > MO_64 || ins->aux & ~(MO_SIZE | MO_SIGN | MO_ALIGN | MO_PLAIN)) {
+    if ((ins->aux & MO_SIZE) > MO_64 ||
+        ins->aux & ~(MO_SIZE | MO_SIGN | MO_ALIGN | MO_PLAIN)) {
         return fail(v, "bad memop");
     }
     IRType t = ins->op == IR_ST ? ir_ref_type(v->f, ins->arg[1]) : (IRType)ins->type;
@@ -226,7 +228,9 @@ static const char *check_convert(const Verifier *v, const IRIns *ins)
     case IR_TRUNC: ok = to_size < from_size; break;
     case IR_SEXT: case IR_ZEXT: ok = to_size > from_size; break;
     case IR_FCVT: ok = t != from; break;
-    case IR_BITCAST: ok = to_size == from_size && ir_type_is_int(t) != ir_type_is_int(from); break;
+    case IR_BITCAST:
+        ok = to_size == from_size && ir_type_is_int(t) != ir_type_is_int(from);
+        break;
     case IR_BOX32: ok = t == IR_F64 && from == IR_F32; break;
     case IR_UNBOX32: ok = t == IR_F32 && from == IR_F64; break;
     case IR_FTOI: ok = to_size >= 4; break;
@@ -266,8 +270,9 @@ static const char *check_imm(const Verifier *v, const IRIns *ins)
     IRType t = (IRType)ins->type;
     switch (ins->op) {
     case IR_CONST:
-        return ins->imm == ir_const_bits(t, (uint64_t)ins->imm) ? NULL
-                                                                : fail(v, "constant too wide");
+        return ins->imm == ir_const_bits(t, (uint64_t)ins->imm)
+                   ? NULL
+                   : fail(v, "constant too wide");
     case IR_GETREG:
         if ((uint64_t)ins->imm >= v->f->guest->nregs) {
             return fail(v, "no such register");
@@ -281,7 +286,8 @@ static const char *check_imm(const Verifier *v, const IRIns *ins)
     case IR_FMA:
         return (uint64_t)ins->imm > 3 ? fail(v, "imm out of range") : NULL;
     case IR_FTOI: case IR_ITOF:
-        return (uint64_t)ins->imm > 1 ? fail(v, "imm out of range") : check_convert(v, ins);
+        return (uint64_t)ins->imm > 1 ? fail(v, "imm out of range")
+                                      : check_convert(v, ins);
     case IR_BSWAP:
         return t == IR_I8 ? fail(v, "a byte has no byte order") : NULL;
     case IR_LD: case IR_ST: case IR_AMO: case IR_CAS: return check_memop(v, ins);
@@ -353,7 +359,8 @@ static const char *check_call(const Verifier *v, const IRIns *ins)
         return fail(v, "result has the wrong type");
     }
     if ((h->flags & IRH_REGS) && v->block) {
-        return fail(v, "%s uses the registers, so only the entry block may call it", h->name);
+        return fail(v, "%s uses the registers, so only the entry block may call it",
+                    h->name);
     }
     return NULL;
 }
@@ -372,7 +379,8 @@ static const char *check_edge(const Verifier *v, uint32_t to, uint32_t first, un
         return fail(v, "block %u takes %u arguments", to, f->blocks[to].nparams);
     }
     for (unsigned i = 0; i < n; i++) {
-        if (ir_ref_type(f, f->args[first + i]) != ir_ref_type(f, f->blocks[to].first + i)) {
+        if (ir_ref_type(f, f->args[first + i]) !=
+            ir_ref_type(f, f->blocks[to].first + i)) {
             return fail(v, "argument %u of block %u has the wrong type", i + 1, to);
         }
     }

@@ -1,9 +1,9 @@
 /*
  * The walk backward: drops what nobody needs.
  *
- * All uses of a value stand behind it (arguments of block parameters count in full), so one walk from
- * the end knows for each value how many of its low bits are needed and, for a float, whether
- * anybody can tell one NaN from another.  From that:
+ * All uses of a value stand behind it (arguments of block parameters count in full), so
+ * one walk from the end knows for each value how many of its low bits are needed and, for
+ * a float, whether anybody can tell one NaN from another.  From that:
  *
  *   - a value of which nothing is needed, made without effect, is gone;
  *   - an extension or mask that only sets bits nobody needs is a copy of its argument;
@@ -62,14 +62,21 @@ static bool can_drop(const IRFunc *f, const IRIns *ins)
 static bool makes_quiet(const IRIns *ins)
 {
     switch (ins->op) {
-    case IR_FADD: case IR_FSUB: case IR_FMUL: case IR_FDIV: case IR_FSQRT: case IR_FMA: case IR_FCVT:
+    case IR_FADD:
+    case IR_FSUB:
+    case IR_FMUL:
+    case IR_FDIV:
+    case IR_FSQRT:
+    case IR_FMA:
+    case IR_FCVT:
     case IR_FMIN: case IR_FMAX: case IR_CANON: case IR_ITOF:
         return true;
     default: return false;
     }
 }
 
-/* The value that can take the place of ins when `n` says what is needed of it; or IR_NONE. */
+/* The value that can take the place of ins when `n` says what is needed of it; or
+ * IR_NONE. */
 static IRRef good_enough(const IRFunc *f, const IRIns *ins, unsigned n)
 {
     unsigned bits = n & BITS;
@@ -85,7 +92,8 @@ static IRRef good_enough(const IRFunc *f, const IRIns *ins, unsigned n)
         /* x & c, where c has all bits needed -> x */
         const IRIns *c = &f->ins[ins->arg[1]];
         uint64_t mask = bits >= 64 ? UINT64_MAX : (UINT64_C(1) << bits) - 1;
-        return c->op == IR_CONST && ((uint64_t)c->imm & mask) == mask ? ins->arg[0] : IR_NONE;
+        return c->op == IR_CONST && ((uint64_t)c->imm & mask) == mask ? ins->arg[0]
+                                                                      : IR_NONE;
     }
     case IR_CANON:
         return !(n & PAYLOAD) && makes_quiet(a) ? ins->arg[0] : IR_NONE;
@@ -113,7 +121,8 @@ static void need_shift_args(IRFunc *f, const IRIns *ins, unsigned bits)
     if (ins->op == IR_SHL) {
         n = bits;
         if (ir_is_const(f, ins->arg[1])) {
-            unsigned c = (unsigned)f->ins[ins->arg[1]].imm & (ir_type_bits((IRType)ins->type) - 1);
+            unsigned c =
+                (unsigned)f->ins[ins->arg[1]].imm & (ir_type_bits((IRType)ins->type) - 1);
             n = bits > c ? bits - c : 1; /* the argument must stay */
         }
     }
@@ -126,7 +135,13 @@ static void need_args(IRFunc *f, const IRIns *ins, unsigned n)
 {
     unsigned bits = n & BITS, size;
     switch (ins->op) {
-    case IR_ADD: case IR_SUB: case IR_MUL: case IR_NEG: case IR_AND: case IR_OR: case IR_XOR:
+    case IR_ADD:
+    case IR_SUB:
+    case IR_MUL:
+    case IR_NEG:
+    case IR_AND:
+    case IR_OR:
+    case IR_XOR:
     case IR_NOT: case IR_ANDN: case IR_TRUNC:
         need(f, ins->arg[0], bits);
         need(f, ins->arg[1], bits);
@@ -151,7 +166,13 @@ static void need_args(IRFunc *f, const IRIns *ins, unsigned n)
         need(f, ins->arg[1], size | PAYLOAD);
         need(f, ins->arg[2], size | PAYLOAD);
         return;
-    case IR_FADD: case IR_FSUB: case IR_FMUL: case IR_FDIV: case IR_FSQRT: case IR_FMA: case IR_FMIN:
+    case IR_FADD:
+    case IR_FSUB:
+    case IR_FMUL:
+    case IR_FDIV:
+    case IR_FSQRT:
+    case IR_FMA:
+    case IR_FMIN:
     case IR_FMAX: case IR_FCMP: case IR_FCVT: case IR_FTOI: case IR_CANON:
         for (unsigned i = 0; i < ir_op_info[ins->op].nargs; i++) {
             need(f, ins->arg[i], 64);

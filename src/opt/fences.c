@@ -1,10 +1,11 @@
 /*
- * Fences: neighbours with no access to memory between them become one, the first, with the
- * orderings of both; next to an atomic access that orders everything they are not needed.
+ * Fences: neighbours with no access to memory between them become one, the first, with
+ * the orderings of both; next to an atomic access that orders everything they are not
+ * needed.
  *
- * A fence may move up past an exit (the path that leaves gets an ordering more), never down
- * past one: so what an atomic access that follows gives replaces a fence only if nothing
- * can leave between.
+ * A fence may move up past an exit (the path that leaves gets an ordering more), never
+ * down past one: so what an atomic access that follows gives replaces a fence only if
+ * nothing can leave between.
  */
 #include "opt/passes.h"
 

@@ -2,10 +2,10 @@
  * CPU fields: what is known of them while walking forward.
  *
  * A load of a field whose value is known becomes that value, a store of the value it
- * holds becomes nothing, and so does a store that another one overwrites before anything could see it:
- * whatever may leave the unit hands the fields over, a helper may read and write all.
- * Fields belong to the thread that runs the unit (those that others write are not read by
- * LDENV), so nothing else comes between.
+ * holds becomes nothing, and so does a store that another one overwrites before anything
+ * could see it: whatever may leave the unit hands the fields over, a helper may read and
+ * write all. Fields belong to the thread that runs the unit (those that others write are
+ * not read by LDENV), so nothing else comes between.
  */
 #include "opt/passes.h"
 

@@ -1,11 +1,12 @@
 /*
- * The walk forward: each instruction with its arguments as they have become, folded again,
- * then looked up among those computed before (common subexpressions), and what CPU fields
- * hold and fences order tracked on the way.
+ * The walk forward: each instruction with its arguments as they have become, folded
+ * again, then looked up among those computed before (common subexpressions), and what CPU
+ * fields hold and fences order tracked on the way.
  *
- * The table of values computed before is direct-mapped: a collision forgets the older one,
- * so the walk stays linear whatever the unit.  A value found must dominate: it stands in the
- * same block or in the entry block.  What is known of fields and fences ends with the block.
+ * The table of values computed before is direct-mapped: a collision forgets the older
+ * one, so the walk stays linear whatever the unit.  A value found must dominate: it
+ * stands in the same block or in the entry block.  What is known of fields and fences
+ * ends with the block.
  */
 #include <string.h>
 
@@ -26,7 +27,8 @@ typedef struct Forward {
 static IRRef *slot_of(Forward *w, const IRIns *ins)
 {
     uint64_t a = (uint64_t)ins->arg[0] << 32 | ins->arg[1];
-    uint64_t b = (uint64_t)ins->arg[2] << 32 | (unsigned)ins->op << 16 | (unsigned)ins->type << 8 | ins->aux;
+    uint64_t b = (uint64_t)ins->arg[2] << 32 | (unsigned)ins->op << 16 |
+                 (unsigned)ins->type << 8 | ins->aux;
     uint64_t h = (a + (uint64_t)ins->imm) * HASH_K0 ^ b * HASH_K1;
     h *= HASH_K0;
     return &w->seen[h >> (64 - TABLE_BITS)];
@@ -34,8 +36,9 @@ static IRRef *slot_of(Forward *w, const IRIns *ins)
 
 static bool same_value(const IRIns *a, const IRIns *b)
 {
-    return a->op == b->op && a->type == b->type && a->aux == b->aux && a->arg[0] == b->arg[0] &&
-           a->arg[1] == b->arg[1] && a->arg[2] == b->arg[2] && a->imm == b->imm;
+    return a->op == b->op && a->type == b->type && a->aux == b->aux &&
+           a->arg[0] == b->arg[0] && a->arg[1] == b->arg[1] && a->arg[2] == b->arg[2] &&
+           a->imm == b->imm;
 }
 
 static void find_common(Forward *w, IRRef at)
@@ -73,7 +76,8 @@ static bool always_exits(const Forward *w, const IRIns *ins)
     return ins->arg[0] == ins->arg[1]
                ? ir_cond_eval((IRCond)ins->aux, 0, 0, IR_I64)
                : a->op == IR_CONST && b->op == IR_CONST &&
-                     ir_cond_eval((IRCond)ins->aux, (uint64_t)a->imm, (uint64_t)b->imm, (IRType)a->type);
+                     ir_cond_eval((IRCond)ins->aux, (uint64_t)a->imm, (uint64_t)b->imm,
+                                  (IRType)a->type);
 }
 
 static void visit(Forward *w, IRRef at)

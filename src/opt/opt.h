@@ -1,7 +1,8 @@
 /*
  * The optimiser of one unit: a few linear walks, in place.
  *
- * Threads: a unit belongs to the translation context that builds it; nothing here is shared.
+ * Threads: a unit belongs to the translation context that builds it; nothing here is
+ * shared.
  */
 #ifndef BRAID_OPT_H
 #define BRAID_OPT_H
@@ -15,8 +16,8 @@
  */
 void opt_run(IRFunc *f, unsigned level);
 
-/* The passes, for tests by name: the walk forward (fold, common subexpressions, CPU fields, fences) and the
-   walk backward (what nobody needs). */
+/* The passes, for tests by name: the walk forward (fold, common subexpressions, CPU
+   fields, fences) and the walk backward (what nobody needs). */
 void opt_forward(IRFunc *f);
 void opt_backward(IRFunc *f);
 

@@ -22,7 +22,7 @@ typedef struct OptField {
     int64_t offset;
     IRType type;
     IRRef val;          /* what the field holds */
-    IRRef store;        /* the STENV that put it there, as long as nobody can have seen it */
+    IRRef store; /* the STENV that put it there, as long as nobody can have seen it */
 } OptField;
 
 typedef struct OptFields {

@@ -35,10 +35,12 @@ static void group(IRBuilder *b, unsigned g)
     IRRef w = ir_gen_add(b, ir_gen_trunc(b, IR_I32, ir_get_reg(b, d)),
                          ir_gen_trunc(b, IR_I32, ir_get_reg(b, 10)));
     ir_put_reg(b, 10, ir_gen_sext(b, IR_I64, w));
-    ir_gen_st(b, ir_snapshot(b, pc + 16), MO_64, ir_get_reg(b, 11), 8 * (int64_t)g, ir_get_reg(b, 10));
+    ir_gen_st(b, ir_snapshot(b, pc + 16), MO_64, ir_get_reg(b, 11), 8 * (int64_t)g,
+              ir_get_reg(b, 10));
     ir_put_reg(b, 12, ir_gen_shl(b, ir_get_reg(b, 9), ir_const(b, IR_I64, 3)));
     ir_put_reg(b, 13, ir_gen_and(b, ir_get_reg(b, 12), ir_const(b, IR_I64, 0xff)));
-    ir_gen_exitif(b, ir_snapshot(b, pc + 0x1000), IR_NE, ir_get_reg(b, 13), ir_get_reg(b, d));
+    ir_gen_exitif(b, ir_snapshot(b, pc + 0x1000), IR_NE, ir_get_reg(b, 13),
+                  ir_get_reg(b, d));
 }
 
 int main(int argc, char **argv)
@@ -65,7 +67,8 @@ int main(int argc, char **argv)
         opt += now() - t1;
     }
     double n = 8.0 * GROUPS * rounds;
-    printf("build %.1f ns, optimise %.1f ns for each guest instruction\n", build / n, opt / n);
+    printf("build %.1f ns, optimise %.1f ns for each guest instruction\n", build / n,
+           opt / n);
     arena_destroy(&arena);
     return 0;
 }

@@ -1,10 +1,10 @@
 /*
  * Random IR.
  *
- * A step picks an op by category and arguments from pools, one pool for each type (and one
- * more for floats that may be any NaN).  Choices depend on the seed and on pool sizes alone,
- * never on what folding made of an instruction, so that a seed is the same program with and
- * without folding.
+ * A step picks an op by category and arguments from pools, one pool for each type (and
+ * one more for floats that may be any NaN).  Choices depend on the seed and on pool sizes
+ * alone, never on what folding made of an instruction, so that a seed is the same program
+ * with and without folding.
  */
 #include <string.h>
 
@@ -46,9 +46,10 @@ static bool one_in(Gen *g, unsigned n) { return below(g, n) == 0; }
 static uint64_t random_float(uint64_t *s, IRType type)
 {
     static const uint32_t f32[] = {
-        0, 0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000, 0x7fc00000, 0xffc00000,
-        0x7f800001, 0xffa12345, 1, 0x80000001, 0x007fffff, 0x00800000, 0x7f7fffff, 0xff7fffff,
-        0x4f000000, 0xcf000000, 0x5f000000, 0x5f800000, 0x3f000000, 0x3fc00000, 0x4effffff,
+        0,          0x80000000, 0x3f800000, 0xbf800000, 0x7f800000, 0xff800000,
+        0x7fc00000, 0xffc00000, 0x7f800001, 0xffa12345, 1,          0x80000001,
+        0x007fffff, 0x00800000, 0x7f7fffff, 0xff7fffff, 0x4f000000, 0xcf000000,
+        0x5f000000, 0x5f800000, 0x3f000000, 0x3fc00000, 0x4effffff,
     };
     static const uint64_t f64[] = {
         0, UINT64_C(1) << 63, 0x3ff0000000000000, 0xbff0000000000000, 0x7ff0000000000000,
@@ -67,8 +68,9 @@ static uint64_t random_float(uint64_t *s, IRType type)
         return type == IR_F32 ? (uint32_t)bits : bits;
     }
     /* Exponents near 0, so that sums and products stay finite and round. */
-    return type == IR_F32 ? (bits & 0x807fffff) | (uint64_t)(120 + (r >> 8) % 16) << 23
-                          : (bits & 0x800fffffffffffff) | (uint64_t)(1010 + (r >> 8) % 32) << 52;
+    return type == IR_F32
+               ? (bits & 0x807fffff) | (uint64_t)(120 + (r >> 8) % 16) << 23
+               : (bits & 0x800fffffffffffff) | (uint64_t)(1010 + (r >> 8) % 32) << 52;
 }
 
 uint64_t ir_random_value(uint64_t *s, IRType type)
@@ -135,7 +137,9 @@ static void push_raw(Gen *g, IRType type, IRRef r)
 
 static IRType int_type(Gen *g)
 {
-    static const uint8_t types[] = { IR_I64, IR_I64, IR_I64, IR_I32, IR_I32, IR_I8, IR_I16 };
+    static const uint8_t types[] = {
+        IR_I64, IR_I64, IR_I64, IR_I32, IR_I32, IR_I8, IR_I16
+    };
     return (IRType)types[below(g, g->o->small_ints ? 7 : 5)];
 }
 
@@ -152,9 +156,10 @@ static uint32_t snap(Gen *g)
 static void step_binary(Gen *g)
 {
     static const uint8_t ops[] = {
-        IR_ADD, IR_SUB, IR_MUL, IR_MULHS, IR_MULHU, IR_MULHSU, IR_DIVS, IR_DIVU, IR_REMS, IR_REMU,
-        IR_AND, IR_OR, IR_XOR, IR_ANDN, IR_SHL, IR_SHR, IR_SAR, IR_ROTL, IR_ROTR,
-        IR_ADD, IR_SUB, IR_AND, IR_SHL, IR_SHR, IR_SAR, IR_CLMUL, IR_CLMULH,
+        IR_ADD,  IR_SUB,  IR_MUL,  IR_MULHS, IR_MULHU, IR_MULHSU, IR_DIVS,
+        IR_DIVU, IR_REMS, IR_REMU, IR_AND,   IR_OR,    IR_XOR,    IR_ANDN,
+        IR_SHL,  IR_SHR,  IR_SAR,  IR_ROTL,  IR_ROTR,  IR_ADD,    IR_SUB,
+        IR_AND,  IR_SHL,  IR_SHR,  IR_SAR,   IR_CLMUL, IR_CLMULH,
     };
     IROp op = (IROp)ops[below(g, sizeof ops)];
     IRType t = op == IR_CLMUL || op == IR_CLMULH ? IR_I64 : int_type(g);
@@ -164,8 +169,8 @@ static void step_binary(Gen *g)
 
 static void step_unary(Gen *g)
 {
-    static const uint8_t ops[] = { IR_NEG, IR_NOT, IR_CLZ, IR_CTZ, IR_POPCNT, IR_ORCB, IR_BREV8,
-                                   IR_MOV, IR_BSWAP };
+    static const uint8_t ops[] = { IR_NEG,  IR_NOT,   IR_CLZ, IR_CTZ,  IR_POPCNT,
+                                   IR_ORCB, IR_BREV8, IR_MOV, IR_BSWAP };
     IRType t = int_type(g);
     IROp op = (IROp)ops[below(g, sizeof ops - (t == IR_I8))];
     push(g, t, ir_emit(&g->b, op, t, 0, pick(g, t), 0, 0, 0));
@@ -263,7 +268,9 @@ static void step_atomic(Gen *g)
         return;
     case 1: {
         /* Compare with what is there, more often than not. */
-        IRRef expected = one_in(g, 3) ? y : ir_gen_ld(&g->b, snap(g), t, memop & ~MO_PLAIN & ~MO_ALIGN, addr, 0);
+        IRRef expected = one_in(g, 3) ? y
+                                      : ir_gen_ld(&g->b, snap(g), t,
+                                                  memop & ~MO_PLAIN & ~MO_ALIGN, addr, 0);
         r = ir_gen_cas(&g->b, snap(g), t, memop, addr, expected, x);
         break;
     }
@@ -287,13 +294,15 @@ static void step_env(Gen *g)
 
 static void step_fp_arith(Gen *g)
 {
-    static const uint8_t ops[] = { IR_FADD, IR_FSUB, IR_FMUL, IR_FDIV, IR_FSQRT, IR_FMA, IR_FMA };
+    static const uint8_t ops[] = { IR_FADD,  IR_FSUB, IR_FMUL, IR_FDIV,
+                                   IR_FSQRT, IR_FMA,  IR_FMA };
     IROp op = (IROp)ops[below(g, sizeof ops)];
     IRType t = float_type(g);
     unsigned rm = one_in(g, 3) ? below(g, 5) : IR_RM_DYN, neg = below(g, 4);
     IRRef x = pick_raw(g, t), y = pick_raw(g, t), z = pick_raw(g, t);
-    push_raw(g, t, ir_emit(&g->b, op, t, rm, x, op == IR_FSQRT ? 0 : y, op == IR_FMA ? z : 0,
-                           op == IR_FMA ? neg : 0));
+    push_raw(g, t,
+             ir_emit(&g->b, op, t, rm, x, op == IR_FSQRT ? 0 : y, op == IR_FMA ? z : 0,
+                     op == IR_FMA ? neg : 0));
 }
 
 static void step_fp_convert(Gen *g)
@@ -307,8 +316,12 @@ static void step_fp_convert(Gen *g)
         x = pick_raw(g, t == IR_F32 ? IR_F64 : IR_F32);
         push_raw(g, t, ir_gen_fcvt(&g->b, t, (IRRound)rm, x));
         break;
-    case 1: push(g, i, ir_gen_ftoi(&g->b, i, (IRRound)rm, pick_raw(g, t), is_unsigned)); break;
-    case 2: push(g, t, ir_gen_itof(&g->b, t, (IRRound)rm, pick(g, i), is_unsigned)); break;
+    case 1:
+        push(g, i, ir_gen_ftoi(&g->b, i, (IRRound)rm, pick_raw(g, t), is_unsigned));
+        break;
+    case 2:
+        push(g, t, ir_gen_itof(&g->b, t, (IRRound)rm, pick(g, i), is_unsigned));
+        break;
     case 3:
         x = pick(g, t);
         i = t == IR_F32 ? IR_I32 : IR_I64;
@@ -326,8 +339,8 @@ static void step_fp_convert(Gen *g)
 
 static void step_fp_bits(Gen *g)
 {
-    static const uint8_t ops[] = { IR_FSGNJ, IR_FSGNJN, IR_FSGNJX, IR_FMIN, IR_FMAX, IR_FNEG, IR_FABS,
-                                   IR_CANON };
+    static const uint8_t ops[] = { IR_FSGNJ, IR_FSGNJN, IR_FSGNJX, IR_FMIN,
+                                   IR_FMAX,  IR_FNEG,   IR_FABS,   IR_CANON };
     IROp op = (IROp)ops[below(g, sizeof ops)];
     IRType t = float_type(g);
     bool binary = op <= IR_FMAX || (op >= IR_FSGNJ && op <= IR_FSGNJX);
@@ -380,7 +393,8 @@ static void step_call(Gen *g)
     for (unsigned i = 0; i < helper->nargs; i++) {
         args[i] = pick(g, IR_I64);
     }
-    IRRef r = ir_call(&g->b, h, ir_helper_needs_snap(helper) ? snap(g) : 0, helper->nargs, args);
+    IRRef r = ir_call(&g->b, h, ir_helper_needs_snap(helper) ? snap(g) : 0, helper->nargs,
+                      args);
     if (helper->ret != IR_VOID) {
         push(g, helper->ret, r);
     }
@@ -462,7 +476,8 @@ static void finish(Gen *g)
 {
     IRFunc *f = g->b.f;
     if (g->o->loop) {
-        IRRef n = ir_gen_sub(&g->b, ir_get_reg(&g->b, g->loop_reg), ir_const(&g->b, IR_I64, 1));
+        IRRef n =
+            ir_gen_sub(&g->b, ir_get_reg(&g->b, g->loop_reg), ir_const(&g->b, IR_I64, 1));
         ir_put_reg(&g->b, g->loop_reg, n);
         uint32_t out = snap(g);
         ir_gen_exitif(&g->b, out, IR_EQ, n, ir_const(&g->b, IR_I64, 0));
@@ -472,10 +487,13 @@ static void finish(Gen *g)
         IRRef to = pick(g, IR_I64);
         ir_gen_exitind(&g->b, snap(g), kind, to, kind == IR_EXIT_CALL ? 0x2000 : 0);
     } else {
-        static const uint8_t kinds[] = { IR_EXIT_JUMP, IR_EXIT_CALL, IR_EXIT_REASON, IR_EXIT_LOOKUP };
+        static const uint8_t kinds[] = { IR_EXIT_JUMP, IR_EXIT_CALL, IR_EXIT_REASON,
+                                         IR_EXIT_LOOKUP };
         IRExit kind = (IRExit)kinds[below(g, 4)];
         ir_gen_exit(&g->b, snap(g), kind,
-                    kind == IR_EXIT_CALL ? 0x2000 : kind == IR_EXIT_REASON ? 1 + below(g, 8) : 0);
+                    kind == IR_EXIT_CALL     ? 0x2000
+                    : kind == IR_EXIT_REASON ? 1 + below(g, 8)
+                                             : 0);
     }
     ir_func_finish(&g->b);
 }

@@ -3,7 +3,8 @@
 
 #include "ir/append.h"
 
-static uint32_t map_snapshot(IRFunc *to, const IRFunc *from, uint32_t snap, const IRRef *map)
+static uint32_t map_snapshot(IRFunc *to, const IRFunc *from, uint32_t snap,
+                             const IRRef *map)
 {
     IRSnapEntry entries[IR_MAX_REGS];
     const IRSnap *s = &from->snaps[snap];
@@ -37,8 +38,8 @@ static IRRef copy_ins(IRBuilder *b, const IRFunc *from, IRRef at, const IRRef *m
         ins.arg[2] = info->variadic ? first : 0;
         return ir_append(b->f, &ins);
     }
-    return ir_emit_snap(b, ins.snap, (IROp)ins.op, (IRType)ins.type, ins.aux, ins.arg[0], ins.arg[1],
-                        ins.arg[2], ins.imm);
+    return ir_emit_snap(b, ins.snap, (IROp)ins.op, (IRType)ins.type, ins.aux, ins.arg[0],
+                        ins.arg[1], ins.arg[2], ins.imm);
 }
 
 void ir_rebuild(IRFunc *f)

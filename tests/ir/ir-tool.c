@@ -4,16 +4,17 @@
  *
  *   ir-tool [OPTION...] [FILE]      FILE "-" or none: standard input
  *
- * Input may hold several units with a line "---" between them: each is treated alike, from the
- * same registers, and so is the output.
+ * Input may hold several units with a line "---" between them: each is treated alike,
+ * from the same registers, and so is the output.
  *
  *   -p PASS    fold, forward, backward or opt; in the order given, each checked after
  *   -n         do not check, print what was read (for units that are wrong on purpose)
  *   -c         check only: print the verifier's sentence, or "ok"
  *   -r R=V     set a register before the run (repeat)
  *   -m M       rounding mode before the run: rne rtz rdn rup
- *   -x         run: print how the unit was left, the registers it names, flags; not the unit
- *   -g SEED    a random unit instead of FILE (-G nofold, small, fp, blocks, ... adds options)
+ *   -x         run: print how the unit was left, the registers it names, flags; not the
+ * unit -g SEED    a random unit instead of FILE (-G nofold, small, fp, blocks, ... adds
+ * options)
  *
  * What is wrong with a unit is said in its place in the output, and the exit status is 1.
  */
@@ -118,10 +119,17 @@ static bool run_pass(IRFunc *f, const char *pass)
 
 static void option_word(IRRandomOptions *o, const char *word)
 {
-    const struct { const char *name; bool *flag; } flags[] = {
-        { "nofold", &o->no_fold }, { "small", &o->small_ints }, { "fp", &o->fp },
-        { "blocks", &o->blocks }, { "calls", &o->calls }, { "exits", &o->exits }, { "loop", &o->loop },
-        { "atomics", &o->atomics }, { "misaligned", &o->misaligned },
+    const struct { const char *name; bool *flag;
+    } flags[] = {
+        { "nofold", &o->no_fold },
+        { "small", &o->small_ints },
+        { "fp", &o->fp },
+        { "blocks", &o->blocks },
+        { "calls", &o->calls },
+        { "exits", &o->exits },
+        { "loop", &o->loop },
+        { "atomics", &o->atomics },
+        { "misaligned", &o->misaligned },
     };
     for (unsigned i = 0; i < sizeof flags / sizeof flags[0]; i++) {
         if (strcmp(word, flags[i].name) == 0) {

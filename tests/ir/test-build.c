@@ -157,11 +157,15 @@ static void test_op_table(void **state)
         assert_false((info->flags & IRF_TERM) && info->sig[0] != 'v');
     }
     for (unsigned c = 0; c < IR_NCONDS; c++) {
-        static const uint64_t v[] = { 0, 1, UINT64_MAX, INT64_MAX, (uint64_t)INT64_MIN, 5 };
+        static const uint64_t v[] = {
+            0, 1, UINT64_MAX, INT64_MAX, (uint64_t)INT64_MIN, 5
+        };
         for (unsigned i = 0; i < 36; i++) {
             bool holds = ir_cond_eval((IRCond)c, v[i / 6], v[i % 6], IR_I64);
-            assert_int_equal(holds, !ir_cond_eval((IRCond)(c ^ 1), v[i / 6], v[i % 6], IR_I64));
-            assert_int_equal(holds, ir_cond_eval(ir_cond_swap((IRCond)c), v[i % 6], v[i / 6], IR_I64));
+            assert_int_equal(holds,
+                             !ir_cond_eval((IRCond)(c ^ 1), v[i / 6], v[i % 6], IR_I64));
+            assert_int_equal(
+                holds, ir_cond_eval(ir_cond_swap((IRCond)c), v[i % 6], v[i / 6], IR_I64));
         }
     }
 }
@@ -209,7 +213,8 @@ static void test_refused(void **state)
     REFUSES(sum->imm = 1, "imm must be 0");
     REFUSES(sum->nvar = 1, "no argument list");
     REFUSES(func.ins[sum->arg[0]] = (IRIns){ .op = IR_NOP }, "has no value");
-    REFUSES(func.ins[sum->arg[0]].imm = TEST_GUEST_INTS + TEST_GUEST_FLOATS, "no such register");
+    REFUSES(func.ins[sum->arg[0]].imm = TEST_GUEST_INTS + TEST_GUEST_FLOATS,
+            "no such register");
     REFUSES(load->snap = func.nsnaps, "does not exist");
     REFUSES(load->aux = 1 << 6 | MO_64, "bad memop");
     REFUSES(snap->first = func.nsnap_entries, "out of range");
@@ -220,16 +225,25 @@ static void test_refused(void **state)
     REFUSES(func.blocks[0].end--, "behind the last block");
     REFUSES(func.blocks[0].first++, "does not follow");
     REFUSES(func.blocks[0].end++, "does not follow");
-    REFUSES((func.ins[sum->arg[0]] = (IRIns){ .op = IR_CONST, .type = IR_I64 }, sum->type = IR_I32),
+    REFUSES((func.ins[sum->arg[0]] = (IRIns){ .op = IR_CONST, .type = IR_I64 },
+             sum->type = IR_I32),
             "wrong type");
     REFUSES((*sum = (IRIns){ .op = IR_CONST, .type = IR_I64, .imm = 3 },
-             func.ins[sum_ref].type = IR_I8, func.ins[sum_ref].imm = 200), "constant too wide");
+             func.ins[sum_ref].type = IR_I8, func.ins[sum_ref].imm = 200),
+            "constant too wide");
     REFUSES(*load = ((IRIns){ .op = IR_CALL, .imm = 99 }), "no such helper");
-    REFUSES(*load = ((IRIns){ .op = IR_CALL, .type = IR_I64, .imm = 0, .nvar = 2, .arg = { 0, 0, 7 } }),
+    REFUSES(*load = ((IRIns){
+                .op = IR_CALL, .type = IR_I64, .imm = 0, .nvar = 2, .arg = { 0, 0, 7 } }),
             "argument list out of range");
-    REFUSES(*load = ((IRIns){ .op = IR_LDENV, .type = IR_I64, .imm = -8 }), "offset out of range");
-    REFUSES(*load = ((IRIns){ .op = IR_AMO, .type = IR_I64, .aux = MO_64, .imm = IR_NAMOS, .snap = load->snap,
-                              .arg = { sum_ref, sum_ref } }), "unknown atomic");
+    REFUSES(*load = ((IRIns){ .op = IR_LDENV, .type = IR_I64, .imm = -8 }),
+            "offset out of range");
+    REFUSES(*load = ((IRIns){ .op = IR_AMO,
+                              .type = IR_I64,
+                              .aux = MO_64,
+                              .imm = IR_NAMOS,
+                              .snap = load->snap,
+                              .arg = { sum_ref, sum_ref } }),
+            "unknown atomic");
     REFUSES(*load = ((IRIns){ .op = IR_FENCE, .aux = 16 }), "aux out of range");
 }
 

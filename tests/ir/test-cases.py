@@ -89,13 +89,15 @@ def check_file(tool, name, bless):
     if bless:
         with open(name, 'w') as f:
             f.write('\n\n'.join(c.text() for c in cases) + '\n')
-    print('%s: %d cases, %d failures' % (os.path.basename(name), n, failures))
-    return failures
+    return n, failures
 
 
 def main():
     bless = os.environ.get('BLESS') == '1'
-    sys.exit(sum([check_file(sys.argv[1], name, bless) for name in sys.argv[2:]]) != 0)
+    counts = [check_file(sys.argv[1], name, bless) for name in sys.argv[2:]]
+    n, failures = map(sum, zip(*counts))
+    print('%d passed, %d failed' % (n - failures, failures))
+    sys.exit(failures != 0)
 
 
 main()

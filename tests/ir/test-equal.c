@@ -62,6 +62,7 @@ static void fail(uint64_t seed, const char *how, const char *what, const IRFunc 
 {
     printf("seed %" PRIu64 ", %s: %s\n", seed, how, what);
     ir_print(stdout, f);
+    puts("0 passed, 1 failed");
     exit(1);
 }
 
@@ -72,7 +73,8 @@ static void compare(uint64_t seed, const char *how, const IRFunc *f)
         fail(seed, how, wrong, f);
     }
     run(f, &result);
-    if (memcmp(&reference.exit, &result.exit, sizeof result.exit) || reference.env.pc != result.env.pc) {
+    if (memcmp(&reference.exit, &result.exit, sizeof result.exit) ||
+        reference.env.pc != result.env.pc) {
         fail(seed, how, "left another way", f);
     }
     for (unsigned i = 0; i < test_guest.nregs; i++) {
@@ -124,11 +126,18 @@ static IRRandomOptions random_options(uint64_t seed)
 {
     uint64_t bits = seed * UINT64_C(0x9e3779b97f4a7c15) >> 40;
     return (IRRandomOptions){
-        .nins = 4 + (unsigned)(bits % 120), .small_ints = bits >> 8 & 1, .fp = bits >> 9 & 1,
-        .blocks = (bits >> 10 & 3) == 0, .calls = bits >> 12 & 1, .exits = bits >> 13 & 1,
-        .loop = bits >> 14 & 1, .mem_base = (uintptr_t)memory,
-        .mem_size = bits >> 15 & 1 ? MEM_SIZE : 0, .atomics = bits >> 16 & 1,
-        .misaligned = bits >> 17 & 1, .env_offset = offsetof(HostEnv, stats),
+        .nins = 4 + (unsigned)(bits % 120),
+        .small_ints = bits >> 8 & 1,
+        .fp = bits >> 9 & 1,
+        .blocks = (bits >> 10 & 3) == 0,
+        .calls = bits >> 12 & 1,
+        .exits = bits >> 13 & 1,
+        .loop = bits >> 14 & 1,
+        .mem_base = (uintptr_t)memory,
+        .mem_size = bits >> 15 & 1 ? MEM_SIZE : 0,
+        .atomics = bits >> 16 & 1,
+        .misaligned = bits >> 17 & 1,
+        .env_offset = offsetof(HostEnv, stats),
         .env_count = bits >> 18 & 1 ? 4 : 0,
     };
 }
@@ -172,6 +181,7 @@ int main(int argc, char **argv)
     for (uint64_t seed = first; seed < first + count; seed++) {
         check_seed(seed);
     }
+    printf("%" PRIu64 " passed, 0 failed\n", count);
     ir_interp_destroy(&interp);
     arena_destroy(&arena);
     return 0;

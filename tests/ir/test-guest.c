@@ -1,4 +1,5 @@
-/* The guest of the IR tests.  Constant data; helpers touch the CPU they are given only. */
+/* The guest of the IR tests.  Constant data; helpers touch the CPU they are given only.
+ */
 #include "test-guest.h"
 
 #include "host/host.h"
@@ -34,11 +35,11 @@ static uint64_t helper_fault(void *cpu, uint64_t a)
 #define INT(n, p) { #n, IR_I64, p }
 #define FLOAT(n, p) { #n, IR_F64, p }
 static const IRGuestReg regs[TEST_GUEST_INTS + TEST_GUEST_FLOATS] = {
-    INT(r0, 90), INT(r1, 80), INT(r2, 70), INT(r3, 60), INT(r4, 50), INT(r5, 40), INT(r6, 30),
-    INT(r7, 20), INT(r8, 10), INT(r9, 9), INT(r10, 8), INT(r11, 7), INT(r12, 6), INT(r13, 0),
-    INT(r14, 0), INT(r15, 0),
-    FLOAT(f0, 90), FLOAT(f1, 80), FLOAT(f2, 70), FLOAT(f3, 60), FLOAT(f4, 50), FLOAT(f5, 40),
-    FLOAT(f6, 0), FLOAT(f7, 0),
+    INT(r0, 90),   INT(r1, 80),   INT(r2, 70),   INT(r3, 60),   INT(r4, 50),
+    INT(r5, 40),   INT(r6, 30),   INT(r7, 20),   INT(r8, 10),   INT(r9, 9),
+    INT(r10, 8),   INT(r11, 7),   INT(r12, 6),   INT(r13, 0),   INT(r14, 0),
+    INT(r15, 0),   FLOAT(f0, 90), FLOAT(f1, 80), FLOAT(f2, 70), FLOAT(f3, 60),
+    FLOAT(f4, 50), FLOAT(f5, 40), FLOAT(f6, 0),  FLOAT(f7, 0),
 };
 
 static const IRHelper helpers[] = {

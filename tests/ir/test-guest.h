@@ -7,8 +7,8 @@
 enum { TEST_GUEST_INTS = 16, TEST_GUEST_FLOATS = 8 };
 
 /*
- * Helpers: sum(a, b) pure; mix(a, b, c) never faults; touch(a) writes r0 and reads r1, so it
- * has IRH_REGS; count() returns nothing; fault(a) may fault (it does not).
+ * Helpers: sum(a, b) pure; mix(a, b, c) never faults; touch(a) writes r0 and reads r1, so
+ * it has IRH_REGS; count() returns nothing; fault(a) may fault (it does not).
  */
 extern const IRGuest test_guest;
 

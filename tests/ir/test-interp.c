@@ -87,7 +87,8 @@ static void run_to_fault(const char *text, void *page)
     sigaction(SIGSEGV, &old, NULL);
 }
 
-/* The state is that of the faulting access: not of the one before, not of what follows. */
+/* The state is that of the faulting access: not of the one before, not of what follows.
+ */
 static void test_fault_state(void **state)
 {
     static const char *const access[] = {
@@ -102,7 +103,8 @@ static void test_fault_state(void **state)
                  "unit 0x1000\nblock 0:\n%%1 = getreg i64 r1\n%%2 = getreg i64 r2\n"
                  "%%3 = add i64 %%2, 1\n%%4 = ld.u64 i64 [0x%jx] [pc=0x1004 r3=%%2]\n"
                  "%%5 = add i64 %%4, %%3\n%s [pc=0x1008 r2=%%3 r3=%%5 f0=0x123]\n"
-                 "exit.jump [pc=0x1010 r0=%%5 r4=%%5]\n", (uintmax_t)(uintptr_t)&ok, access[i]);
+                 "exit.jump [pc=0x1010 r0=%%5 r4=%%5]\n",
+                 (uintmax_t)(uintptr_t)&ok, access[i]);
         run_to_fault(text, page);
         assert_true(fault_recovered);
         assert_int_equal(env.pc, 0x1008);
@@ -120,8 +122,9 @@ static void test_fault_of_our_own(void **state)
 {
     IRFunc f;
     uint64_t cell = 1;
-    parse(&f, "unit 0x1000\nblock 0:\n%1 = getreg i64 r1\n%2 = ld.u64 i64 [%1] [pc=0x1004]\n"
-              "%3 = call i64 fault(%2) [pc=0x1008]\nexit.jump [pc=0x1010 r0=%3]\n");
+    parse(&f,
+          "unit 0x1000\nblock 0:\n%1 = getreg i64 r1\n%2 = ld.u64 i64 [%1] [pc=0x1004]\n"
+          "%3 = call i64 fault(%2) [pc=0x1008]\nexit.jump [pc=0x1010 r0=%3]\n");
     env.reg[R1] = (uintptr_t)&cell;
     ir_interp_run(&interp, &f, &env, &direct);
     assert_false(ir_interp_recover_sigsafe(&interp, &env));
@@ -183,8 +186,10 @@ static void check_leaves(const char *access, const IRInterpHooks *hooks, uint64_
 {
     IRFunc f;
     char text[400];
-    snprintf(text, sizeof text, "unit 0x1000\nblock 0:\n%%1 = getreg i64 r1\n%s [pc=0x1004 r2=%%1]\n"
-             "exit.jump [pc=0x1010 r3=%%1]\n", access);
+    snprintf(text, sizeof text,
+             "unit 0x1000\nblock 0:\n%%1 = getreg i64 r1\n%s [pc=0x1004 r2=%%1]\n"
+             "exit.jump [pc=0x1010 r3=%%1]\n",
+             access);
     parse(&f, text);
     env.reg[R1] = addr;
     HostExit e = ir_interp_run(&interp, &f, &env, hooks);
@@ -207,8 +212,10 @@ static void test_reasons(void **state)
     check_leaves("%2 = amo.swap.u8 i64 [%1], %1", &hooked, 0x1801, REASON_FAULT, true);
     check_leaves("%2 = ld.u16.align i64 [%1]", &direct, p + 1, REASON_MISALIGNED, false);
     check_leaves("st.u64.align [%1], %1", &direct, p + 4, REASON_MISALIGNED, true);
-    check_leaves("%2 = amo.add.u32.align i64 [%1], %1", &direct, p + 2, REASON_MISALIGNED, true);
-    check_leaves("%2 = amo.add.u32 i64 [%1], %1", &direct, p + 61, REASON_EXCLUSIVE, true);
+    check_leaves("%2 = amo.add.u32.align i64 [%1], %1", &direct, p + 2, REASON_MISALIGNED,
+                 true);
+    check_leaves("%2 = amo.add.u32 i64 [%1], %1", &direct, p + 61, REASON_EXCLUSIVE,
+                 true);
     check_leaves("%2 = cas.u64 i64 [%1], 0, 0", &direct, p + 57, REASON_EXCLUSIVE, true);
 }
 
@@ -230,9 +237,10 @@ static void test_misaligned_atomics(void **state)
 
 static void test_poll_and_loop(void **state)
 {
-    static const char text[] = "unit 0x1000\nblock 0:\n%1 = getreg i64 r1\npoll [pc=0x1000]\n"
-                               "%2 = add i64 %1, -1\nexitif.eq %2, 0 [pc=0x1008 r1=%2]\n"
-                               "loop [pc=0x1000 r1=%2]\n";
+    static const char text[] =
+        "unit 0x1000\nblock 0:\n%1 = getreg i64 r1\npoll [pc=0x1000]\n"
+        "%2 = add i64 %1, -1\nexitif.eq %2, 0 [pc=0x1008 r1=%2]\n"
+        "loop [pc=0x1000 r1=%2]\n";
     IRFunc f;
     parse(&f, text);
     env.reg[R1] = 1000;
@@ -257,7 +265,8 @@ static void test_poll_and_loop(void **state)
 static void test_exits(void **state)
 {
     IRFunc f;
-    parse(&f, "unit 0x1000\nblock 0:\n%1 = getreg i64 r1\nexitind.call %1, 0x1004 [pc=0x1000 r2=5]\n");
+    parse(&f, "unit 0x1000\nblock 0:\n%1 = getreg i64 r1\nexitind.call %1, 0x1004 "
+              "[pc=0x1000 r2=5]\n");
     env.reg[R1] = 0x5000;
     assert_int_equal(ir_interp_run(&interp, &f, &env, &direct).kind, HOST_EXIT_LOOKUP);
     assert_int_equal(env.pc, 0x5000);
@@ -269,13 +278,15 @@ static void test_exits(void **state)
     assert_int_equal(env.pc, 0x1004);
 }
 
-/* touch(a): r0 = a + r1, returns r2.  It sees what the unit wrote and the unit sees r0. */
+/* touch(a): r0 = a + r1, returns r2.  It sees what the unit wrote and the unit sees r0.
+ */
 static void test_helper_with_registers(void **state)
 {
     IRFunc f;
     parse(&f, "unit 0x1000\nblock 0:\n%1 = getreg i64 r1\n%2 = add i64 %1, 1\n"
               "%3 = call i64 touch(40:i64) [pc=0x1004 r1=%2 r2=77]\n%4 = getreg i64 r0\n"
-              "%5 = getreg i64 r1\n%6 = add i64 %4, %5\nexit.jump [pc=0x1010 r3=%3 r4=%6 r5=%1]\n");
+              "%5 = getreg i64 r1\n%6 = add i64 %4, %5\nexit.jump [pc=0x1010 r3=%3 r4=%6 "
+              "r5=%1]\n");
     env.reg[R1] = 1;
     ir_interp_run(&interp, &f, &env, &direct);
     assert_int_equal(env.reg[R0], 42);
@@ -290,8 +301,10 @@ static void test_helper_with_registers(void **state)
 static void test_parallel_arguments(void **state)
 {
     IRFunc f;
-    parse(&f, "unit 0x1000\nblock 0:\n%1 = getreg i64 r1\n%2 = getreg i64 r2\n%3 = getreg i64 r3\n"
-              "jump @1(%1, %2, %3)\nblock 1:\n%4 = param i64 0\n%5 = param i64 1\n%6 = param i64 2\n"
+    parse(&f, "unit 0x1000\nblock 0:\n%1 = getreg i64 r1\n%2 = getreg i64 r2\n%3 = "
+              "getreg i64 r3\n"
+              "jump @1(%1, %2, %3)\nblock 1:\n%4 = param i64 0\n%5 = param i64 1\n%6 = "
+              "param i64 2\n"
               "%7 = add i64 %6, -1\nbr.ne %7, 0, @1(%5, %4, %7), @2()\nblock 2:\n"
               "exit.jump [pc=0x1010 r1=%4 r2=%5]\n");
     env.reg[R1] = 11;
@@ -323,7 +336,8 @@ static void test_threads(void **state)
 {
     pthread_t t[4];
     char text[500];
-    snprintf(text, sizeof text, "unit 0x1000\nblock 0:\n%%1 = amo.add.u64 i64 [0x%jx], 1 [pc=0x1004]\n"
+    snprintf(text, sizeof text,
+             "unit 0x1000\nblock 0:\n%%1 = amo.add.u64 i64 [0x%jx], 1 [pc=0x1004]\n"
              "%%2 = amo.xor.u8 i64 [0x%jx], 1 [pc=0x1004]\n"
              "%%3 = amo.add.u32 i64 [0x%jx], 3 [pc=0x1004]\nexit.jump [pc=0x1010]\n",
              (uintmax_t)(uintptr_t)&counter[0], (uintmax_t)(uintptr_t)&counter[1] + 4,
