@@ -85,11 +85,9 @@ void test_large(void)
     for (uint32_t i = 0; i < 20; i++) {
         uint32_t w = i * 250;
         arena_store(w, WORD(G_SYSCALL, 0));
+        /* Two host instructions and an exit for each word. */
         for (uint32_t k = 1; k < 249; k++) {
-            arena_store(w + k, WORD(any(40) ? G_WORK : G_BRANCH, any(20) * 250));
-            if (k > 5 && any(2)) {
-                arena_store(w + k, WORD(G_BRANCH, w + k + 1));
-            }
+            arena_store(w + k, WORD(G_BRANCH, any(8) ? w + k + 1 : any(20) * 250));
         }
         arena_store(w + 249, WORD(G_JUMP, any(20) * 250));
     }
@@ -286,7 +284,7 @@ void test_mutate(void)
 {
     unsigned n = threads_or(12);
     pthread_t mutator[4], spoiler;
-    torture_init(256 << 10);
+    torture_init(1 << 20);  /* each thread keeps a region */
     write_callers();
     for (unsigned i = 0; i < N_PAIRS; i++) {
         pthread_mutex_init(&pair_lock[i], NULL);

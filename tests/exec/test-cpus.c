@@ -199,6 +199,15 @@ static void count_work(CPUState *cpu, void *data)
     ++*(uint32_t *)data;
 }
 
+/* The last thing that happens to the vCPU: nobody runs it after this. */
+static void work_at_the_end(Executor *e)
+{
+    if (e->syscalls == e->limit) {
+        async_run_on_cpu(&e->cpu->parent, count_work, e->opaque);
+        async_safe_run_on_cpu(&e->cpu->parent, count_work, e->opaque);
+    }
+}
+
 static uint64_t born;   /* atomic */
 static bool paused;     /* atomic */
 
@@ -208,15 +217,16 @@ static void *mother_main(void *opaque)
         if (__atomic_load_n(&paused, __ATOMIC_ACQUIRE)) {
             return NULL;
         }
-        Executor e = { .limit = 1 + any(40), .check_model = true, .start = any(100) * 11 };
         uint32_t done = 0;
+        Executor e = { .limit = 1 + any(40), .check_model = true, .start = any(100) * 11,
+                       .on_syscall = work_at_the_end, .opaque = &done };
         executor_create(&e);
         async_run_on_cpu(&e.cpu->parent, count_work, &done);
         async_safe_run_on_cpu(&e.cpu->parent, count_work, &done);
         executor_start(&e);
         __atomic_add_fetch(&born, 1, __ATOMIC_RELAXED);
         thread_join(e.thread);
-        check(done == 2, "work for a vCPU that was not running yet was lost");
+        check(done == 4, "work for a vCPU before its first run or after its last was lost");
     }
     return NULL;
 }

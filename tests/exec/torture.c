@@ -208,7 +208,8 @@ void torture_wait(Executor *e, unsigned n)
 
 /*
  * Blocks of up to 11 words.  Jumps that are not a matter of chance lead forward, the last block and
- * the first one make a system call: so no path goes round for ever without one.
+ * the first one make a system call: so no path goes round for ever without one.  The first
+ * goes on to one of 64 others, so that no program is a small circle.
  */
 enum { PITCH = 11 };
 
@@ -232,7 +233,7 @@ static void block_write(Graph *g, uint32_t i, bool exclusive_ops)
     uint32_t start = g->first + i * PITCH, w = start;
     if (i == 0 || i == g->n - 1) {
         arena_store(w, WORD(G_SYSCALL, 0));
-        arena_store(w + 1, WORD(G_JUMP, block_any(g)));
+        arena_store(w + 1, WORD(G_INDIRECT64, DATA_PAGE * PAGE_WORDS));
         return;
     }
     for (uint32_t k = any(5); k; k--) {
@@ -267,8 +268,11 @@ void program_graph(uint32_t first_page, uint32_t n_pages, bool exclusive_ops)
     Graph g = {
         .first = first_page * PAGE_WORDS,
         .n = n_pages * PAGE_WORDS / PITCH,
-        .data = DATA_PAGE * PAGE_WORDS,
+        .data = DATA_PAGE * PAGE_WORDS + 64,
     };
+    for (uint32_t i = 0; i < 64; i++) {
+        arena_store(DATA_PAGE * PAGE_WORDS + i, block_any(&g));
+    }
     for (uint32_t i = 0; i < g.n; i++) {
         block_write(&g, i, exclusive_ops);
     }
