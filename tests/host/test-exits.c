@@ -429,6 +429,37 @@ static void test_segment_base(void **state)
     assert_int_equal(env->reg[0], 4);
 }
 
+/* Flags saved, compared, flags restored: no flag is raised, whatever is compared. */
+static void test_quiet_compare(void **state)
+{
+    static const uint64_t values[] = {
+        0x3ff0000000000000, 0x4000000000000000, 0x7ff8000000000000, 0x7ff0000000000001,
+    };
+    start((HostConfig){ 0 });
+    add_unit("unit 0x1000\nblock 0:\n %1 = getreg f64 f0\n %2 = getreg f64 f1\n"
+             " %3 = fpget i64\n %4 = fcmp.lt i64 %1, %2\n %5 = fcmp.le i64 %1, %2\n"
+             " %6 = and i64 %3, 31\n fpset %6\n"
+             " exitif.eq %5, 0  [pc=0x1010 r0=%4 r1=%5 r2=%3]\n"
+             " exit.reason 1  [pc=0x1014 r0=%4 r1=%5 r2=%3]\n");
+    for (unsigned a = 0; a < 4; a++) {
+        for (unsigned b = 0; b < 4; b++) {
+            for (unsigned flags = 0; flags < 32; flags += 15) {
+                env->reg[TEST_GUEST_INTS] = values[a];
+                env->reg[TEST_GUEST_INTS + 1] = values[b];
+                host_fp_set_flags(env, flags);
+                env->pc = 0x1000;
+                run(true);
+                bool numbers = a < 2 && b < 2;
+                assert_int_equal(host_fp_get_flags(env), flags);
+                assert_int_equal(env->reg[0], numbers && a < b);
+                assert_int_equal(env->reg[1], numbers && a <= b);
+                assert_int_equal(env->reg[2], flags);
+                assert_int_equal(env->pc, numbers && a <= b ? 0x1014 : 0x1010);
+            }
+        }
+    }
+}
+
 static int set_up(void **state)
 {
     static uint8_t stack[65536];
@@ -447,6 +478,7 @@ int main(void)
         cmocka_unit_test(test_recursion_without_jump_cache), cmocka_unit_test(test_wrong_return),
         cmocka_unit_test(test_indirect_call), cmocka_unit_test(test_helper_leaves),
         cmocka_unit_test(test_misaligned), cmocka_unit_test(test_segment_base),
+        cmocka_unit_test(test_quiet_compare),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -72,8 +72,48 @@ static bool is_canonical(const IRIns *ins)
     return ins->op == IR_FMA || ins->op == IR_FMIN || ins->op == IR_FMAX || ins->op == IR_CANON;
 }
 
+/*
+ * Compares between saving the accrued exceptions and putting them back, as compilers write
+ * quiet compares: made so that they raise nothing, neither the save nor the restore has to be paid for
+ * (the saved value is used if an operand is a signaling NaN).
+ */
+typedef struct SavedFlags {
+    IRRef get;          /* the FPGET, 0: none, or something else happened since */
+    IRRef cmp[4];       /* compares since then */
+    unsigned ncmp;
+} SavedFlags;
+
+static bool restores(const Ctx *c, const SavedFlags *s, IRRef arg)
+{
+    const IRIns *ins = ctx_ins(c, arg);
+    if (ins->op == IR_AND && ctx_is_const(c, ins->arg[1]) && (ctx_imm(c, ins->arg[1]) & 31) == 31) {
+        arg = ins->arg[0];
+    }
+    return ctx_id(c, arg) == s->get;
+}
+
+static void track_saved_flags(Ctx *c, SavedFlags *s, IRRef i)
+{
+    const IRIns *ins = ctx_ins(c, i);
+    if (ins->op == IR_FPGET) {
+        *s = (SavedFlags){ .get = i };
+    } else if (ins->op == IR_FCMP && s->get && s->ncmp < 4) {
+        s->cmp[s->ncmp++] = i;
+    } else if (ins->op == IR_FPSET && s->get && restores(c, s, ins->arg[0])) {
+        c->v[i].flags |= V_DEAD;
+        for (unsigned k = 0; k < s->ncmp; k++) {
+            c->v[s->cmp[k]].flags |= V_QUIET;
+            c->v[s->cmp[k]].imm = s->get;
+        }
+        s->get = 0;
+    } else if (ir_op_info[ins->op].flags & ~(unsigned)(IRF_PURE | IRF_COMM)) {
+        s->get = 0;
+    }
+}
+
 static bool find_roots(Ctx *c)
 {
+    SavedFlags saved = { 0 };
     const IRFunc *f = c->f;
     uint32_t epoch = f->nins;
     for (IRRef i = 1; i < f->nins; i++) {
@@ -87,6 +127,7 @@ static bool find_roots(Ctx *c)
         if (clears_upper(ins)) {
             v->flags |= V_Z32;
         }
+        track_saved_flags(c, &saved, i);
         if (is_boxed(c, ins)) {
             v->flags |= V_BOXED;
         }
@@ -213,6 +254,9 @@ static void try_fuse(Ctx *c, IRRef cond, uint32_t pos, bool known_after)
     for (IRRef i = cond + 1; i < pos; i++) {
         const IRIns *ins = ctx_ins(c, i);
         unsigned flags = ir_op_info[ins->op].flags;
+        if (c->v[i].flags & V_DEAD) {
+            continue;
+        }
         if ((flags & ~(unsigned)(IRF_PURE | IRF_COMM)) || pos - cond > 8) {
             return;
         }
@@ -225,6 +269,14 @@ static void try_fuse(Ctx *c, IRRef cond, uint32_t pos, bool known_after)
     v->flags |= V_FUSED;
 }
 
+static void use_saved_flags(Ctx *c, IRRef cmp, uint32_t pos)
+{
+    const Value *v = &c->v[cmp];
+    if (v->flags & V_QUIET) {
+        use_arg(c, (IRRef)v->imm, pos);
+    }
+}
+
 /* Operands of a fused compare are used where the compare is made. */
 static void use_cond(Ctx *c, IRRef cond, uint32_t pos)
 {
@@ -233,6 +285,7 @@ static void use_cond(Ctx *c, IRRef cond, uint32_t pos)
         const IRIns *def = ctx_ins(c, cond);
         use_arg(c, def->arg[0], pos);
         use_arg(c, def->arg[1], pos);
+        use_saved_flags(c, ctx_id(c, cond), pos);
     }
 }
 
@@ -279,7 +332,7 @@ static void visit_back(Ctx *c, Back *b, IRRef i)
     if (v->root != i || ins->op == IR_NOP || ins->op == IR_CONST) {
         return; /* a copy: uses go to the root */
     }
-    if (is_dead(c, i)) {
+    if ((v->flags & V_DEAD) || is_dead(c, i)) {
         v->flags |= V_DEAD;
         return;
     }
@@ -308,6 +361,7 @@ static void visit_back(Ctx *c, Back *b, IRRef i)
     for (unsigned k = 0; k < nargs; k++) {
         use_arg(c, ins->arg[k], i);
     }
+    use_saved_flags(c, i, i);
     for (unsigned k = 0; k < ins->nvar; k++) {
         use_arg(c, c->f->args[ins->arg[2] + k], i);
     }

@@ -104,6 +104,7 @@ enum ValueFlags {
     V_BOXED = 8,    /* f32 whose register has ones in the upper half */
     V_FUSED = 16,   /* compare, computed by its consumer */
     V_DEAD = 32,    /* nobody uses it and it has no effect */
+    V_QUIET = 128,  /* FCMP that may raise no flag: those before it are in value imm */
     V_WEAK_HINT = 64, /* the hint is that of the value made of it: worth no move */
 };
 

@@ -291,20 +291,19 @@ void lower_exitind(Ctx *c, IRRef i)
 {
     const IRIns *ins = ctx_ins(c, i);
     const Value *v = ctx_val(c, ins->arg[0]);
-    bool at_home = v->reg != NO_REG && host_ctx.home_guest[v->reg] >= 0;
-    unsigned target = RCX;
     Move extra = { .dst = RCX, .src = v->reg != NO_REG      ? (Loc)v->reg
                                       : v->flags & V_CONST ? LOC_CONST
                                                            : v->mem, .imm = v->imm };
-    unsigned n;
+    unsigned n, target = RCX;
     const SnapMove *moves = collect_moves(c, ins->snap, &n);
-    for (unsigned k = 0; at_home && k < n; k++) {
-        at_home = loc_home(moves[k].reg) != (Loc)v->reg;
+    bool stays = v->reg != NO_REG;
+    for (unsigned k = 0; stays && k < n; k++) {
+        stays = loc_home(moves[k].reg) != (Loc)v->reg;
     }
-    if (at_home) {
+    if (stays) {
         target = v->reg;
     }
-    emit_moves(c, moves, n, at_home || v->reg == RCX ? NULL : &extra);
+    emit_moves(c, moves, n, stays ? NULL : &extra);
 
     IRExit kind = (IRExit)ins->aux;
     if (host_ctx.config.no_inline_jump_cache) {

@@ -159,7 +159,7 @@ static bool never_signaling(const Ctx *c, IRRef ref)
 {
     switch (ctx_ins(c, c->v[ref].root < c->f->nins ? c->v[ref].root : 0)->op) {
     case IR_FADD: case IR_FSUB: case IR_FMUL: case IR_FDIV: case IR_FSQRT: case IR_FMA:
-    case IR_FMIN: case IR_FMAX: case IR_FCVT: case IR_ITOF:
+    case IR_FMIN: case IR_FMAX: case IR_FCVT: case IR_ITOF: case IR_CANON:
         return true;
     default:
         return false;
@@ -239,16 +239,43 @@ static void lower_minmax(Ctx *c, IRRef i)
 
 /* ---- compares ---- */
 
+/*
+ * A compare that may raise nothing said unordered: if invalid was clear before, it is again.
+ * r[0]: register of the saved flags, as FPGET gives them.  Resumes with the flags of unordered.
+ */
+static void emit_cold_quiet(Ctx *c, Cold *cold)
+{
+    Emit *e = &c->e;
+    emit_op(e, OP_GROUP3B, G3_TEST, rm_reg(cold->r[0]), 1);
+    emit_u8(e, 16);
+    uint8_t *was_set = ins_jcc_short(e, CC_NE);
+    emit_op(e, OP_MXCSR, 3, RM_ENV(scratch), 0);
+    ins_alu_imm(e, ALU_AND, 0, RM_ENV(scratch), ~1);
+    emit_op(e, OP_MXCSR, 2, RM_ENV(scratch), 0);
+    bind_rel8(was_set, e->p);
+    emit_default_nan(c, IR_F64, XMM0);
+    emit_ucomis(c, IR_F64, XMM0, rm_reg(XMM0), false);
+    ins_jmp(e, cold->resume);
+}
+
 enum HostCC emit_fcmp(Ctx *c, IRRef i, bool *parity)
 {
     const IRIns *ins = ctx_ins(c, i);
     IRType t = ctx_type(c, ins->arg[0]);
     IRFCmp cmp = (IRFCmp)ins->aux;
+    bool quiet = c->v[i].flags & V_QUIET;
+    unsigned saved = quiet ? ra_use(c, (IRRef)c->v[i].imm) : NO_REG;
     /* a < b as b > a: `above` is false for unordered */
     bool swap = cmp != IR_FEQ;
     unsigned x = ra_use(c, ins->arg[swap ? 1 : 0]);
     Rm y = ra_use_rm(c, ins->arg[swap ? 0 : 1]);
-    emit_ucomis(c, t, x, y, swap);
+    emit_ucomis(c, t, x, y, swap && !quiet);
+    if (quiet && !(never_signaling(c, ins->arg[0]) && never_signaling(c, ins->arg[1]))) {
+        Cold *cold = cold_new(c, emit_cold_quiet);
+        cold->r[0] = (uint8_t)saved;
+        emit_jcc_cold(c, CC_P, cold);
+        cold->resume = c->e.p;
+    }
     *parity = cmp == IR_FEQ;
     return cmp == IR_FEQ ? CC_E : cmp == IR_FLT ? CC_A : CC_AE;
 }

@@ -761,6 +761,9 @@ static void lower_exitif_fcmp(Ctx *c, IRRef i, IRRef cmp, bool sense)
 {
     bool parity;
     enum HostCC cc = emit_fcmp(c, cmp, &parity);
+    Value *v = ctx_val(c, cmp);
+    v->flags |= V_CONST;
+    v->imm = sense;
     if (!parity) {
         emit_side_exit(c, i, sense ? cc : (enum HostCC)(cc ^ 1), NULL);
     } else if (sense) { /* equal and not unordered */
@@ -781,8 +784,6 @@ void lower_exitif(Ctx *c, IRRef i)
         /* Its value is known in the exit and behind it: nobody computes it. */
         bool sense = ins->aux == IR_NE;
         if (cond->op == IR_FCMP) {
-            v->flags |= V_CONST;
-            v->imm = sense;
             lower_exitif_fcmp(c, i, ins->arg[0], sense);
         } else {
             Compare k = compare_prepare(c, (IRCond)cond->aux, cond->arg[0], cond->arg[1]);
