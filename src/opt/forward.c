@@ -1,7 +1,8 @@
 /*
  * The walk forward: each instruction with its arguments as they have become, folded
  * again, then looked up among those computed before (common subexpressions), and what CPU
- * fields hold and fences order tracked on the way.
+ * fields hold and fences order tracked on the way.  The builder has folded already, so only what changed
+ * since is folded again.
  *
  * The table of values computed before is direct-mapped: a collision forgets the older
  * one, so the walk stays linear whatever the unit.  A value found must dominate: it
@@ -19,6 +20,8 @@
 typedef struct Forward {
     IRFunc *f;
     uint32_t block;
+    bool copies;        /* some values are copies of others now */
+    bool rewritten;     /* some were rewritten in place: that may concern any user of them */
     OptFields fields;
     OptFences fences;
     IRRef seen[1u << TABLE_BITS];
@@ -49,6 +52,7 @@ static void find_common(Forward *w, IRRef at)
     if (old && same_value(&f->ins[old], ins) &&
         (old >= f->blocks[w->block].first || old < f->blocks[0].end)) {
         opt_make_copy(f, at, old);
+        w->copies = true;
     } else {
         *slot = at;
     }
@@ -85,15 +89,19 @@ static void visit(Forward *w, IRRef at)
     IRFunc *f = w->f;
     IRIns ins = f->ins[at];
     unsigned flags = ir_op_info[ins.op].flags;
-    opt_skip_copies(f, &ins);
-    IRRef r = ir_fold(f, NULL, &ins);
-    if (r != IR_NONE) {
-        opt_make_copy(f, at, r);
-        return;
-    }
-    f->ins[at] = ins;
-    if (ins.op == IR_NOP) {
-        return;
+    bool changed = w->copies && opt_skip_copies(f, &ins);
+    if (changed || w->rewritten || ins.op == IR_MOV) {
+        IRRef r = ir_fold(f, NULL, &ins);
+        if (r != IR_NONE) {
+            opt_make_copy(f, at, r);
+            w->copies = true;
+            return;
+        }
+        w->rewritten |= ins.op != f->ins[at].op;
+        f->ins[at] = ins;
+        if (ins.op == IR_NOP) {
+            return;
+        }
     }
     if (flags & IRF_PURE) {
         find_common(w, at);
@@ -105,6 +113,7 @@ static void visit(Forward *w, IRRef at)
     }
     if (flags & (IRF_ENVRD | IRF_ENVWR | IRF_FAULT | IRF_EXIT | IRF_TERM) &&
         opt_fields_visit(&w->fields, f, at)) {
+        w->copies = true;
         return;
     }
     if (flags & (IRF_LOAD | IRF_STORE | IRF_BARRIER | IRF_EXIT)) {
@@ -116,6 +125,7 @@ void opt_forward(IRFunc *f)
 {
     Forward w;
     w.f = f;
+    w.copies = w.rewritten = false;
     memset(w.seen, 0, sizeof w.seen);
     for (w.block = 0; w.block < f->nblocks; w.block++) {
         const IRBlock *b = &f->blocks[w.block];
@@ -127,5 +137,7 @@ void opt_forward(IRFunc *f)
             }
         }
     }
-    opt_skip_copies_in_snapshots(f);
+    if (w.copies) {
+        opt_skip_copies_in_snapshots(f);
+    }
 }

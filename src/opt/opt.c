@@ -17,27 +17,33 @@ void opt_make_copy(IRFunc *f, IRRef at, IRRef r)
     f->ins[at] = (IRIns){ .op = IR_MOV, .type = f->ins[at].type, .arg = { r } };
 }
 
-static inline IRRef skip_copy(const IRFunc *f, IRRef r)
+static inline bool skip_copy(const IRFunc *f, IRRef *r)
 {
-    return f->ins[r].op == IR_MOV ? f->ins[r].arg[0] : r;
+    const IRIns *ins = &f->ins[*r];
+    if (ins->op != IR_MOV) {
+        return false;
+    }
+    *r = ins->arg[0];
+    return true;
 }
 
-void opt_skip_copies(IRFunc *f, IRIns *ins)
+bool opt_skip_copies(IRFunc *f, IRIns *ins)
 {
-    const IROpInfo *info = &ir_op_info[ins->op];
-    for (unsigned i = 0; i < info->nargs; i++) {
-        ins->arg[i] = skip_copy(f, ins->arg[i]);
+    unsigned nargs = ir_op_info[ins->op].nargs;
+    bool any = false;
+    for (unsigned i = 0; i < nargs; i++) {
+        any |= skip_copy(f, &ins->arg[i]);
     }
     for (unsigned i = 0; i < ins->nvar; i++) {
-        IRRef *a = &f->args[ins->arg[2] + i];
-        *a = skip_copy(f, *a);
+        any |= skip_copy(f, &f->args[ins->arg[2] + i]);
     }
+    return any;
 }
 
 void opt_skip_copies_in_snapshots(IRFunc *f)
 {
     for (uint32_t i = 0; i < f->nsnap_entries; i++) {
-        f->snap_entries[i].val = skip_copy(f, f->snap_entries[i].val);
+        skip_copy(f, &f->snap_entries[i].val);
     }
 }
 

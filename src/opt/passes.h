@@ -9,8 +9,8 @@
 /* Becomes a copy of `r`, or nothing.  Copies are gone when opt_run() is done. */
 void opt_make_copy(IRFunc *f, IRRef at, IRRef r);
 void opt_make_nop(IRFunc *f, IRRef at);
-/* Let the arguments of one instruction skip copies. */
-void opt_skip_copies(IRFunc *f, IRIns *ins);
+/* Let the arguments of one instruction skip copies; true if any was one. */
+bool opt_skip_copies(IRFunc *f, IRIns *ins);
 void opt_skip_copies_in_snapshots(IRFunc *f);
 /* A CALL with an effect on memory, CPU fields or control. */
 bool opt_call_has_effects(const IRFunc *f, const IRIns *ins);
