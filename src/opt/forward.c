@@ -1,8 +1,8 @@
 /*
  * The walk forward: each instruction with its arguments as they have become, folded
  * again, then looked up among those computed before (common subexpressions), and what CPU
- * fields hold and fences order tracked on the way.  The builder has folded already, so only what changed
- * since is folded again.
+ * fields hold and fences order tracked on the way.  The builder has folded already, so
+ * only what changed since is folded again.
  *
  * The table of values computed before is direct-mapped: a collision forgets the older
  * one, so the walk stays linear whatever the unit.  A value found must dominate: it
@@ -21,7 +21,7 @@ typedef struct Forward {
     IRFunc *f;
     uint32_t block;
     bool copies;        /* some values are copies of others now */
-    bool rewritten;     /* some were rewritten in place: that may concern any user of them */
+    bool rewritten;     /* some were rewritten in place, which concerns their users */
     OptFields fields;
     OptFences fences;
     IRRef seen[1u << TABLE_BITS];
