@@ -1,8 +1,8 @@
 /*
  * Forced to the front of every source of exec/ and util/ that the torture tests compile
- * (-include): each atomic builtin may first give the processor away.  So threads change places between
- * any two accesses that matter, also inside locks, which a scheduler left alone does once in
- * a million times.
+ * (-include): each atomic builtin may first give the processor away.  So threads change
+ * places between any two accesses that matter, also inside locks, which a scheduler left
+ * alone does once in a million times.
  *
  * A macro is not expanded again inside itself, so the builtins keep their names.
  */

@@ -13,7 +13,8 @@ FakeWorld world;
 
 void world_init(void)
 {
-    world.arena = mmap(NULL, ARENA_PAGES * 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    world.arena = mmap(NULL, ARENA_PAGES * 4096, PROT_READ | PROT_WRITE,
+                       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     check(world.arena != MAP_FAILED, "no memory");
     for (unsigned i = 0; i < ARENA_PAGES; i++) {
         world.page_flags[i] = PAGE_VALID | PAGE_READ | PAGE_EXEC;
@@ -24,7 +25,8 @@ unsigned world_page_flags(vaddr addr)
 {
     uint64_t page = (addr - (uintptr_t)world.arena) / 4096;
     chaos();
-    return page < ARENA_PAGES ? __atomic_load_n(&world.page_flags[page], __ATOMIC_RELAXED) : 0;
+    return page < ARENA_PAGES ? __atomic_load_n(&world.page_flags[page], __ATOMIC_RELAXED)
+                              : 0;
 }
 
 /* ---- translation ---- */
@@ -181,7 +183,8 @@ static void fake_get_tb_state(const CPUState *cpu, vaddr *pc, uint32_t *flags)
     *flags = ((const FakeCPU *)cpu)->flags;
 }
 
-static unsigned fake_disas(vaddr pc, const uint8_t *bytes, size_t avail, char *buf, size_t size)
+static unsigned fake_disas(vaddr pc, const uint8_t *bytes, size_t avail, char *buf,
+                           size_t size)
 {
     buf[0] = '\0';
     return 4;

@@ -1,10 +1,10 @@
 /*
- * A guest small enough to be wrong in one way only: words of 32 bits in an arena of ordinary
- * memory, an operation in the upper byte and an argument of 24 bits below it.  Word index w
- * lies at guest address arena + 4w; guest addresses are host addresses.
+ * A guest small enough to be wrong in one way only: words of 32 bits in an arena of
+ * ordinary memory, an operation in the upper byte and an argument of 24 bits below it.
+ * Word index w lies at guest address arena + 4w; guest addresses are host addresses.
  *
- * Data races on the arena are the guest's own and meant: mutators store words atomically, exec/
- * copies them like any guest memory.
+ * Data races on the arena are the guest's own and meant: mutators store words atomically,
+ * exec/ copies them like any guest memory.
  */
 #ifndef TESTS_EXEC_FAKE_GUEST_H
 #define TESTS_EXEC_FAKE_GUEST_H
@@ -19,30 +19,31 @@
 
 /*
  * What the guest can do.  "Slots" are pieces of code that are rewritten while they are
- * executed: VER carries the number of its slot's version, GEN reads which version is complete.  A thread
- * that read GEN and then meets a VER that is older has executed what it must not.
+ * executed: VER carries the number of its slot's version, GEN reads which version is
+ * complete.  A thread that read GEN and then meets a VER that is older has executed what
+ * it must not.
  */
 typedef enum GuestOp {
     G_ILLEGAL,
-    G_WORK,         /* acc = mix(acc, arg) */
-    G_GEN,          /* seen[slot] = completed[slot] */
-    G_VER,          /* slot << 18 | version */
-    G_JUMP,         /* to word arg; its own unit */
-    G_GOTO,         /* to word arg; the unit goes on there */
-    G_BRANCH,       /* to word arg half of the time */
-    G_LOOP,         /* to word arg three times in four; inside the unit if that is its head */
-    G_SPIN,         /* to itself */
-    G_CALL,         /* to word arg, pushing the next pc; a plain jump when the stack is full */
-    G_PUSH,         /* push word arg as a return address that no call made */
-    G_RET,          /* pop; to word 0 when the stack is empty */
-    G_INDIRECT,     /* to the word named by one of 4 data words at arg */
-    G_INDIRECT64,   /* by one of 64 */
+    G_WORK,   /* acc = mix(acc, arg) */
+    G_GEN,    /* seen[slot] = completed[slot] */
+    G_VER,    /* slot << 18 | version */
+    G_JUMP,   /* to word arg; its own unit */
+    G_GOTO,   /* to word arg; the unit goes on there */
+    G_BRANCH, /* to word arg half of the time */
+    G_LOOP,   /* to word arg three times in four; inside the unit if that is its head */
+    G_SPIN,   /* to itself */
+    G_CALL,   /* to word arg, pushing the next pc; a plain jump when the stack is full */
+    G_PUSH,   /* push word arg as a return address that no call made */
+    G_RET,    /* pop; to word 0 when the stack is empty */
+    G_INDIRECT,   /* to the word named by one of 4 data words at arg */
+    G_INDIRECT64, /* by one of 64 */
     G_CALL_INDIRECT,
     G_FENCEI,
     G_SYSCALL,
-    G_EXCLUSIVE,    /* count where nobody else runs */
-    G_PATCH,        /* store the next version to the thread's own slot */
-    G_PATCHED,      /* after a fence.i: seen[own] = what was stored */
+    G_EXCLUSIVE, /* count where nobody else runs */
+    G_PATCH,     /* store the next version to the thread's own slot */
+    G_PATCHED,   /* after a fence.i: seen[own] = what was stored */
     N_GUEST_OPS
 } GuestOp;
 
@@ -134,17 +135,36 @@ void world_init(void);
 unsigned world_page_flags(vaddr addr);
 
 /*
- * Run the guest's code from pc by reading the arena, up to and including the next SYSCALL;
- * returns the pc behind it.  For code that nobody changes.
+ * Run the guest's code from pc by reading the arena, up to and including the next
+ * SYSCALL; returns the pc behind it.  For code that nobody changes.
  */
 vaddr model_run(FakeState *s, vaddr pc);
 
-/* ---- between the fake guest and the fake host: a unit is an IRFunc whose instructions are these ---- */
+/* ---- between fake guest and fake host: a unit is an IRFunc of these ---- */
 typedef enum HostOp {
-    H_END,          /* filler behind a unit */
-    H_ENTRY, H_POLL, H_WORK, H_GEN, H_VER, H_EXIT, H_EXIT_IF, H_LOOP_ELSE, H_SPIN, H_CALL, H_LAND,
-    H_PUSH, H_RET, H_INDIRECT, H_INDIRECT64, H_CALL_INDIRECT, H_REASON, H_LOOKUP, H_COUNT,
-    H_PATCH, H_PATCHED, H_STUB,
+    H_END, /* filler behind a unit */
+    H_ENTRY,
+    H_POLL,
+    H_WORK,
+    H_GEN,
+    H_VER,
+    H_EXIT,
+    H_EXIT_IF,
+    H_LOOP_ELSE,
+    H_SPIN,
+    H_CALL,
+    H_LAND,
+    H_PUSH,
+    H_RET,
+    H_INDIRECT,
+    H_INDIRECT64,
+    H_CALL_INDIRECT,
+    H_REASON,
+    H_LOOKUP,
+    H_COUNT,
+    H_PATCH,
+    H_PATCHED,
+    H_STUB,
 } HostOp;
 
 #endif

@@ -1,11 +1,12 @@
 /*
- * A back end in C: "generated code" is an array of FakeIns in the region, and host_enter()
- * interprets it as the processor would run it: it follows patched jumps (a field of 4 bytes
- * relative to itself), probes the jump cache, keeps a return stack of host addresses, polls.
+ * A back end in C: "generated code" is an array of FakeIns in the region, and
+ * host_enter() interprets it as the processor would run it: it follows patched jumps (a
+ * field of 4 bytes relative to itself), probes the jump cache, keeps a return stack of
+ * host addresses, polls.
  *
- * Each FakeIns names the compilation it belongs to.  Going on to an instruction of another one, or a
- * jump that does not arrive at an entry for the expected pc, is code that was reused or
- * overwritten under a thread's hands.
+ * Each FakeIns names the compilation it belongs to.  Going on to an instruction of
+ * another one, or a jump that does not arrive at an entry for the expected pc, is code
+ * that was reused or overwritten under a thread's hands.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -43,7 +44,8 @@ void host_thread_init(HostEnv *env)
 
 static bool op_has_exit(HostOp op)
 {
-    return op == H_EXIT || op == H_EXIT_IF || op == H_CALL || op == H_LAND || op == H_LOOP_ELSE;
+    return op == H_EXIT || op == H_EXIT_IF || op == H_CALL || op == H_LAND ||
+           op == H_LOOP_ELSE;
 }
 
 static vaddr ins_pc(const IRIns *in)
@@ -69,11 +71,19 @@ HostResult host_compile(const IRFunc *f, HostCode *out)
     for (uint32_t i = 1; i < f->nins; i++) {
         const IRIns *in = &f->ins[i];
         FakeIns *ins = &code[i - 1];
-        *ins = (FakeIns){ .serial = serial, .unit = out->unit, .op = in->aux, .arg = in->imm, .pc = ins_pc(in) };
+        *ins = (FakeIns){ .serial = serial,
+                          .unit = out->unit,
+                          .op = in->aux,
+                          .arg = in->imm,
+                          .pc = ins_pc(in) };
         if (op_has_exit(in->aux)) {
             uint32_t e = out->nexits++;
             ins->exit = e;
-            *stub = (FakeIns){ .serial = serial, .unit = out->unit, .op = H_STUB, .exit = e, .pc = ins->pc };
+            *stub = (FakeIns){ .serial = serial,
+                               .unit = out->unit,
+                               .op = H_STUB,
+                               .exit = e,
+                               .pc = ins->pc };
             out->exits[e] = (HostCodeExit){
                 .pc = ins->pc,
                 .patch_offset = (uint8_t *)&ins->field - out->code,
@@ -95,7 +105,8 @@ HostResult host_compile(const IRFunc *f, HostCode *out)
 void host_patch_jump(uint8_t *field, const void *target)
 {
     chaos();
-    __atomic_store_n((int32_t *)field, (int32_t)((const uint8_t *)target - field), __ATOMIC_RELEASE);
+    __atomic_store_n((int32_t *)field, (int32_t)((const uint8_t *)target - field),
+                     __ATOMIC_RELEASE);
     chaos();
 }
 
@@ -112,7 +123,8 @@ typedef struct Run {
     unsigned ras_top;
 } Run;
 
-static HostExit leave(HostEnv *env, HostExitKind kind, uint32_t exit, uintptr_t unit, vaddr pc)
+static HostExit leave(HostEnv *env, HostExitKind kind, uint32_t exit, uintptr_t unit,
+                      vaddr pc)
 {
     env->pc = pc;
     return (HostExit){ .unit = unit, .kind = kind, .exit = exit };
@@ -148,7 +160,8 @@ static const FakeIns *do_return(Run *r, vaddr *pc)
     *pc = state_pop(&r->c->s);
     if (r->ras_top && r->ras[--r->ras_top].pc == *pc) {
         const FakeIns *to = r->ras[r->ras_top].land;
-        check(to->op == H_LAND && to->pc == *pc, "the return stack leads to op %u", to->op);
+        check(to->op == H_LAND && to->pc == *pc, "the return stack leads to op %u",
+              to->op);
         return to;
     }
     r->ras_top = 0;
@@ -169,13 +182,15 @@ static void do_call(Run *r, const FakeIns *land)
 static void do_version(FakeCPU *c, uint32_t arg)
 {
     uint32_t slot = VER_SLOT(arg);
-    check(VER_VERSION(arg) >= c->seen[slot], "slot %u: version %u was executed after version %u was complete",
-          slot, VER_VERSION(arg), c->seen[slot]);
+    check(VER_VERSION(arg) >= c->seen[slot],
+          "slot %u: version %u was executed after version %u was complete", slot,
+          VER_VERSION(arg), c->seen[slot]);
 }
 
 static void do_count(void)
 {
-    check(__atomic_load_n(&world.inside, __ATOMIC_RELAXED) == 1, "not alone in an exclusive section");
+    check(__atomic_load_n(&world.inside, __ATOMIC_RELAXED) == 1,
+          "not alone in an exclusive section");
     uint64_t n = world.counter;
     chaos();
     world.counter = n + 1;
@@ -201,7 +216,8 @@ static HostExit run(FakeCPU *c, const FakeIns *ip)
             break;
         case H_WORK: c->s.acc = fake_mix(c->s.acc, ip->arg); break;
         case H_GEN:
-            c->seen[ip->arg] = __atomic_load_n(&world.completed[ip->arg], __ATOMIC_ACQUIRE);
+            c->seen[ip->arg] =
+                __atomic_load_n(&world.completed[ip->arg], __ATOMIC_ACQUIRE);
             break;
         case H_VER: do_version(c, ip->arg); break;
         case H_EXIT: next = follow((FakeIns *)ip); break;
@@ -250,12 +266,14 @@ static HostExit run(FakeCPU *c, const FakeIns *ip)
             break;
         case H_PATCH:
             c->own_stored = ++c->own_version;
-            arena_store(world.slot_word[c->own_slot], WORD(G_VER, VER_ARG(c->own_slot, c->own_stored)));
+            arena_store(world.slot_word[c->own_slot],
+                        WORD(G_VER, VER_ARG(c->own_slot, c->own_stored)));
             break;
         case H_PATCHED: c->seen[c->own_slot] = c->own_stored; break;
         default: fail("generated code ran into op %u", ip->op);
         }
-        check(next != ip + 1 || next->serial == serial, "generated code was overwritten under a thread");
+        check(next != ip + 1 || next->serial == serial,
+              "generated code was overwritten under a thread");
         ip = next;
     }
 }
@@ -272,8 +290,8 @@ HostExit host_enter(HostEnv *env, const void *code)
 
 /* ---- the rest of host.h: the fake guest has no faults and no helpers ---- */
 
-bool host_recover(HostEnv *env, const uint8_t *code, const uint8_t *recovery, size_t recovery_size,
-                  uintptr_t host_pc, void *ucontext)
+bool host_recover(HostEnv *env, const uint8_t *code, const uint8_t *recovery,
+                  size_t recovery_size, uintptr_t host_pc, void *ucontext)
 {
     return false;
 }
@@ -314,7 +332,12 @@ void host_disas(FILE *out, const uint8_t *code, size_t size)
 void ir_func_init(IRFunc *f, const IRGuest *guest, Arena *arena, uint64_t pc)
 {
     *f = (IRFunc){
-        .guest = guest, .arena = arena, .pc = pc, .nins = 1, .ins_cap = UNIT_MAX, .nblocks = 1,
+        .guest = guest,
+        .arena = arena,
+        .pc = pc,
+        .nins = 1,
+        .ins_cap = UNIT_MAX,
+        .nblocks = 1,
         .ins = arena_calloc(arena, UNIT_MAX, sizeof(IRIns)),
         .blocks = arena_calloc(arena, 1, sizeof(IRBlock)),
     };

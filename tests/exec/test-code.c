@@ -73,7 +73,8 @@ void test_graph(void)
 void test_crowd(void)
 {
     run_graph(threads_or(64), 128 << 10, NULL);
-    check(stat_read(STAT_FLUSHES) * 16 < stat_read(STAT_TRANSLATIONS), "more flushes than a full buffer explains");
+    check(stat_read(STAT_FLUSHES) * 16 < stat_read(STAT_TRANSLATIONS),
+          "more flushes than a full buffer explains");
 }
 
 /* Units that no region can hold, in the smallest buffer. */
@@ -104,7 +105,8 @@ typedef struct Slot {
     uint32_t entry;
     uint32_t word[2];       /* where its VERs stand */
     bool writable;          /* its pages are: fence.i finds out */
-    bool inlined;           /* units of callers go on into it: old ones must be left, not only unlinked */
+    bool inlined; /* units of callers go on into it: old ones must be left, not only
+                     unlinked */
     uint32_t version;       /* owned by its mutator */
 } Slot;
 static Slot slots[N_SLOTS];
@@ -160,7 +162,8 @@ static void slot_remap(unsigned s, uint32_t version)
     uint32_t page = SLOT_PAGE + 2 * (s / 3);
     pthread_mutex_lock(&pair_lock[s / 3]);
     for (unsigned i = 0; i < 2; i++) {
-        __atomic_fetch_and(&world.page_flags[page + i], (uint8_t)~PAGE_EXEC, __ATOMIC_RELAXED);
+        __atomic_fetch_and(&world.page_flags[page + i], (uint8_t)~PAGE_EXEC,
+                           __ATOMIC_RELAXED);
     }
     tb_invalidate_range(word_pc(page * PAGE_WORDS), word_pc((page + 2) * PAGE_WORDS));
     slot_write(s, version);
@@ -309,7 +312,8 @@ void test_mutate(void)
 /* ---- links: many chainers, two blocks that come and go, one behind the other ---- */
 
 enum { N_CHAINERS = 96, LINK_PAGE = 8 };
-static const uint32_t link_word[2] = { LINK_PAGE * PAGE_WORDS, (LINK_PAGE + 1) * PAGE_WORDS };
+static const uint32_t link_word[2] = { LINK_PAGE * PAGE_WORDS,
+                                       (LINK_PAGE + 1) * PAGE_WORDS };
 
 static void *link_mutator_main(void *opaque)
 {
@@ -365,11 +369,14 @@ void test_links(void)
         thread_join(mutator[i]);
     }
     fprintf(stderr, "%u versions, %llu links, %llu unlinks\n", total_versions(2),
-            (unsigned long long)stat_read(STAT_LINKS), (unsigned long long)stat_read(STAT_UNLINKS));
-    check(total_versions(2) > 100 && stat_read(STAT_UNLINKS) > 100, "hardly anything was unlinked");
+            (unsigned long long)stat_read(STAT_LINKS),
+            (unsigned long long)stat_read(STAT_UNLINKS));
+    check(total_versions(2) > 100 && stat_read(STAT_UNLINKS) > 100,
+          "hardly anything was unlinked");
 }
 
-/* ---- own-code: each thread rewrites its own code, in pages that it shares with the others ---- */
+/* ---- own-code: each thread rewrites its own code, in pages that it shares with the
+ * others ---- */
 
 void test_own_code(void)
 {
@@ -380,7 +387,8 @@ void test_own_code(void)
         world.page_flags[p] |= PAGE_WRITE;
     }
     for (unsigned i = 0; i < n; i++) {
-        uint32_t w = i * 16, slot = SLOT_PAGE * PAGE_WORDS + 30 + (i % 2) * PAGE_WORDS + i * 3;
+        uint32_t w = i * 16,
+                 slot = SLOT_PAGE * PAGE_WORDS + 30 + (i % 2) * PAGE_WORDS + i * 3;
         world.slot_word[i] = slot;
         arena_store(slot, WORD(G_VER, VER_ARG(i, 0)));
         arena_store(slot + 1, WORD(G_RET, 0));
@@ -430,8 +438,10 @@ void test_spin(void)
         }
         time_t patience = time(NULL) + 60;
         for (unsigned i = 0; i < n; i++) {
-            while (__atomic_load_n(&executors[i].syscalls, __ATOMIC_RELAXED) == before[i]) {
-                check(time(NULL) < patience, "executor %u still spins in code that was patched", i);
+            while (__atomic_load_n(&executors[i].syscalls, __ATOMIC_RELAXED) ==
+                   before[i]) {
+                check(time(NULL) < patience,
+                      "executor %u still spins in code that was patched", i);
                 usleep(100);
             }
         }

@@ -61,12 +61,15 @@ static struct {
 static void do_item(CPUState *cpu, void *data)
 {
     Item *it = data;
-    check(cpu == cpu_current() && cpu == &executors[it->target].cpu->parent, "work on the wrong thread");
+    check(cpu == cpu_current() && cpu == &executors[it->target].cpu->parent,
+          "work on the wrong thread");
     check(work.done[it->producer][it->target]++ == it->seq, "work out of order");
     if (it->safe) {
-        check(__atomic_exchange_n(&work.alone, 1, __ATOMIC_ACQUIRE) == 0, "two pieces of safe work at once");
+        check(__atomic_exchange_n(&work.alone, 1, __ATOMIC_ACQUIRE) == 0,
+              "two pieces of safe work at once");
         for (unsigned i = 0; i < 50; i++) {
-            check(__atomic_load_n(&world.inside, __ATOMIC_RELAXED) == 0, "safe work beside running code");
+            check(__atomic_load_n(&world.inside, __ATOMIC_RELAXED) == 0,
+                  "safe work beside running code");
             chaos();
         }
         world.counter++;
@@ -75,7 +78,8 @@ static void do_item(CPUState *cpu, void *data)
         }
         __atomic_store_n(&work.alone, 0, __ATOMIC_RELEASE);
     } else {
-        check(__atomic_load_n(&work.alone, __ATOMIC_RELAXED) == 0, "work beside safe work");
+        check(__atomic_load_n(&work.alone, __ATOMIC_RELAXED) == 0,
+              "work beside safe work");
     }
     __atomic_fetch_sub(&work.open, 1, __ATOMIC_RELEASE);
     free(it);
@@ -95,7 +99,8 @@ static void *producer_main(void *opaque)
         Item *it = malloc(sizeof(*it));
         *it = (Item){ self, target, work.queued[self][target]++, any(10) == 0 };
         __atomic_fetch_add(&work.open, 1, __ATOMIC_RELAXED);
-        (it->safe ? async_safe_run_on_cpu : async_run_on_cpu)(&executors[target].cpu->parent, do_item, it);
+        (it->safe ? async_safe_run_on_cpu
+                  : async_run_on_cpu)(&executors[target].cpu->parent, do_item, it);
     }
     return NULL;
 }
@@ -138,7 +143,8 @@ static uint64_t counted;    /* atomic */
 static void count_exclusive(CPUState *cpu)
 {
     start_exclusive(cpu);
-    check(__atomic_load_n(&world.inside, __ATOMIC_RELAXED) == 0, "an exclusive section beside running code");
+    check(__atomic_load_n(&world.inside, __ATOMIC_RELAXED) == 0,
+          "an exclusive section beside running code");
     uint64_t n = world.counter;
     chaos();
     world.counter = n + 1;
@@ -185,8 +191,8 @@ void test_exclusive(void)
     __atomic_store_n(&world.stop, 1, __ATOMIC_RELAXED);
     thread_join(outsider[0]);
     thread_join(outsider[1]);
-    fprintf(stderr, "%llu counted by instructions, %llu by sections\n", (unsigned long long)counted,
-            (unsigned long long)sections);
+    fprintf(stderr, "%llu counted by instructions, %llu by sections\n",
+            (unsigned long long)counted, (unsigned long long)sections);
     check(world.counter == counted + sections, "%llu in the counter, %llu were added",
           (unsigned long long)world.counter, (unsigned long long)(counted + sections));
     check(counted > 20 && sections > 20, "hardly any exclusive sections");
@@ -226,7 +232,8 @@ static void *mother_main(void *opaque)
         executor_start(&e);
         __atomic_add_fetch(&born, 1, __ATOMIC_RELAXED);
         thread_join(e.thread);
-        check(done == 4, "work for a vCPU before its first run or after its last was lost");
+        check(done == 4,
+              "work for a vCPU before its first run or after its last was lost");
     }
     return NULL;
 }
@@ -281,8 +288,8 @@ void test_churn(void)
     check(exec_ctx.ncpus == 0 && !exec_ctx.cpus, "vCPUs are left over");
     size_t heap_after = mallinfo2().uordblks;
     unsigned maps_after = count_mappings();
-    fprintf(stderr, "%llu threads; heap %zu then %zu, mappings %u then %u\n", (unsigned long long)born,
-            heap, heap_after, maps, maps_after);
+    fprintf(stderr, "%llu threads; heap %zu then %zu, mappings %u then %u\n",
+            (unsigned long long)born, heap, heap_after, maps, maps_after);
     if (!TORTURE_TSAN) {
         /* A thread's context alone is larger than 64 bytes, its CPU two mappings. */
         check(heap_after < heap + 64 * (born - before), "the heap grew");
@@ -381,7 +388,8 @@ void test_fork(void)
             child_main(&self);
         }
         int status;
-        check(waitpid(pid, &status, 0) == pid && status == 0, "a child ended with status %#x", status);
+        check(waitpid(pid, &status, 0) == pid && status == 0,
+              "a child ended with status %#x", status);
     }
     __atomic_store_n(&producers_stop, true, __ATOMIC_RELAXED);
     for (unsigned i = 0; i < 2; i++) {

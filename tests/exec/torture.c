@@ -1,9 +1,9 @@
 /*
  * Torture of exec/: run as `exec-torture NAME [seconds] [threads] [seed]`.
  *
- * exec/ and util/ are the real ones, compiled with chaos.h; the back end and the guest are
- * fakes, so that every race between generated code, translation, linking, invalidation and
- * flushes is one between lines of C, which ThreadSanitizer can judge.
+ * exec/ and util/ are the real ones, compiled with chaos.h; the back end and the guest
+ * are fakes, so that every race between generated code, translation, linking,
+ * invalidation and flushes is one between lines of C, which ThreadSanitizer can judge.
  */
 #include "torture.h"
 
@@ -108,8 +108,8 @@ static void compare_with_model(Executor *e, FakeState *from, vaddr from_pc)
     vaddr pc = model_run(from, from_pc);
     check(pc == c->parent.env.pc && !memcmp(from, &c->s, sizeof(*from)),
           "executor %u: pc word %lld instead of %lld, acc %s", e->index,
-          (long long)(c->parent.env.pc - word_pc(0)) / 4, (long long)(pc - word_pc(0)) / 4,
-          from->acc == c->s.acc ? "right" : "wrong");
+          (long long)(c->parent.env.pc - word_pc(0)) / 4,
+          (long long)(pc - word_pc(0)) / 4, from->acc == c->s.acc ? "right" : "wrong");
 }
 
 void executor_run(Executor *e)
@@ -128,8 +128,8 @@ void executor_run(Executor *e)
             e->on_fault(e);
             continue;
         }
-        check(reason == EXIT_REASON_SYSCALL, "executor %u: reason %d at word %lld", e->index, reason,
-              (long long)(cpu->env.pc - word_pc(0)) / 4);
+        check(reason == EXIT_REASON_SYSCALL, "executor %u: reason %d at word %lld",
+              e->index, reason, (long long)(cpu->env.pc - word_pc(0)) / 4);
         if (e->check_model) {
             compare_with_model(e, &before, before_pc);
         }
@@ -207,9 +207,9 @@ void torture_wait(Executor *e, unsigned n)
 #define DATA_PAGE (ARENA_PAGES - 1)
 
 /*
- * Blocks of up to 11 words.  Jumps that are not a matter of chance lead forward, the last block and
- * the first one make a system call: so no path goes round for ever without one.  The first
- * goes on to one of 64 others, so that no program is a small circle.
+ * Blocks of up to 11 words.  Jumps that are not a matter of chance lead forward, the last
+ * block and the first one make a system call: so no path goes round for ever without one.
+ * The first goes on to one of 64 others, so that no program is a small circle.
  */
 enum { PITCH = 11 };
 
@@ -294,7 +294,8 @@ int main(int argc, char **argv)
 {
     opt.seconds = argc > 2 ? atoi(argv[2]) : 2;
     opt.threads = argc > 3 ? atoi(argv[3]) : 0;
-    opt.seed = argc > 4 ? strtoull(argv[4], NULL, 0) : (uint64_t)time(NULL) * 1000 + getpid() % 1000;
+    opt.seed = argc > 4 ? strtoull(argv[4], NULL, 0)
+                        : (uint64_t)time(NULL) * 1000 + getpid() % 1000;
     fprintf(stderr, "seed %llu\n", (unsigned long long)opt.seed);
     for (size_t i = 0; i < array_size(tests); i++) {
         if (argc > 1 && !strcmp(argv[1], tests[i].name)) {

@@ -48,8 +48,8 @@ typedef struct Executor {
     /* Nothing may be executed at fault_addr; NULL: that is a failure. */
     void (*on_fault)(struct Executor *e);
     void *opaque;
-    bool check_model;       /* compare with model_run() from one system call to the next */
-    uint32_t limit;         /* atomic: return after that many system calls; 0: at world.stop */
+    bool check_model; /* compare with model_run() from one system call to the next */
+    uint32_t limit;   /* atomic: return after that many system calls; 0: at world.stop */
     unsigned index;
     /* of the thread */
     FakeCPU *cpu;
@@ -74,7 +74,8 @@ static inline bool stopping(void)
     return __atomic_load_n(&world.stop, __ATOMIC_RELAXED);
 }
 
-/* A random program without slots in pages [first, first + n); data for its jumps in the last page. */
+/* A random program without slots in pages [first, first + n); data for its jumps in the
+ * last page. */
 void program_graph(uint32_t first_page, uint32_t n_pages, bool exclusive_ops);
 
 /* ---- the tests ---- */
