@@ -66,6 +66,7 @@ static void run_graph(unsigned n, size_t tb_size, void (*on_syscall)(Executor *e
 
 void test_graph(void)
 {
+    opt.any_mode = true;
     run_graph(threads_or(16), 256 << 10, disturb);
 }
 

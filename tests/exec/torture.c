@@ -93,9 +93,12 @@ void torture_init(size_t tb_size)
 {
     ExecConfig config = {
         .guest = &fake_guest,
-        .tb_size = opt.tb_size ? opt.tb_size : tb_size,
+        .tb_size = tb_size,
         .page_flags = world_page_flags,
         .max_insns = opt.max_insns,
+        .translate_serial = opt.seed % 5 == 0,
+        .one_insn_per_tb = opt.any_mode && opt.seed % 7 == 0,
+        .nochain = opt.any_mode && opt.seed % 3 == 0,
     };
     world_init();
     exec_init(&config);

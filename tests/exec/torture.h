@@ -29,10 +29,11 @@ void chaos(void);
 /* A number in [0, n) from this thread's generator, which is not the guest's. */
 uint32_t any(uint32_t n);
 
+/* The seed also decides on translate=serial, and with any_mode on -one-insn-per-tb and nochain. */
 typedef struct TortureOptions {
     unsigned seconds, threads, max_insns;
     uint64_t seed;
-    size_t tb_size;
+    bool any_mode;
 } TortureOptions;
 extern TortureOptions opt;
 
