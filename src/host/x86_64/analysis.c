@@ -373,14 +373,19 @@ static void visit_back(Ctx *c, Back *b, IRRef i)
 
 /* ---- units that loop ---- */
 
+/* IR instructions up to which a loop counts as tight. */
+#define TIGHT_LOOP 48
+
 /*
  * Registers that stay idle in a loop are lent to guest registers without a home: the lender
- * goes to its slot of HostEnv.reg at entry, and every exit brings it back.
+ * goes to its slot of HostEnv.reg at entry, and every exit brings it back.  That pays for what is
+ * carried from one iteration to the next, and in tight loops for what is only read.
  */
 static void lend_idle_homes(Ctx *c)
 {
+    enum { READ = 1, WRITTEN = 2 };
     unsigned nregs = c->guest->nregs;
-    uint16_t weight[IR_MAX_REGS] = { 0 };
+    uint8_t used[IR_MAX_REGS] = { 0 };
     const IRFunc *f = c->f;
     for (IRRef i = 1; i < f->nins; i++) {
         const IRIns *ins = &f->ins[i];
@@ -388,21 +393,22 @@ static void lend_idle_homes(Ctx *c)
             return;
         }
         if (ins->op == IR_GETREG) {
-            weight[ins->imm]++;
+            used[ins->imm] |= READ;
         }
     }
     const IRSnap *s = &f->snaps[f->ins[f->nins - 1].snap];
     for (uint32_t k = 0; k < s->count; k++) {
-        weight[f->snap_entries[s->first + k].reg] += 2;
+        used[f->snap_entries[s->first + k].reg] |= WRITTEN;
     }
     for (unsigned r = 0; r < nregs; r++) {
-        if (host_ctx.home[r] != NO_REG || !weight[r]) {
+        bool worth = used[r] == (READ | WRITTEN) || (used[r] == READ && f->nins <= TIGHT_LOOP);
+        if (host_ctx.home[r] != NO_REG || !worth) {
             continue;
         }
         bool fp = c->guest->regs[r].type == IR_F64;
         for (unsigned lender = 0; lender < nregs; lender++) {
             unsigned home = host_ctx.home[lender];
-            if (home == NO_REG || weight[lender] || c->place[lender] == NO_REG ||
+            if (home == NO_REG || used[lender] || c->place[lender] == NO_REG ||
                 REG_IS_XMM(home) != fp) {
                 continue;
             }

@@ -172,7 +172,7 @@ static void lower_binary(Ctx *c, IRRef i, enum HostAlu alu)
     } else {
         ins_alu(&c->e, alu, w, dst, ry);
     }
-    if (w == type_w(t)) {
+    if (w == type_w(t) || imm >= 0) { /* a short mask says as much of the whole register */
         note_flags(c, i, start);
     }
 }

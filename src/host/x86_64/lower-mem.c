@@ -275,8 +275,8 @@ static void lower_cas(Ctx *c, IRRef i)
 static void lower_fence(Ctx *c, IRRef i)
 {
     if (ctx_ins(c, i)->aux & IR_ORD_WR) {
-        emit_lock(c); /* lock or dword [rsp - 64], 0: a full barrier cheaper than mfence */
-        ins_alu_imm(&c->e, ALU_OR, 0, rm_mem(RSP, -64), 0);
+        emit_lock(c); /* any locked instruction is a full barrier, and cheaper than mfence */
+        ins_alu_imm(&c->e, ALU_OR, 0, RM_ENV(scratch), 0);
     }
 }
 
