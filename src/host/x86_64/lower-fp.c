@@ -126,17 +126,12 @@ static void lower_sign_inject(Ctx *c, IRRef i)
     IRType t = (IRType)ins->type;
     unsigned a = ra_use(c, ins->arg[0]), b = ra_use(c, ins->arg[1]);
     /* xmm0 = the sign to set or flip */
-    emit_move_reg(c, XMM0, b);
-    if (ins->op == IR_FSGNJN) {
-        emit_fp3(c, OP_XORPS, XMM0, XMM0, sign_mask(t));
-    }
-    emit_fp3(c, OP_ANDPS, XMM0, XMM0, sign_mask(t));
+    emit_fp3(c, ins->op == IR_FSGNJN ? OP_ANDNPS : OP_ANDPS, XMM0, b, sign_mask(t));
     unsigned dst = ra_def(c, i, dying(c, ins->arg[0], a));
     if (ins->op == IR_FSGNJX) {
         emit_fp3(c, OP_XORPS, dst, a, rm_reg(XMM0));
     } else {
-        emit_move_reg(c, dst, a);
-        emit_fp3(c, OP_ANDPS, dst, dst, abs_mask(t));
+        emit_fp3(c, OP_ANDPS, dst, a, abs_mask(t));
         emit_fp3(c, OP_ORPS, dst, dst, rm_reg(XMM0));
     }
 }
