@@ -4,9 +4,13 @@
  * (every row of the specs, random operands), and of plain random bytes, under all
  * translation options, pass the IR verifier; a unit covers what it says it covers; and an
  * instruction is translated exactly if it disassembles, privileged and
- * reserved-at-run-time ones aside.  What the IR computes is not looked at here.
+ * reserved-at-run-time ones aside.
  *
- * The back end and exec/ are not linked: nothing is run.
+ * What the IR computes is looked at only where the translator takes liberties: integer
+ * code with forward branches, which it may turn into selections, has the same result as
+ * the same code one instruction at a time, by the interpreter.
+ *
+ * The back end and exec/ are not linked.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,6 +26,7 @@
 #include "guest/riscv/disas.h"
 #include "guest/riscv/extensions.h"
 #include "ir/interp-fp.h"
+#include "ir/interp.h"
 #include "util/arena.h"
 
 unsigned host_fp_get_flags(const HostEnv *env)
@@ -252,6 +257,100 @@ static void test_illegal_at_run_time(void **state)
     }
 }
 
+/* A conditional branch on registers of which there are few, so that it goes both ways. */
+static uint32_t random_branch(unsigned offset)
+{
+    uint32_t x = 10 + (uint32_t)(rnd() % 4), y = 10 + (uint32_t)(rnd() % 4);
+    return 0x63 | ((uint32_t)rnd() & 0x5000) | x << 15 | y << 20 |
+           (offset >> 1 & 15) << 8;
+}
+
+static uint32_t random_integer(unsigned *bytes)
+{
+    static const uint32_t opcodes[] = {0x13, 0x1b, 0x33, 0x3b, 0x37, 0x17};
+    static const uint32_t kinds[] = {0x0000, 0x0001, 0x2001, 0x4001,
+                                     0x6001, 0x8001, 0x0002, 0x8002};
+    uint32_t insn = (uint32_t)rnd();
+    if (rnd() % 3) {
+        *bytes = 4;
+        return (insn & ~0xfffu) | opcodes[rnd() % 6] | (uint32_t)(10 + rnd() % 4) << 7;
+    }
+    *bytes = 2;
+    insn = (insn & 0x1ffc) | kinds[rnd() % 8];
+    return (insn & 0xe003) == 0x8002 ? insn | 4 : insn; /* no jump */
+}
+
+/* Integer instructions, and branches over one to three of them. */
+static void random_branches(void)
+{
+    unsigned starts[CODE_SIZE], branches[CODE_SIZE], n = 0;
+    for (code_end = 0; code_end < CODE_SIZE - 32;) {
+        unsigned bytes = 4;
+        bool branch = rnd() % 4 == 0;
+        uint32_t insn = branch ? random_branch(0) : random_integer(&bytes);
+        if (bytes == 2 ? !riscv_find16(insn, UINT64_MAX)
+                       : !riscv_find32(insn, UINT64_MAX)) {
+            continue;
+        }
+        memcpy(code + code_end, &insn, bytes);
+        branches[n] = branch;
+        starts[n++] = code_end;
+        code_end += bytes;
+    }
+    for (unsigned i = 0; i < n; i++) { /* now that the targets are known */
+        unsigned to = i + 2 + (unsigned)(rnd() % 3);
+        if (branches[i]) {
+            uint32_t insn = random_branch((to < n ? starts[to] : code_end) - starts[i]);
+            memcpy(code + starts[i], &insn, 4);
+        }
+    }
+}
+
+/* Run from the start of the code to where it cannot be fetched.  Returns how many units
+ * that took. */
+static unsigned run(Setup *s, uint32_t cflags, unsigned max_insns)
+{
+    static IRInterp interp;
+    static const IRInterpHooks hooks = {.fault_reason = EXIT_REASON_MEMORY_FAULT};
+    HostEnv *env = &s->cpu->cs.env;
+    unsigned units = 0;
+    for (env->pc = CODE_PC; env->pc < CODE_PC + code_end; units++) {
+        TranslateContext tc = translate(s, env->pc, 0, cflags, max_insns);
+        if (!tc.ninsns) {
+            break;
+        }
+        HostExit how = ir_interp_run(&interp, &s->f, env, &hooks);
+        assert_int_not_equal(how.kind, HOST_EXIT_REASON);
+    }
+    return units;
+}
+
+static void test_branches(void **state)
+{
+    Setup *s = *state;
+    uint64_t start[32], want[32], want_pc;
+    uint64_t *reg = s->cpu->cs.env.reg;
+    unsigned long units = 0, steps = 0;
+    all_exist = false;
+    for (int i = 0; i < 1500; i++) {
+        random_branches();
+        start[0] = 0;
+        for (unsigned k = 1; k < 32; k++) {
+            start[k] = rnd() >> (rnd() & 63);
+        }
+        memcpy(reg, start, sizeof(start));
+        steps += run(s, CF_SINGLE_INSN, 1);
+        memcpy(want, reg, sizeof(want));
+        want_pc = s->cpu->cs.env.pc;
+        memcpy(reg, start, sizeof(start));
+        units += run(s, 0, 1 + (unsigned)(rnd() % 64));
+        assert_memory_equal(reg, want, sizeof(want));
+        assert_int_equal(s->cpu->cs.env.pc, want_pc);
+    }
+    assert_true(steps > 20000);
+    assert_true(units < steps / 2);
+}
+
 /* -cpu: needs, conflicts, misspellings. */
 static void test_configure(void **state)
 {
@@ -316,6 +415,7 @@ int main(void)
         cmocka_unit_test(test_streams),
         cmocka_unit_test(test_legality),
         cmocka_unit_test(test_illegal_at_run_time),
+        cmocka_unit_test(test_branches),
         cmocka_unit_test(test_configure),
     };
     return cmocka_run_group_tests(tests, setup, NULL);

@@ -228,6 +228,9 @@ static bool gen_branch(DisasContext *ctx, arg_b *a, IRCond cond)
         return false;
     }
     IRRef x = get_x(ctx, a->rs1), y = get_x(ctx, a->rs2);
+    if (gen_skip(ctx, target, cond, x, y)) {
+        return true;
+    }
     if (target <= ctx->pc) {
         gen_poll(ctx);
     }

@@ -62,8 +62,7 @@ bool can_loop_to(const DisasContext *ctx, vaddr pc)
            !(ctx->tc->cflags & (CF_SINGLE_INSN | CF_NO_CHAIN | CF_LOOKUP_EXITS));
 }
 
-/* Read the instruction at pc.  Returns its length, 0 if it cannot be had. */
-static unsigned fetch_insn(TranslateContext *tc, vaddr pc, uint32_t *insn)
+unsigned fetch_insn(TranslateContext *tc, vaddr pc, uint32_t *insn)
 {
     bool fault = false;
     if (!tc->fetch(tc, pc, 2, insn, &fault)) {
@@ -75,7 +74,7 @@ static unsigned fetch_insn(TranslateContext *tc, vaddr pc, uint32_t *insn)
     return tc->fetch(tc, pc, 4, insn, &fault) ? 4 : 0;
 }
 
-static void translate_insn(DisasContext *ctx, uint32_t insn, unsigned bytes)
+void translate_insn(DisasContext *ctx, uint32_t insn, unsigned bytes)
 {
     ctx->next_pc = ctx->pc + bytes;
     bool legal = bytes == 2 ? riscv_decode16(ctx, ctx->ext, insn)

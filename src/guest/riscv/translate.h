@@ -92,4 +92,18 @@ void gen_poll(DisasContext *ctx);
 /* True if the unit may go back to its own head without leaving. */
 bool can_loop_to(const DisasContext *ctx, vaddr pc);
 
+/* ---- translate.c: one instruction ---- */
+/* Read the instruction at pc.  Returns its length, 0 if it cannot be had. */
+unsigned fetch_insn(TranslateContext *tc, vaddr pc, uint32_t *insn);
+/* Translate the instruction at ctx->pc; next_pc is behind it, or where it jumps to. */
+void translate_insn(DisasContext *ctx, uint32_t insn, unsigned bytes);
+
+/* ---- translate-skip.c ---- */
+/*
+ * A branch to `target` if x cond y, as a selection of results.  False, with nothing
+ * emitted, if it skips something else than a few plain instructions; otherwise these have
+ * been translated, too.
+ */
+bool gen_skip(DisasContext *ctx, vaddr target, IRCond cond, IRRef x, IRRef y);
+
 #endif
