@@ -1,6 +1,6 @@
 /*
- * Disassembly of host code for logs and tests, by Capstone if it was there at build time; else
- * bytes.  Any thread; a handle per call.
+ * Disassembly of host code for logs and tests, by Capstone if it was there at build time;
+ * else bytes.  Any thread; a handle per call.
  */
 #include "host/host.h"
 
@@ -28,8 +28,8 @@ void host_disas(FILE *out, const uint8_t *code, size_t size)
         uint64_t addr = (uint64_t)(uintptr_t)code;
         while (size) {
             if (cs_disasm_iter(handle, &code, &size, &addr, insn)) {
-                fprintf(out, "0x%llx:  %-8s %s\n", (unsigned long long)insn->address, insn->mnemonic,
-                        insn->op_str);
+                fprintf(out, "0x%llx:  %-8s %s\n", (unsigned long long)insn->address,
+                        insn->mnemonic, insn->op_str);
             } else {
                 print_bytes(out, code, 1);
                 code++;

@@ -21,7 +21,8 @@ const Variant variants[] = {
     { "no lzcnt", { .disabled_features = HOST_NO_LZCNT } },
     { "no fma", { .disabled_features = HOST_NO_FMA } },
     { "no avx", { .disabled_features = HOST_NO_AVX } },
-    { "none", { .disabled_features = ~0u, .no_ras = true, .no_inline_jump_cache = true } },
+    { "none",
+      { .disabled_features = ~0u, .no_ras = true, .no_inline_jump_cache = true } },
 };
 const unsigned n_variants = sizeof variants / sizeof variants[0];
 
@@ -68,7 +69,9 @@ void harness_host_init(HostConfig config)
 HostResult harness_try_compile(const IRFunc *f, size_t offset, HostCode *out)
 {
     size_t at = (thunk_size + offset + 15) & ~(size_t)15;
-    *out = (HostCode){ .code = code_buffer + at, .capacity = CODE_SIZE - at, .unit = UNIT_ID };
+    *out = (HostCode){ .code = code_buffer + at,
+                       .capacity = CODE_SIZE - at,
+                       .unit = UNIT_ID };
     return host_compile(f, out);
 }
 

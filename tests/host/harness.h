@@ -13,10 +13,10 @@
 #define UNIT_ID 0x1234567890ull
 enum { MISALIGNED_REASON = 91 };
 
-extern HostEnv *env;            /* ras_top is set */
+extern HostEnv *env; /* ras_top is set */
 extern uint8_t *code_buffer;
 extern size_t thunk_size;
-extern uint8_t *ras_base;       /* RAS_SIZE bytes; the pages on both sides fault */
+extern uint8_t *ras_base; /* RAS_SIZE bytes; the pages on both sides fault */
 
 void harness_init(void);
 /* Start the back end afresh. */

@@ -1,6 +1,7 @@
 /*
- * What the back end makes of a unit: reads IR text (as printed by -d op_opt, for the guest of the
- * IR tests) from a file or standard input and prints host code, exits and sizes.
+ * What the back end makes of a unit: reads IR text (as printed by -d op_opt, for the
+ * guest of the IR tests) from a file or standard input and prints host code, exits and
+ * sizes.
  *
  *   host-dump [-v VARIANT] [-t] [FILE]      -t: time host_compile() on it
  */
@@ -43,7 +44,8 @@ static void print_time(const IRFunc *f)
         arena_rewind(f->arena, mark);
     }
     uint64_t cycles = (__rdtsc() - start) / ROUNDS;
-    printf("%" PRIu64 " cycles, %" PRIu64 " an IR instruction\n", cycles, cycles / (f->nins - 1));
+    printf("%" PRIu64 " cycles, %" PRIu64 " an IR instruction\n", cycles,
+           cycles / (f->nins - 1));
 }
 
 int main(int argc, char **argv)

@@ -1,7 +1,8 @@
 /*
  * Leaving units and going from one to the next: links, side exits, calls and returns, the
  * return stack's overflow, the jump cache, POLL, helpers that leave, misaligned accesses,
- * a segment base.  Units are written as IR text and run by a small run loop that links what it can.
+ * a segment base.  Units are written as IR text and run by a small run loop that links
+ * what it can.
  */
 #include <setjmp.h>
 #include <signal.h>
@@ -49,7 +50,8 @@ static void add_unit(const char *text)
     u->code = harness_compile(&f, code_used);
     code_used = (size_t)(u->code.code - code_buffer) - thunk_size + u->code.size;
     for (unsigned i = 0; i < u->code.nexits; i++) {
-        assert_int_equal(((uintptr_t)u->code.code + u->code.exits[i].patch_offset) & 3, 0);
+        assert_int_equal(((uintptr_t)u->code.code + u->code.exits[i].patch_offset) & 3,
+                         0);
     }
 }
 
@@ -72,7 +74,8 @@ static void clear_cache(void)
 
 static Unit *last_entered;
 
-/* Run from env->pc; link direct exits, fill the jump cache, until something else happens. */
+/* Run from env->pc; link direct exits, fill the jump cache, until something else happens.
+ */
 static HostExit run(bool link)
 {
     for (;;) {
@@ -89,8 +92,10 @@ static HostExit run(bool link)
             for (unsigned i = 0; link && i < nunits; i++) {
                 HostCode *code = &units[i].code;
                 Unit *to = find_unit(env->pc);
-                if (to && left.exit < code->nexits && code->exits[left.exit].pc == env->pc) {
-                    host_patch_jump(code->code + code->exits[left.exit].patch_offset, to->code.code);
+                if (to && left.exit < code->nexits &&
+                    code->exits[left.exit].pc == env->pc) {
+                    host_patch_jump(code->code + code->exits[left.exit].patch_offset,
+                                    to->code.code);
                 }
             }
         } else if (left.kind == HOST_EXIT_LOOKUP) {
@@ -112,7 +117,8 @@ static void on_segv(int sig, siginfo_t *si, void *context);
 /* Everything anew.  Also the signal handler: cmocka puts its own before each test. */
 static void start(HostConfig config)
 {
-    struct sigaction sa = { .sa_sigaction = on_segv, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+    struct sigaction sa = { .sa_sigaction = on_segv,
+                            .sa_flags = SA_SIGINFO | SA_ONSTACK };
     sigaction(SIGSEGV, &sa, NULL);
     config.guest = &test_guest;
     harness_host_init(config);
@@ -141,8 +147,10 @@ static void on_segv(int sig, siginfo_t *si, void *context)
     for (unsigned i = 0; i < nunits; i++) {
         const HostCode *code = &units[i].code;
         if (pc - (uintptr_t)code->code < code->size &&
-            host_recover(env, code->code, code->recovery, code->recovery_size, pc, context)) {
-            host_leave_sigsafe(env, context, (HostExit){ .kind = HOST_EXIT_REASON, .exit = 99 });
+            host_recover(env, code->code, code->recovery, code->recovery_size, pc,
+                         context)) {
+            host_leave_sigsafe(env, context,
+                               (HostExit){ .kind = HOST_EXIT_REASON, .exit = 99 });
             return;
         }
     }
@@ -171,7 +179,8 @@ static void test_link(void **state)
     assert_int_equal(n_links, 1);
     /* and back to the stub */
     HostCode *code = &units[0].code;
-    host_patch_jump(code->code + code->exits[0].patch_offset, code->code + code->exits[0].stub_offset);
+    host_patch_jump(code->code + code->exits[0].patch_offset,
+                    code->code + code->exits[0].stub_offset);
     env->pc = 0x1000;
     run(true);
     assert_int_equal(n_links, 2);
@@ -229,7 +238,8 @@ static void add_recursion(void)
 {
     add_unit("unit 0x500\nblock 0:\n exit.call 0x504  [pc=0x1000 r1=0x504]\n");
     add_unit("unit 0x504\nblock 0:\n exit.reason 2  [pc=0x504]\n");
-    add_unit("unit 0x1000\nblock 0:\n %1 = getreg i64 r0\n %2 = getreg i64 r1\n %3 = getreg i64 r2\n"
+    add_unit("unit 0x1000\nblock 0:\n %1 = getreg i64 r0\n %2 = getreg i64 r1\n %3 = "
+             "getreg i64 r2\n"
              " exitif.eq %1, 0  [pc=0x1100]\n"
              " %4 = sub i64 %3, 16\n"
              " st.u64 [%4 + 0], %2  [pc=0x1008 r2=%4]\n"
@@ -241,7 +251,8 @@ static void add_recursion(void)
              " %4 = ld.u64 i64 [%2 + 8]  [pc=0x1018]\n"
              " %5 = add i64 %1, %4\n %6 = add i64 %2, 16\n"
              " exitind.ret %3  [pc=0x101c r0=%5 r1=%3 r2=%6]\n");
-    add_unit("unit 0x1100\nblock 0:\n %1 = getreg i64 r1\n exitind.ret %1  [pc=0x1100]\n");
+    add_unit(
+        "unit 0x1100\nblock 0:\n %1 = getreg i64 r1\n exitind.ret %1  [pc=0x1100]\n");
 }
 
 static uint64_t recurse(uint64_t depth)
@@ -298,14 +309,16 @@ static void test_recursion_without_jump_cache(void **state)
     assert_int_equal(n_lookups, 101);
 }
 
-/* A return to another place than the call's: the stack starts over, the result is right. */
+/* A return to another place than the call's: the stack starts over, the result is right.
+ */
 static void test_wrong_return(void **state)
 {
     start((HostConfig){ 0 });
     add_unit("unit 0x500\nblock 0:\n exit.call 0x504  [pc=0x1000 r1=0x600]\n");
     add_unit("unit 0x504\nblock 0:\n exit.reason 3  [pc=0x504]\n");
     add_unit("unit 0x600\nblock 0:\n exit.reason 4  [pc=0x600]\n");
-    add_unit("unit 0x1000\nblock 0:\n %1 = getreg i64 r1\n exitind.ret %1  [pc=0x1000]\n");
+    add_unit(
+        "unit 0x1000\nblock 0:\n %1 = getreg i64 r1\n exitind.ret %1  [pc=0x1000]\n");
     for (unsigned round = 0; round < 3; round++) {
         env->pc = 0x500;
         assert_int_equal(run(true).exit, 4);
@@ -322,7 +335,8 @@ static void test_indirect_call(void **state)
              " exitind.call %1, 0x604  [pc=0x600 r1=0x604]\n");
     add_unit("unit 0x604\nblock 0:\n exit.reason 6  [pc=0x604]\n");
     add_unit("unit 0x123456789abc\nblock 0:\n exit.reason 5  [pc=0x123456789abc]\n");
-    add_unit("unit 0x1000\nblock 0:\n %1 = getreg i64 r1\n %2 = getreg i64 r0\n %3 = add i64 %2, 1\n"
+    add_unit("unit 0x1000\nblock 0:\n %1 = getreg i64 r1\n %2 = getreg i64 r0\n %3 = add "
+             "i64 %2, 1\n"
              " exitind.ret %1  [pc=0x1000 r0=%3]\n");
     env->reg[5] = env->reg[14] = 0x1000;
     for (unsigned round = 0; round < 4; round++) {
@@ -368,10 +382,12 @@ static void test_helper_leaves(void **state)
     guest.helpers = helpers;
     IRFunc f;
     char err[200];
-    assert_true(ir_parse(&f, &guest, &arena,
-        "unit 0x1000\nblock 0:\n %1 = getreg i64 r1\n %2 = add i64 %1, 7\n"
-        " %3 = call i64 fault(%1)  [pc=0x1004 r0=11 r15=12]\n"
-        " %4 = add i64 %3, %2\n exit.reason 34  [pc=0x1008 r0=%4 r15=12]\n", err, sizeof err));
+    assert_true(
+        ir_parse(&f, &guest, &arena,
+                 "unit 0x1000\nblock 0:\n %1 = getreg i64 r1\n %2 = add i64 %1, 7\n"
+                 " %3 = call i64 fault(%1)  [pc=0x1004 r0=11 r15=12]\n"
+                 " %4 = add i64 %3, %2\n exit.reason 34  [pc=0x1008 r0=%4 r15=12]\n",
+                 err, sizeof err));
     units[nunits++] = (Unit){ 0x1000, harness_compile(&f, 0) };
     env->pc = 0x1000;
     env->reg[1] = 5;
@@ -433,7 +449,10 @@ static void test_segment_base(void **state)
 static void test_quiet_compare(void **state)
 {
     static const uint64_t values[] = {
-        0x3ff0000000000000, 0x4000000000000000, 0x7ff8000000000000, 0x7ff0000000000001,
+        0x3ff0000000000000,
+        0x4000000000000000,
+        0x7ff8000000000000,
+        0x7ff0000000000001,
     };
     start((HostConfig){ 0 });
     add_unit("unit 0x1000\nblock 0:\n %1 = getreg f64 f0\n %2 = getreg f64 f1\n"
@@ -473,11 +492,17 @@ static int set_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_link), cmocka_unit_test(test_side_exits), cmocka_unit_test(test_poll),
-        cmocka_unit_test(test_recursion), cmocka_unit_test(test_recursion_without_ras),
-        cmocka_unit_test(test_recursion_without_jump_cache), cmocka_unit_test(test_wrong_return),
-        cmocka_unit_test(test_indirect_call), cmocka_unit_test(test_helper_leaves),
-        cmocka_unit_test(test_misaligned), cmocka_unit_test(test_segment_base),
+        cmocka_unit_test(test_link),
+        cmocka_unit_test(test_side_exits),
+        cmocka_unit_test(test_poll),
+        cmocka_unit_test(test_recursion),
+        cmocka_unit_test(test_recursion_without_ras),
+        cmocka_unit_test(test_recursion_without_jump_cache),
+        cmocka_unit_test(test_wrong_return),
+        cmocka_unit_test(test_indirect_call),
+        cmocka_unit_test(test_helper_leaves),
+        cmocka_unit_test(test_misaligned),
+        cmocka_unit_test(test_segment_base),
         cmocka_unit_test(test_quiet_compare),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);

@@ -1,7 +1,8 @@
 /*
- * Precise state at faults: random units whose accesses meet a page that is not there or must
- * not be written.  Compiled code takes the signal, recovers and leaves; the interpreter asks
- * before each access.  Both must be left with the same registers, pc and memory.
+ * Precise state at faults: random units whose accesses meet a page that is not there or
+ * must not be written.  Compiled code takes the signal, recovers and leaves; the
+ * interpreter asks before each access.  Both must be left with the same registers, pc and
+ * memory.
  *
  *   test-faults [FIRST-SEED [COUNT [VARIANT]]]
  */
@@ -20,11 +21,11 @@
 #include "test-guest.h"
 
 #define PAGE 4096u
-#define MEM_SIZE (4 * PAGE)     /* random units use the first half and a little more */
+#define MEM_SIZE (4 * PAGE) /* random units use the first half and a little more */
 #define DENORMAL_FLAG 2u
 enum { FAULT_REASON = 90 };
 
-static uint8_t *memory;         /* page 1 is the bad one */
+static uint8_t *memory; /* page 1 is the bad one */
 static uint8_t before[MEM_SIZE], expected[MEM_SIZE];
 static int bad_page_prot;
 static HostEnv first_env, expected_env;
@@ -71,8 +72,11 @@ static void set_memory(void)
 static void run_reference(const IRFunc *f)
 {
     static const IRInterpHooks hooks = {
-        .load = hook_load, .store = hook_store, .fault_reason = FAULT_REASON,
-        .misaligned_reason = MISALIGNED_REASON, .exclusive_reason = 0,
+        .load = hook_load,
+        .store = hook_store,
+        .fault_reason = FAULT_REASON,
+        .misaligned_reason = MISALIGNED_REASON,
+        .exclusive_reason = 0,
     };
     set_memory();
     expected_env = first_env;
@@ -101,24 +105,26 @@ static void install_handler(void)
 {
     static uint8_t stack[65536];
     stack_t alt = { .ss_sp = stack, .ss_size = sizeof stack };
-    struct sigaction sa = { .sa_sigaction = on_segv, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+    struct sigaction sa = { .sa_sigaction = on_segv,
+                            .sa_flags = SA_SIGINFO | SA_ONSTACK };
     sigaltstack(&alt, NULL);
     sigaction(SIGSEGV, &sa, NULL);
 }
 
-static void fail(uint64_t seed, const Variant *v, const char *what, const IRFunc *f, HostExit got)
+static void fail(uint64_t seed, const Variant *v, const char *what, const IRFunc *f,
+                 HostExit got)
 {
     printf("seed %" PRIu64 ", %s: %s\n", seed, v->name, what);
     ir_print(stdout, f);
     host_disas(stdout, code.code, code.size);
     for (unsigned i = 0; i < test_guest.nregs; i++) {
         printf("%-4s %016" PRIx64 "  expected %016" PRIx64 "  got %016" PRIx64 "%s\n",
-               test_guest.regs[i].name, first_env.reg[i], expected_env.reg[i], env->reg[i],
-               expected_env.reg[i] != env->reg[i] ? " <--" : "");
+               test_guest.regs[i].name, first_env.reg[i], expected_env.reg[i],
+               env->reg[i], expected_env.reg[i] != env->reg[i] ? " <--" : "");
     }
     printf("fp state %x, %x; pc %" PRIx64 ", %" PRIx64 "; exit %u.%u, %u.%u\n",
-           expected_env.fp_state, env->fp_state, expected_env.pc, env->pc, expected_exit.kind,
-           expected_exit.exit, got.kind, got.exit);
+           expected_env.fp_state, env->fp_state, expected_env.pc, env->pc,
+           expected_exit.kind, expected_exit.exit, got.kind, got.exit);
     exit(1);
 }
 
@@ -171,9 +177,15 @@ static void check_seed(uint64_t seed, const Variant *v)
         memcpy(before + i, &x, 8);
     }
     IRRandomOptions o = {
-        .nins = 10 + (unsigned)(bits % 100), .fp = bits >> 9 & 1, .calls = bits >> 12 & 1,
-        .exits = bits >> 13 & 1, .loop = bits >> 14 & 1, .mem_base = (uintptr_t)memory,
-        .mem_size = MEM_SIZE, .atomics = bits >> 16 & 1, .misaligned = bits >> 17 & 1,
+        .nins = 10 + (unsigned)(bits % 100),
+        .fp = bits >> 9 & 1,
+        .calls = bits >> 12 & 1,
+        .exits = bits >> 13 & 1,
+        .loop = bits >> 14 & 1,
+        .mem_base = (uintptr_t)memory,
+        .mem_size = MEM_SIZE,
+        .atomics = bits >> 16 & 1,
+        .misaligned = bits >> 17 & 1,
     };
     /* A compare-and-swap that fails writes on the host, not in the interpreter. */
     bad_page_prot = o.atomics || (bits >> 18 & 1) ? PROT_NONE : PROT_READ;
@@ -190,14 +202,16 @@ int main(int argc, char **argv)
     uint64_t count = argc > 2 ? strtoull(argv[2], NULL, 0) : 5000;
     arena_init(&arena, 0);
     harness_init();
-    memory = mmap(NULL, MEM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    memory =
+        mmap(NULL, MEM_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) {
         perror("mmap");
         return 1;
     }
     install_handler();
     for (uint64_t seed = first; seed < first + count; seed++) {
-        check_seed(seed, &variants[argc > 3 ? (unsigned)atoi(argv[3]) : seed % n_variants]);
+        check_seed(seed,
+                   &variants[argc > 3 ? (unsigned)atoi(argv[3]) : seed % n_variants]);
     }
     printf("%u runs, %u faults\n", runs, faults);
     ir_interp_destroy(&interp);

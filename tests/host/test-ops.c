@@ -1,7 +1,8 @@
 /*
- * Each pure op on its own, compiled and interpreted: operands in a home register, as constants, in
- * HostEnv slots; the result to a home and to a slot; the operand's register dying or not.  All
- * types that the op has, special values, all rounding modes, every set of host features.
+ * Each pure op on its own, compiled and interpreted: operands in a home register, as
+ * constants, in HostEnv slots; the result to a home and to a slot; the operand's register
+ * dying or not.  All types that the op has, special values, all rounding modes, every set
+ * of host features.
  *
  *   test-ops [ROUNDS]
  */
@@ -26,13 +27,18 @@ static HostEnv first_env, expected_env;
 static uint64_t rng = 1;
 static unsigned checks;
 
-static unsigned below(unsigned n) { return (unsigned)(ir_random_value(&rng, IR_I32) >> 3) % n; }
+static unsigned below(unsigned n)
+{
+    return (unsigned)(ir_random_value(&rng, IR_I32) >> 3) % n;
+}
 
 /* Guest registers by number of argument: homes are the first ones, slots the last. */
 static unsigned register_of(IRType t, Place p, unsigned k)
 {
     bool fp = ir_type_is_float(t);
-    unsigned n = p == IN_SLOT ? (fp ? TEST_GUEST_FLOATS - 2 : TEST_GUEST_INTS - 3) + k % (fp ? 2 : 3) : k;
+    unsigned n = p == IN_SLOT ? (fp ? TEST_GUEST_FLOATS - 2 : TEST_GUEST_INTS - 3) +
+                                    k % (fp ? 2 : 3)
+                              : k;
     return n + (fp ? TEST_GUEST_INTS : 0);
 }
 
@@ -40,8 +46,10 @@ static unsigned register_of(IRType t, Place p, unsigned k)
 static IRRef narrow(IRBuilder *b, IRType t, IRRef x)
 {
     return t == IR_I64 || t == IR_F64 ? x
-           : t == IR_F32 ? ir_gen_bitcast(b, IR_F32, ir_gen_trunc(b, IR_I32, ir_gen_bitcast(b, IR_I64, x)))
-                         : ir_gen_trunc(b, t, x);
+           : t == IR_F32
+               ? ir_gen_bitcast(b, IR_F32,
+                                ir_gen_trunc(b, IR_I32, ir_gen_bitcast(b, IR_I64, x)))
+               : ir_gen_trunc(b, t, x);
 }
 
 static IRRef argument(IRBuilder *b, IRType t, Place p, unsigned k)
@@ -53,7 +61,8 @@ static IRRef argument(IRBuilder *b, IRType t, Place p, unsigned k)
     first_env.reg[reg] = ir_random_value(&rng, t);
     if (ir_type_is_int(t) && t != IR_I64) { /* anything above the value's width */
         uint64_t mask = (UINT64_C(1) << 8 * ir_type_size(t)) - 1;
-        first_env.reg[reg] = (first_env.reg[reg] & mask) | (ir_random_value(&rng, IR_I64) & ~mask);
+        first_env.reg[reg] =
+            (first_env.reg[reg] & mask) | (ir_random_value(&rng, IR_I64) & ~mask);
     }
     return narrow(b, t, ir_get_reg(b, reg));
 }
@@ -67,23 +76,25 @@ static void result(IRBuilder *b, IRRef r, bool raw, bool to_slot)
         r = t == IR_F32 ? ir_gen_box32(b, r) : r;
         ir_put_reg(b, register_of(IR_F64, to_slot ? IN_SLOT : IN_HOME, 0), r);
     } else {
-        r = t == IR_I64 ? r : ir_emit(b, below(2) ? IR_ZEXT : IR_SEXT, IR_I64, 0, r, 0, 0, 0);
+        r = t == IR_I64 ? r
+                        : ir_emit(b, below(2) ? IR_ZEXT : IR_SEXT, IR_I64, 0, r, 0, 0, 0);
         ir_put_reg(b, register_of(IR_I64, to_slot ? IN_SLOT : IN_HOME, 0), r);
     }
 }
 
-static void fail(const char *what, const Variant *v, const IRFunc *f, const HostCode *code)
+static void fail(const char *what, const Variant *v, const IRFunc *f,
+                 const HostCode *code)
 {
     printf("%s, %s\n", v->name, what);
     ir_print(stdout, f);
     host_disas(stdout, code->code, code->size);
     for (unsigned i = 0; i < test_guest.nregs; i++) {
         printf("%-4s %016" PRIx64 "  expected %016" PRIx64 "  got %016" PRIx64 "%s\n",
-               test_guest.regs[i].name, first_env.reg[i], expected_env.reg[i], env->reg[i],
-               expected_env.reg[i] != env->reg[i] ? " <--" : "");
+               test_guest.regs[i].name, first_env.reg[i], expected_env.reg[i],
+               env->reg[i], expected_env.reg[i] != env->reg[i] ? " <--" : "");
     }
-    printf("fp state %x: expected %x, got %x\n", first_env.fp_state, expected_env.fp_state,
-           env->fp_state);
+    printf("fp state %x: expected %x, got %x\n", first_env.fp_state,
+           expected_env.fp_state, env->fp_state);
     exit(1);
 }
 
@@ -117,7 +128,9 @@ static void compare(const IRFunc *f, const Variant *v)
 static IRType type_of(char letter, IRType own, IRType before, IRType other)
 {
     switch (letter) {
-    case 'T': case 'F': case 'X': return own;
+    case 'T':
+    case 'F':
+    case 'X': return own;
     case 'L': return IR_I64;
     case 'W': return IR_I32;
     case '=': return before;
@@ -146,8 +159,11 @@ static void check_op(IROp op, IRType own, IRType other, const Variant *v, unsign
         arg[k] = argument(&b, before, p, k);
         lives |= p == IN_HOME_LIVES;
     }
-    unsigned aux = op == IR_SETCC ? below(IR_NCONDS) : op == IR_FCMP ? below(3)
-                   : (info->flags & IRF_FPSTAT) && op != IR_FMIN && op != IR_FMAX ? below(5) : 0;
+    unsigned aux = op == IR_SETCC  ? below(IR_NCONDS)
+                   : op == IR_FCMP ? below(3)
+                   : (info->flags & IRF_FPSTAT) && op != IR_FMIN && op != IR_FMAX
+                       ? below(5)
+                       : 0;
     if (op == IR_FCVT && own == IR_F64) {
         aux = 0;
     }
@@ -157,7 +173,8 @@ static void check_op(IROp op, IRType own, IRType other, const Variant *v, unsign
     if (!lives) { /* all other registers get new values: operands die at the op */
         for (unsigned reg = 0; reg < test_guest.nregs; reg++) {
             unsigned kept = round & 1 ? IN_SLOT : IN_HOME;
-            if (reg != register_of(IR_I64, (Place)kept, 0) && reg != register_of(IR_F64, (Place)kept, 0)) {
+            if (reg != register_of(IR_I64, (Place)kept, 0) &&
+                reg != register_of(IR_F64, (Place)kept, 0)) {
                 ir_put_reg(&b, reg, ir_const(&b, test_guest.regs[reg].type, reg));
             }
         }
@@ -167,7 +184,8 @@ static void check_op(IROp op, IRType own, IRType other, const Variant *v, unsign
     compare(&f, v);
 }
 
-/* Ops without effects besides FP flags, that have a result and no register or memory behind it. */
+/* Ops without effects besides FP flags, that have a result and no register or memory
+ * behind it. */
 static bool is_checked(IROp op)
 {
     const IROpInfo *info = &ir_op_info[op];
@@ -179,20 +197,23 @@ static bool types_fit(IROp op, IRType own, IRType other)
 {
     const char *sig = ir_op_info[op].sig;
     bool conversion = strpbrk(sig + 1, "igx") != NULL;
-    if (sig[0] == 'L' ? own != IR_I64 : sig[0] == 'F' ? !ir_type_is_float(own)
+    if (sig[0] == 'L'   ? own != IR_I64
+        : sig[0] == 'F' ? !ir_type_is_float(own)
                         : sig[0] == 'T' && !ir_type_is_int(own)) {
         return false;
     }
     if (!conversion) {
         return other == IR_I64;
     }
-    bool fp = strpbrk(sig + 1, "g") != NULL, wide_int = other == IR_I32 || other == IR_I64;
+    bool fp = strpbrk(sig + 1, "g") != NULL,
+         wide_int = other == IR_I32 || other == IR_I64;
     if (!strpbrk(sig + 1, "x") && ir_type_is_float(other) != fp) {
         return false;
     }
     switch (op) {
     case IR_TRUNC: return own < other;
-    case IR_SEXT: case IR_ZEXT: return own > other;
+    case IR_SEXT:
+    case IR_ZEXT: return own > other;
     case IR_FCVT: return own != other;
     case IR_BITCAST: return ir_type_size(own) == ir_type_size(other) && own != other;
     case IR_BOX32: return own == IR_F64 && other == IR_F32;
@@ -224,7 +245,8 @@ static void check_all(const Variant *v, unsigned rounds)
 
 int main(int argc, char **argv)
 {
-    unsigned rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 2 * N_PLACES * N_PLACES * N_PLACES;
+    unsigned rounds =
+        argc > 1 ? (unsigned)atoi(argv[1]) : 2 * N_PLACES * N_PLACES * N_PLACES;
     arena_init(&arena, 0);
     harness_init();
     first_env = *env;

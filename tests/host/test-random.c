@@ -1,7 +1,7 @@
 /*
- * Random units as compiled code and in the interpreter, from the same state: how they leave, pc,
- * registers, memory, CPU fields and FP state must agree.  Each seed runs under one set of host
- * features and options, in turn, as built and optimised.
+ * Random units as compiled code and in the interpreter, from the same state: how they
+ * leave, pc, registers, memory, CPU fields and FP state must agree.  Each seed runs under
+ * one set of host features and options, in turn, as built and optimised.
  *
  *   test-random [FIRST-SEED [COUNT [VARIANT]]]
  */
@@ -17,7 +17,7 @@
 #include "test-guest.h"
 
 #define MEM_SIZE 1024
-#define DENORMAL_FLAG 2u    /* MXCSR: tells nothing the guest can see */
+#define DENORMAL_FLAG 2u /* MXCSR: tells nothing the guest can see */
 
 typedef struct State {
     HostEnv env;
@@ -54,7 +54,8 @@ static void random_state(uint64_t seed, State *s)
 
 static void run_reference(const IRFunc *f, State *s)
 {
-    static const IRInterpHooks hooks = { .fault_reason = 90, .misaligned_reason = MISALIGNED_REASON,
+    static const IRInterpHooks hooks = { .fault_reason = 90,
+                                         .misaligned_reason = MISALIGNED_REASON,
                                          .exclusive_reason = 92 };
     *s = first_state;
     memcpy(memory, s->mem, MEM_SIZE);
@@ -73,12 +74,14 @@ static void fail(uint64_t seed, const Variant *v, const char *what, const IRFunc
     for (unsigned i = 0; i < test_guest.nregs; i++) {
         printf("%-4s %016" PRIx64 "  expected %016" PRIx64 "  got %016" PRIx64 "%s\n",
                test_guest.regs[i].name, first_state.env.reg[i], reference.env.reg[i],
-               result.env.reg[i], reference.env.reg[i] != result.env.reg[i] ? " <--" : "");
+               result.env.reg[i],
+               reference.env.reg[i] != result.env.reg[i] ? " <--" : "");
     }
-    printf("fp state %x, expected %x, got %x; pc %" PRIx64 ", %" PRIx64 "; exit %u.%u, %u.%u\n",
-           first_state.env.fp_state, reference.env.fp_state, result.env.fp_state, reference.env.pc,
-           result.env.pc, reference.exit.kind, reference.exit.exit, result.exit.kind,
-           result.exit.exit);
+    printf("fp state %x, expected %x, got %x; pc %" PRIx64 ", %" PRIx64
+           "; exit %u.%u, %u.%u\n",
+           first_state.env.fp_state, reference.env.fp_state, result.env.fp_state,
+           reference.env.pc, result.env.pc, reference.exit.kind, reference.exit.exit,
+           result.exit.kind, result.exit.exit);
     exit(1);
 }
 
@@ -105,8 +108,8 @@ static void run_compiled(uint64_t seed, const Variant *v, const IRFunc *f)
         }
         result.exit = (HostExit){ .kind = HOST_EXIT_LOOKUP };
     }
-    if (result.exit.kind != reference.exit.kind || result.exit.exit != reference.exit.exit ||
-        result.env.pc != reference.env.pc) {
+    if (result.exit.kind != reference.exit.kind ||
+        result.exit.exit != reference.exit.exit || result.env.pc != reference.env.pc) {
         fail(seed, v, "left another way", f, &code);
     }
     if (memcmp(result.env.reg, reference.env.reg, test_guest.nregs * 8)) {
@@ -127,12 +130,20 @@ static IRRandomOptions random_options(uint64_t seed)
 {
     uint64_t bits = seed * UINT64_C(0x9e3779b97f4a7c15) >> 40;
     return (IRRandomOptions){
-        .nins = 4 + (unsigned)(bits % 120), .small_ints = bits >> 8 & 1, .fp = bits >> 9 & 1,
-        .blocks = (bits >> 10 & 7) == 0, .calls = bits >> 12 & 1, .exits = bits >> 13 & 1,
-        .loop = bits >> 14 & 1, .mem_base = (uintptr_t)memory,
-        .mem_size = bits >> 15 & 1 ? MEM_SIZE : 0, .atomics = bits >> 16 & 1,
-        .misaligned = bits >> 17 & 1, .env_offset = offsetof(HostEnv, stats),
-        .env_count = bits >> 18 & 1 ? 4 : 0, .no_fold = bits >> 19 & 1,
+        .nins = 4 + (unsigned)(bits % 120),
+        .small_ints = bits >> 8 & 1,
+        .fp = bits >> 9 & 1,
+        .blocks = (bits >> 10 & 7) == 0,
+        .calls = bits >> 12 & 1,
+        .exits = bits >> 13 & 1,
+        .loop = bits >> 14 & 1,
+        .mem_base = (uintptr_t)memory,
+        .mem_size = bits >> 15 & 1 ? MEM_SIZE : 0,
+        .atomics = bits >> 16 & 1,
+        .misaligned = bits >> 17 & 1,
+        .env_offset = offsetof(HostEnv, stats),
+        .env_count = bits >> 18 & 1 ? 4 : 0,
+        .no_fold = bits >> 19 & 1,
     };
 }
 
@@ -161,7 +172,8 @@ int main(int argc, char **argv)
     arena_init(&arena, 0);
     harness_init();
     for (uint64_t seed = first; seed < first + count; seed++) {
-        check_seed(seed, &variants[argc > 3 ? (unsigned)atoi(argv[3]) : seed % n_variants]);
+        check_seed(seed,
+                   &variants[argc > 3 ? (unsigned)atoi(argv[3]) : seed % n_variants]);
     }
     printf("%u compiled, %u too complex\n", compiled, too_complex);
     ir_interp_destroy(&interp);

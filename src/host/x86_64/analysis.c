@@ -1,11 +1,11 @@
 /*
  * What the lowering must know before it runs forward: which values are copies of others,
- * until when each is needed, which guest register it becomes, which compares are better made
- * by their consumer, and whether the unit is one that we can compile at all.
+ * until when each is needed, which guest register it becomes, which compares are better
+ * made by their consumer, and whether the unit is one that we can compile at all.
  *
  * One pass forward (roots, flags), one backward (uses).  A guest register that a snapshot
- * does not list has its entry value there, so the snapshot is a use of that E value: tracked
- * in a bit set, since only the last such use matters.
+ * does not list has its entry value there, so the snapshot is a use of that E value:
+ * tracked in a bit set, since only the last such use matters.
  */
 #include "host/x86_64/compile.h"
 
@@ -21,14 +21,15 @@ static bool ins_supported(const Ctx *c, const IRIns *ins)
         return false;
     }
     switch (ins->op) {
-    case IR_LD: case IR_ST: case IR_AMO: case IR_CAS:
-        return (ins->aux & MO_SIZE) <= MO_64;
-    case IR_PARAM: case IR_JUMP: case IR_BR:
-        return false;
-    case IR_CALL:
-        return ins->nvar <= CALL_SLOTS;
-    default:
-        return true;
+    case IR_LD:
+    case IR_ST:
+    case IR_AMO:
+    case IR_CAS: return (ins->aux & MO_SIZE) <= MO_64;
+    case IR_PARAM:
+    case IR_JUMP:
+    case IR_BR: return false;
+    case IR_CALL: return ins->nvar <= CALL_SLOTS;
+    default: return true;
     }
 }
 
@@ -39,10 +40,14 @@ static bool clears_upper(const IRIns *ins)
         return false;
     }
     switch (ins->op) {
-    case IR_AMO: case IR_CAS: case IR_CALL: case IR_MOV: case IR_TRUNC: case IR_CONST: case IR_BITCAST:
-        return false;
-    default:
-        return true;
+    case IR_AMO:
+    case IR_CAS:
+    case IR_CALL:
+    case IR_MOV:
+    case IR_TRUNC:
+    case IR_CONST:
+    case IR_BITCAST: return false;
+    default: return true;
     }
 }
 
@@ -52,41 +57,51 @@ static bool is_boxed(const Ctx *c, const IRIns *ins)
     if (ins->type != IR_F32) {
         return false;
     }
-    bool a = ctx_val(c, ins->arg[0])->flags & V_BOXED, b = ctx_val(c, ins->arg[1])->flags & V_BOXED;
+    bool a = ctx_val(c, ins->arg[0])->flags & V_BOXED,
+         b = ctx_val(c, ins->arg[1])->flags & V_BOXED;
     switch (ins->op) {
-    case IR_FADD: case IR_FSUB: case IR_FMUL: case IR_FDIV: case IR_FSQRT: case IR_CANON:
-    case IR_FNEG: case IR_FABS: case IR_FSGNJ: case IR_FSGNJN: case IR_FSGNJX:
-        return a;
-    case IR_FMIN: case IR_FMAX:
-        return a && b;
+    case IR_FADD:
+    case IR_FSUB:
+    case IR_FMUL:
+    case IR_FDIV:
+    case IR_FSQRT:
+    case IR_CANON:
+    case IR_FNEG:
+    case IR_FABS:
+    case IR_FSGNJ:
+    case IR_FSGNJN:
+    case IR_FSGNJX: return a;
+    case IR_FMIN:
+    case IR_FMAX: return a && b;
     case IR_FMA: /* the result overwrites any of the three */
         return a && b && (ctx_val(c, ins->arg[2])->flags & V_BOXED) && host_has(FEAT_FMA);
-    default:
-        return ins->op == IR_UNBOX32;
+    default: return ins->op == IR_UNBOX32;
     }
 }
 
 /* Ops that give no NaN but the default one. */
 static bool is_canonical(const IRIns *ins)
 {
-    return ins->op == IR_FMA || ins->op == IR_FMIN || ins->op == IR_FMAX || ins->op == IR_CANON;
+    return ins->op == IR_FMA || ins->op == IR_FMIN || ins->op == IR_FMAX ||
+           ins->op == IR_CANON;
 }
 
 /*
- * Compares between saving the accrued exceptions and putting them back, as compilers write
- * quiet compares: made so that they raise nothing, neither the save nor the restore has to be paid for
- * (the saved value is used if an operand is a signaling NaN).
+ * Compares between saving the accrued exceptions and putting them back, as compilers
+ * write quiet compares: made so that they raise nothing, neither the save nor the restore
+ * has to be paid for (the saved value is used if an operand is a signaling NaN).
  */
 typedef struct SavedFlags {
-    IRRef get;          /* the FPGET, 0: none, or something else happened since */
-    IRRef cmp[4];       /* compares since then */
+    IRRef get;    /* the FPGET, 0: none, or something else happened since */
+    IRRef cmp[4]; /* compares since then */
     unsigned ncmp;
 } SavedFlags;
 
 static bool restores(const Ctx *c, const SavedFlags *s, IRRef arg)
 {
     const IRIns *ins = ctx_ins(c, arg);
-    if (ins->op == IR_AND && ctx_is_const(c, ins->arg[1]) && (ctx_imm(c, ins->arg[1]) & 31) == 31) {
+    if (ins->op == IR_AND && ctx_is_const(c, ins->arg[1]) &&
+        (ctx_imm(c, ins->arg[1]) & 31) == 31) {
         arg = ins->arg[0];
     }
     return ctx_id(c, arg) == s->get;
@@ -122,7 +137,10 @@ static bool find_roots(Ctx *c)
         if (!ins_supported(c, ins)) {
             return false;
         }
-        *v = (Value){ .root = i, .mem = LOC_NONE, .hint = -1, .reg = NO_REG,
+        *v = (Value){ .root = i,
+                      .mem = LOC_NONE,
+                      .hint = -1,
+                      .reg = NO_REG,
                       .flags = ir_type_is_float((IRType)ins->type) ? V_FP : 0 };
         if (clears_upper(ins)) {
             v->flags |= V_Z32;
@@ -137,12 +155,8 @@ static bool find_roots(Ctx *c)
             v->flags |= V_CONST;
             v->imm = ins->imm;
             break;
-        case IR_GETREG:
-            v->root = epoch + (uint32_t)ins->imm;
-            break;
-        case IR_MOV:
-            v->root = c->v[ins->arg[0]].root;
-            break;
+        case IR_GETREG: v->root = epoch + (uint32_t)ins->imm; break;
+        case IR_MOV: v->root = c->v[ins->arg[0]].root; break;
         case IR_TRUNC:
             if (a->flags & V_CONST) {
                 v->flags |= V_CONST;
@@ -152,8 +166,8 @@ static bool find_roots(Ctx *c)
             }
             break;
         case IR_ZEXT:
-            if (ctx_type(c, ins->arg[0]) == IR_I32 && ins->type == IR_I64 && (a->flags & V_Z32) &&
-                ctx_type(c, c->v[ins->arg[0]].root) == IR_I32) {
+            if (ctx_type(c, ins->arg[0]) == IR_I32 && ins->type == IR_I64 &&
+                (a->flags & V_Z32) && ctx_type(c, c->v[ins->arg[0]].root) == IR_I32) {
                 v->root = c->v[ins->arg[0]].root;
             }
             break;
@@ -172,8 +186,7 @@ static bool find_roots(Ctx *c)
                 epoch += c->guest->nregs;
             }
             break;
-        default:
-            break;
+        default: break;
         }
     }
     return true;
@@ -182,11 +195,11 @@ static bool find_roots(Ctx *c)
 /* ---- backward ---- */
 
 typedef struct Back {
-    uint32_t epoch;                     /* id of E value 0 */
-    uint64_t seen[REG_WORDS];           /* E values whose last use is known */
-    uint64_t all[REG_WORDS];            /* all guest registers */
-    uint32_t next_snap_pos;             /* nearest later instruction with a snapshot */
-    uint32_t last_snap;                 /* snapshot seen last, and its position */
+    uint32_t epoch;           /* id of E value 0 */
+    uint64_t seen[REG_WORDS]; /* E values whose last use is known */
+    uint64_t all[REG_WORDS];  /* all guest registers */
+    uint32_t next_snap_pos;   /* nearest later instruction with a snapshot */
+    uint32_t last_snap;       /* snapshot seen last, and its position */
 } Back;
 
 static inline void use_at(Value *v, uint32_t pos)
@@ -237,8 +250,9 @@ static bool is_zero_const(const Ctx *c, IRRef r)
 }
 
 /*
- * A compare whose first consumer is the EXITIF or SELECT at pos need not make a 0 or 1.  For
- * SELECT it must be the only use.  Behind an EXITIF the value is known, whatever still wants it.
+ * A compare whose first consumer is the EXITIF or SELECT at pos need not make a 0 or 1.
+ * For SELECT it must be the only use.  Behind an EXITIF the value is known, whatever
+ * still wants it.
  */
 static void try_fuse(Ctx *c, IRRef cond, uint32_t pos, bool known_after)
 {
@@ -250,7 +264,8 @@ static void try_fuse(Ctx *c, IRRef cond, uint32_t pos, bool known_after)
     if (!known_after && (v->last_use != 0 || def->op == IR_FCMP)) {
         return;
     }
-    /* Nothing may look at the value or, for FCMP, at the flags before the consumer does. */
+    /* Nothing may look at the value or, for FCMP, at the flags before the consumer does.
+     */
     for (IRRef i = cond + 1; i < pos; i++) {
         const IRIns *ins = ctx_ins(c, i);
         unsigned flags = ir_op_info[ins->op].flags;
@@ -296,14 +311,16 @@ static bool takes_hint(const Ctx *c, IRRef i, IRRef arg)
     return v->last_use == i && v->hint < 0 && !((v->flags ^ c->v[i].flags) & V_FP);
 }
 
-/* To one operand only, or they would fight for the register: the one made last if there is a choice. */
+/* To one operand only, or they would fight for the register: the one made last if there
+ * is a choice. */
 static void pass_hint(Ctx *c, IRRef i, IRRef a, IRRef b)
 {
     if (c->v[i].hint < 0) {
         return;
     }
     IRRef to = a;
-    if (b && takes_hint(c, i, b) && (!takes_hint(c, i, a) || ctx_id(c, b) > ctx_id(c, a))) {
+    if (b && takes_hint(c, i, b) &&
+        (!takes_hint(c, i, a) || ctx_id(c, b) > ctx_id(c, a))) {
         to = b;
     }
     if (takes_hint(c, i, to)) {
@@ -318,7 +335,8 @@ static bool is_dead(const Ctx *c, IRRef i)
     const IRIns *ins = ctx_ins(c, i);
     unsigned flags = ir_op_info[ins->op].flags;
     return c->v[i].last_use == 0 && ins->type != IR_VOID &&
-           ((flags & IRF_PURE) || ins->op == IR_GETREG || ins->op == IR_LDENV || ins->op == IR_FPGET);
+           ((flags & IRF_PURE) || ins->op == IR_GETREG || ins->op == IR_LDENV ||
+            ins->op == IR_FPGET);
 }
 
 static void visit_back(Ctx *c, Back *b, IRRef i)
@@ -377,9 +395,10 @@ static void visit_back(Ctx *c, Back *b, IRRef i)
 #define TIGHT_LOOP 48
 
 /*
- * Registers that stay idle in a loop are lent to guest registers without a home: the lender
- * goes to its slot of HostEnv.reg at entry, and every exit brings it back.  That pays for what is
- * carried from one iteration to the next, and in tight loops for what is only read.
+ * Registers that stay idle in a loop are lent to guest registers without a home: the
+ * lender goes to its slot of HostEnv.reg at entry, and every exit brings it back.  That
+ * pays for what is carried from one iteration to the next, and in tight loops for what is
+ * only read.
  */
 static void lend_idle_homes(Ctx *c)
 {
@@ -401,7 +420,8 @@ static void lend_idle_homes(Ctx *c)
         used[f->snap_entries[s->first + k].reg] |= WRITTEN;
     }
     for (unsigned r = 0; r < nregs; r++) {
-        bool worth = used[r] == (READ | WRITTEN) || (used[r] == READ && f->nins <= TIGHT_LOOP);
+        bool worth =
+            used[r] == (READ | WRITTEN) || (used[r] == READ && f->nins <= TIGHT_LOOP);
         if (host_ctx.home[r] != NO_REG || !worth) {
             continue;
         }
@@ -426,7 +446,8 @@ bool analyse(Ctx *c)
     const IRFunc *f = c->f;
     unsigned nregs = c->guest->nregs, nepochs = 1;
     for (IRRef i = 1; i < f->nins; i++) {
-        if (f->ins[i].op == IR_CALL && (c->guest->helpers[f->ins[i].imm].flags & IRH_REGS)) {
+        if (f->ins[i].op == IR_CALL &&
+            (c->guest->helpers[f->ins[i].imm].flags & IRH_REGS)) {
             nepochs++;
         }
     }
@@ -435,8 +456,9 @@ bool analyse(Ctx *c)
     c->v[0] = (Value){ .mem = LOC_NONE, .hint = -1, .reg = NO_REG };
     for (uint32_t id = f->nins; id < c->nvalues; id++) {
         bool fp = c->guest->regs[(id - f->nins) % nregs].type == IR_F64;
-        c->v[id] = (Value){ .root = id, .mem = LOC_NONE, .hint = -1, .reg = NO_REG,
-                            .flags = fp ? V_FP : 0 };
+        c->v[id] = (Value){
+            .root = id, .mem = LOC_NONE, .hint = -1, .reg = NO_REG, .flags = fp ? V_FP : 0
+        };
     }
     for (unsigned r = 0; r < nregs; r++) {
         c->place[r] = host_ctx.home[r];

@@ -1,6 +1,6 @@
 /*
- * host_compile(): analysis, then one walk forward over the unit that allocates registers and
- * emits, then the out-of-line code.
+ * host_compile(): analysis, then one walk forward over the unit that allocates registers
+ * and emits, then the out-of-line code.
  *
  *   entry: [lend homes]  head: instructions ... terminator | stubs and cold paths
  *
@@ -10,32 +10,25 @@
 
 typedef void (*Lowering)(Ctx *c, IRRef i);
 
-static void lower_nothing(Ctx *c, IRRef i) { (void)c; (void)i; }
+static void lower_nothing(Ctx *c, IRRef i)
+{
+    (void)c;
+    (void)i;
+}
 
+/* By ranges of opcodes.def, whose sections these are. */
 static const Lowering lowering[IR_NOPS] = {
-    [IR_NOP] = lower_nothing, [IR_CONST] = lower_nothing, [IR_PARAM] = lower_nothing,
-    [IR_GETREG] = lower_nothing, [IR_MOV] = lower_nothing,
-    [IR_ADD] = lower_int, [IR_SUB] = lower_int, [IR_MUL] = lower_int, [IR_MULHS] = lower_int,
-    [IR_MULHU] = lower_int, [IR_MULHSU] = lower_int, [IR_DIVS] = lower_int, [IR_DIVU] = lower_int,
-    [IR_REMS] = lower_int, [IR_REMU] = lower_int, [IR_NEG] = lower_int, [IR_AND] = lower_int,
-    [IR_OR] = lower_int, [IR_XOR] = lower_int, [IR_NOT] = lower_int, [IR_ANDN] = lower_int,
-    [IR_SHL] = lower_int, [IR_SHR] = lower_int, [IR_SAR] = lower_int, [IR_ROTL] = lower_int,
-    [IR_ROTR] = lower_int, [IR_CLZ] = lower_int, [IR_CTZ] = lower_int, [IR_POPCNT] = lower_int,
-    [IR_BSWAP] = lower_int, [IR_ORCB] = lower_int, [IR_BREV8] = lower_int, [IR_CLMUL] = lower_int,
-    [IR_CLMULH] = lower_int, [IR_TRUNC] = lower_int, [IR_SEXT] = lower_int, [IR_ZEXT] = lower_int,
-    [IR_SETCC] = lower_int, [IR_SELECT] = lower_int,
-    [IR_LDENV] = lower_mem, [IR_STENV] = lower_mem, [IR_LD] = lower_mem, [IR_ST] = lower_mem,
-    [IR_AMO] = lower_mem, [IR_CAS] = lower_mem, [IR_FENCE] = lower_mem,
-    [IR_FADD] = lower_fp, [IR_FSUB] = lower_fp, [IR_FMUL] = lower_fp, [IR_FDIV] = lower_fp,
-    [IR_FSQRT] = lower_fp, [IR_FMA] = lower_fp, [IR_FMIN] = lower_fp, [IR_FMAX] = lower_fp,
-    [IR_FCMP] = lower_fp, [IR_CANON] = lower_fp, [IR_FNEG] = lower_fp, [IR_FABS] = lower_fp,
-    [IR_FSGNJ] = lower_fp, [IR_FSGNJN] = lower_fp, [IR_FSGNJX] = lower_fp,
-    [IR_FCVT] = lower_fp_convert, [IR_FTOI] = lower_fp_convert, [IR_ITOF] = lower_fp_convert,
-    [IR_BITCAST] = lower_fp_convert, [IR_BOX32] = lower_fp_convert,
-    [IR_UNBOX32] = lower_fp_convert, [IR_FPGET] = lower_fp_convert, [IR_FPSET] = lower_fp_convert,
+    [IR_NOP ... IR_MOV] = lower_nothing,
+    [IR_ADD ... IR_SELECT] = lower_int,
+    [IR_LDENV ... IR_FENCE] = lower_mem,
+    [IR_FADD ... IR_FSGNJX] = lower_fp,
+    [IR_FCVT ... IR_FPSET] = lower_fp_convert,
     [IR_CALL] = lower_call,
-    [IR_POLL] = lower_poll, [IR_EXITIF] = lower_exitif, [IR_EXIT] = lower_exit,
-    [IR_EXITIND] = lower_exitind, [IR_LOOP] = lower_loop,
+    [IR_POLL] = lower_poll,
+    [IR_EXITIF] = lower_exitif,
+    [IR_EXIT] = lower_exit,
+    [IR_EXITIND] = lower_exitind,
+    [IR_LOOP] = lower_loop,
 };
 
 static bool has_space(Ctx *c)

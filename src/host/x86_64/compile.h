@@ -2,13 +2,12 @@
  * What the files of the x86-64 back end share: the context of one compilation, the values
  * and where they are, and the process-wide HostContext.
  *
- *   analysis.c   one pass forward, one backward: aliases, last uses, hints, fused compares
- *   regalloc.c   where each value is; registers on demand while the lowering runs forward
- *   moves.c      parallel moves between a snapshot's state and the homes
- *   lower-*.c    IR op -> instructions
- *   exits.c      exits, stubs, jumps that can be patched
- *   recover.c    the recovery table, signals' ucontext
- *   thunks.c     entry, exit and call thunks, constants, host_init()
+ *   analysis.c   one pass forward, one backward: aliases, last uses, hints, fused
+ * compares regalloc.c   where each value is; registers on demand while the lowering runs
+ * forward moves.c      parallel moves between a snapshot's state and the homes lower-*.c
+ * IR op -> instructions exits.c      exits, stubs, jumps that can be patched recover.c
+ * the recovery table, signals' ucontext thunks.c     entry, exit and call thunks,
+ * constants, host_init()
  *
  * Fixed registers in generated code:
  *   rbp  &env->reg[16], so that reg[0..31] are one byte of displacement away
@@ -17,10 +16,11 @@
  *   rcx rdx, xmm1 xmm2  never a home
  * All others are homes (gpr_homes, xmm_homes in thunks.c).
  *
- * A value is an SSA value or the entry value of a guest register ("E value").  It is in at
- * most one register and at most one memory place; constants are nowhere until needed.
+ * A value is an SSA value or the entry value of a guest register ("E value").  It is in
+ * at most one register and at most one memory place; constants are nowhere until needed.
  *
- * Threads: a Ctx belongs to one host_compile() call; host_ctx is constant after host_init().
+ * Threads: a Ctx belongs to one host_compile() call; host_ctx is constant after
+ * host_init().
  */
 #ifndef HOST_X86_64_COMPILE_H
 #define HOST_X86_64_COMPILE_H
@@ -30,32 +30,38 @@
 #include "util/arena.h"
 
 #define N_GPR 16
-#define ENV_BIAS 128                    /* rbp - env */
+#define ENV_BIAS 128 /* rbp - env */
 #define ENV_DISP(field) ((int32_t)offsetof(HostEnv, field) - ENV_BIAS)
-#define CALL_SLOTS 6                    /* the last spill slots carry helper arguments */
+#define CALL_SLOTS 6 /* the last spill slots carry helper arguments */
 #define N_SPILLS (HOST_SPILLS - CALL_SLOTS)
-#define GPR_ALLOC 0x0000ffceu           /* all but rax, rsp, rbp */
-#define XMM_ALLOC 0xfffe0000u           /* all but xmm0 */
+#define GPR_ALLOC 0x0000ffceu /* all but rax, rsp, rbp */
+#define XMM_ALLOC 0xfffe0000u /* all but xmm0 */
 #define TEMP_MASK (1u << RCX | 1u << RDX | 1u << XMM1 | 1u << XMM2)
 _Static_assert((GPR_ALLOC & (1u << RAX | 1u << RSP | 1u << RBP)) == 0, "fixed registers");
 
 enum HostFeature {
-    FEAT_BMI = 1, FEAT_BMI2 = 2, FEAT_LZCNT = 4, FEAT_AVX = 8, FEAT_FMA = 16, FEAT_CLMUL = 32,
+    FEAT_BMI = 1,
+    FEAT_BMI2 = 2,
+    FEAT_LZCNT = 4,
+    FEAT_AVX = 8,
+    FEAT_FMA = 16,
+    FEAT_CLMUL = 32,
 };
 
-/* Constants that generated code addresses relative to rip; 16-byte aligned for SSE operands. */
+/* Constants that generated code addresses relative to rip; 16-byte aligned for SSE
+ * operands. */
 typedef struct HostConsts {
     uint64_t f64_sign[2], f64_abs[2];
     uint64_t f32_sign[2], f32_abs[2];
-    uint64_t box[2];            /* high half of the low quadword */
+    uint64_t box[2]; /* high half of the low quadword */
     uint64_t ones[2];
     uint64_t zero[2];
-    uint64_t f64_nan[2];        /* default NaNs; the f32 one is boxed */
+    uint64_t f64_nan[2]; /* default NaNs; the f32 one is boxed */
     uint64_t f32_nan[2];
     double f64_two31, f64_two32, f64_two63, f64_two64, f64_minus1;
     float f32_two31, f32_two32, f32_two63, f32_two64, f32_minus1;
     double f64_half;
-    uint8_t flags_to_ir[64];    /* MXCSR flags -> FPGET's */
+    uint8_t flags_to_ir[64]; /* MXCSR flags -> FPGET's */
     uint32_t flags_from_ir[32];
 } HostConsts;
 
@@ -76,7 +82,8 @@ static inline bool host_has(uint32_t feature) { return host_ctx.features & featu
 uint32_t host_cpu_features(uint32_t disabled);
 
 /*
- * A place: a host register, or memory at rbp + disp.  As an integer, so that comparing is easy.
+ * A place: a host register, or memory at rbp + disp.  As an integer, so that comparing is
+ * easy.
  */
 typedef int32_t Loc;
 #define LOC_NONE (-1)
@@ -90,7 +97,10 @@ static inline Loc loc_slot(unsigned guest_reg)
 {
     return loc_mem((int32_t)guest_reg * 8 - ENV_BIAS);
 }
-static inline Loc loc_spill(unsigned n) { return loc_mem(ENV_DISP(spill) + (int32_t)n * 8); }
+static inline Loc loc_spill(unsigned n)
+{
+    return loc_mem(ENV_DISP(spill) + (int32_t)n * 8);
+}
 /* Where guest register r is at unit entry and exit. */
 static inline Loc loc_home(unsigned r)
 {
@@ -98,26 +108,27 @@ static inline Loc loc_home(unsigned r)
 }
 
 enum ValueFlags {
-    V_CONST = 1,    /* imm is its value */
-    V_FP = 2,       /* lives in vector registers */
-    V_Z32 = 4,      /* i32 whose register has zeros in the upper half */
-    V_BOXED = 8,    /* f32 whose register has ones in the upper half */
-    V_FUSED = 16,   /* compare, computed by its consumer */
-    V_DEAD = 32,    /* nobody uses it and it has no effect */
-    V_QUIET = 128,  /* FCMP that may raise no flag: those before it are in value imm */
+    V_CONST = 1,      /* imm is its value */
+    V_FP = 2,         /* lives in vector registers */
+    V_Z32 = 4,        /* i32 whose register has zeros in the upper half */
+    V_BOXED = 8,      /* f32 whose register has ones in the upper half */
+    V_FUSED = 16,     /* compare, computed by its consumer */
+    V_DEAD = 32,      /* nobody uses it and it has no effect */
+    V_QUIET = 128,    /* FCMP that may raise no flag: those before it are in value imm */
     V_WEAK_HINT = 64, /* the hint is that of the value made of it: worth no move */
 };
 
 typedef struct Value {
-    uint32_t root;      /* the value it shares its place with: itself, or what it is a copy of */
-    uint32_t last_use;  /* last position that needs it, snapshots included; 0: none */
-    uint32_t last_arg;  /* the same for operands alone */
-    Loc mem;            /* valid copy in memory, or LOC_NONE */
-    uint16_t uses;      /* as an operand */
-    int16_t hint;       /* guest register it becomes, or -1 */
-    uint8_t reg;        /* host register, or NO_REG */
+    uint32_t
+        root; /* the value it shares its place with: itself, or what it is a copy of */
+    uint32_t last_use; /* last position that needs it, snapshots included; 0: none */
+    uint32_t last_arg; /* the same for operands alone */
+    Loc mem;           /* valid copy in memory, or LOC_NONE */
+    uint16_t uses;     /* as an operand */
+    int16_t hint;      /* guest register it becomes, or -1 */
+    uint8_t reg;       /* host register, or NO_REG */
     uint8_t flags;
-    uint32_t mark;      /* for whoever needs a set of values */
+    uint32_t mark; /* for whoever needs a set of values */
     int64_t imm;
 } Value;
 
@@ -125,7 +136,7 @@ typedef struct Value {
 typedef struct SnapMove {
     uint16_t reg;
     Loc src;
-    int64_t imm;        /* LOC_CONST */
+    int64_t imm; /* LOC_CONST */
 } SnapMove;
 
 typedef struct Move {
@@ -140,11 +151,11 @@ typedef struct Cold Cold;
 struct Cold {
     Cold *next;
     void (*emit)(Ctx *c, Cold *cold);
-    uint8_t *field[2];  /* rel32 fields that lead here, NULL: none */
-    uint8_t *resume;    /* where to go back to */
-    uint8_t r[4];       /* registers, as the emitter wants them */
+    uint8_t *field[2]; /* rel32 fields that lead here, NULL: none */
+    uint8_t *resume;   /* where to go back to */
+    uint8_t r[4];      /* registers, as the emitter wants them */
     uint32_t op;
-    uint32_t exit;      /* index in HostCode.exits */
+    uint32_t exit; /* index in HostCode.exits */
     int64_t imm;
     uint64_t pc;
     const SnapMove *moves;
@@ -157,43 +168,45 @@ struct Ctx {
     Arena *arena;
     HostCode *out;
     Emit e;
-    HostResult result;      /* sticky: first trouble */
-    uint32_t pos;           /* instruction being lowered */
-    Value *v;               /* f->nins values, then nregs E values per epoch */
+    HostResult result; /* sticky: first trouble */
+    uint32_t pos;      /* instruction being lowered */
+    Value *v;          /* f->nins values, then nregs E values per epoch */
     uint32_t nvalues;
-    uint32_t epoch;         /* id of E value 0 now */
+    uint32_t epoch; /* id of E value 0 now */
     uint32_t mark;
 
     /* registers */
-    uint32_t owner[N_HOST_REGS];    /* value id, 0 = none */
-    uint32_t dies[N_HOST_REGS];     /* its last_use */
-    uint32_t lock_ops;              /* operands of this instruction */
-    uint32_t lock_temps;            /* its temporaries */
+    uint32_t owner[N_HOST_REGS]; /* value id, 0 = none */
+    uint32_t dies[N_HOST_REGS];  /* its last_use */
+    uint32_t lock_ops;           /* operands of this instruction */
+    uint32_t lock_temps;         /* its temporaries */
     /* memory */
     uint32_t slot_dies[IR_MAX_REGS];
     uint32_t spill_dies[N_SPILLS];
     uint64_t displaced[(IR_MAX_REGS + 63) / 64]; /* E values that may not be at home */
-    uint8_t place[IR_MAX_REGS];     /* where this unit would like a guest register: home or borrowed */
+    uint8_t place[IR_MAX_REGS]; /* where this unit would like a guest register: home or
+                                   borrowed */
 
     /* the head of a unit that loops */
     bool loops;
     uint8_t *loop_label;
-    bool loop_closed;       /* the last side exit jumped back already */
-    Loc head[IR_MAX_REGS];          /* where each guest register is at the loop label */
+    bool loop_closed;      /* the last side exit jumped back already */
+    Loc head[IR_MAX_REGS]; /* where each guest register is at the loop label */
 
-    /* flags of the last arithmetic instruction: of value flags_val, if p is still flags_p */
+    /* flags of the last arithmetic instruction: of value flags_val, if p is still flags_p
+     */
     uint32_t flags_val;
     uint8_t *flags_p, *flags_start;
 
     Cold *cold_first, **cold_last;
-    Cold *tail;                     /* common end of all link stubs, NULL while unused */
+    Cold *tail; /* common end of all link stubs, NULL while unused */
 
     /* recovery table under construction */
     uint8_t *rec;
     size_t rec_size, rec_cap;
     uint32_t rec_last_offset;
     uint64_t rec_last_pc;
-    SnapMove *snap_moves;           /* of the current faulting instruction */
+    SnapMove *snap_moves; /* of the current faulting instruction */
     unsigned nsnap_moves;
 };
 
@@ -201,7 +214,10 @@ static inline const IRIns *ctx_ins(const Ctx *c, IRRef r) { return &c->f->ins[r]
 static inline Value *ctx_val(const Ctx *c, IRRef r) { return &c->v[c->v[r].root]; }
 static inline uint32_t ctx_id(const Ctx *c, IRRef r) { return c->v[r].root; }
 static inline IRType ctx_type(const Ctx *c, IRRef r) { return (IRType)c->f->ins[r].type; }
-static inline bool ctx_is_const(const Ctx *c, IRRef r) { return ctx_val(c, r)->flags & V_CONST; }
+static inline bool ctx_is_const(const Ctx *c, IRRef r)
+{
+    return ctx_val(c, r)->flags & V_CONST;
+}
 static inline int64_t ctx_imm(const Ctx *c, IRRef r) { return ctx_val(c, r)->imm; }
 static inline uint32_t type_w(IRType t) { return t == IR_I64 || t == IR_F64 ? OPW : 0; }
 static inline unsigned type_bits(IRType t) { return ir_type_size(t) * 8; }
@@ -223,10 +239,11 @@ bool analyse(Ctx *c);
 void ra_init(Ctx *c);
 /* A register that holds the value, until the end of this instruction. */
 unsigned ra_use(Ctx *c, IRRef ref);
-/* The same as register or memory operand, whichever is cheaper; constants get a register. */
+/* The same as register or memory operand, whichever is cheaper; constants get a register.
+ */
 Rm ra_use_rm(Ctx *c, IRRef ref);
-/* A register for the instruction's result; may be that of an operand that ends here, `prefer` for
-   one (NO_REG: no preference). */
+/* A register for the instruction's result; may be that of an operand that ends here,
+   `prefer` for one (NO_REG: no preference). */
 unsigned ra_def(Ctx *c, IRRef ref, unsigned prefer);
 /* One that is no operand's: for results written before the operands are read. */
 unsigned ra_def_early(Ctx *c, IRRef ref);
@@ -247,7 +264,8 @@ void emit_load(Ctx *c, unsigned dst, Loc src);
 void emit_store(Ctx *c, Loc dst, unsigned src);
 
 /* ---- moves.c ---- */
-/* What differs from the homes in the state of snapshot `snap`.  At most IR_MAX_REGS, in the arena. */
+/* What differs from the homes in the state of snapshot `snap`.  At most IR_MAX_REGS, in
+ * the arena. */
 const SnapMove *collect_moves(Ctx *c, uint32_t snap, unsigned *n);
 /* The same against the head of the loop. */
 const SnapMove *collect_head_moves(Ctx *c, uint32_t snap, unsigned *n);
@@ -268,7 +286,8 @@ void emit_side_exit(Ctx *c, IRRef i, enum HostCC cc, uint8_t *cmp_start);
 void emit_unit_tail(Ctx *c);
 Cold *cold_new(Ctx *c, void (*emit)(Ctx *, Cold *));
 void emit_jcc_cold(Ctx *c, enum HostCC cc, Cold *cold);
-/* Leave with HOST_EXIT_REASON in a cold path; the guest address of the access is in r[0]. */
+/* Leave with HOST_EXIT_REASON in a cold path; the guest address of the access is in r[0].
+ */
 void emit_cold_misaligned(Ctx *c, Cold *cold);
 
 /* ---- recover.c ---- */
@@ -291,8 +310,8 @@ void lower_fp_convert(Ctx *c, IRRef i);
 enum HostCC emit_fcmp(Ctx *c, IRRef i, bool *parity);
 void lower_call(Ctx *c, IRRef i);
 /* result = fn(env, a, b, c), a C function without effect. */
-void emit_pure_call(Ctx *c, const uint8_t *thunk, const void *fn, const IRRef *args, unsigned nargs,
-                    IRRef result);
+void emit_pure_call(Ctx *c, const uint8_t *thunk, const void *fn, const IRRef *args,
+                    unsigned nargs, IRRef result);
 void emit_sse(Ctx *c, uint32_t op, unsigned reg, unsigned vvvv, Rm rm);
 
 #endif

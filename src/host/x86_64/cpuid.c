@@ -1,6 +1,6 @@
 /*
- * What this machine has beyond the baseline, x86-64-v2 (SSE4.2, POPCNT: all machines since
- * about 2009).  AVX counts only if the operating system saves its registers.
+ * What this machine has beyond the baseline, x86-64-v2 (SSE4.2, POPCNT: all machines
+ * since about 2009).  AVX counts only if the operating system saves its registers.
  */
 #include <cpuid.h>
 

@@ -1,15 +1,16 @@
 /*
  * Leaving a unit: chained exits, indirect jumps, the loop back to the head.
  *
- * A chained exit is a jump (or jcc, or call) whose rel32 field is 4-byte aligned, so that one
- * store retargets it while other threads run it.  Until it is linked it leads to a stub that
- * says which exit of which unit it is and leaves.  A conditional exit with nothing to bring
- * home is that jcc itself; otherwise the jcc leads to out-of-line moves that end in a jump.
+ * A chained exit is a jump (or jcc, or call) whose rel32 field is 4-byte aligned, so that
+ * one store retargets it while other threads run it.  Until it is linked it leads to a
+ * stub that says which exit of which unit it is and leaves.  A conditional exit with
+ * nothing to bring home is that jcc itself; otherwise the jcc leads to out-of-line moves
+ * that end in a jump.
  *
- * The return stack (rsp) holds pairs: guest return pc, host address of the landing pad. A guest
- * return compares its target with the top pc and, if equal, is a host `ret`.  When the stack
- * overflows into its guard page, the fault handler empties it and restarts the push or call; a
- * lost pair only means that a later return misses.
+ * The return stack (rsp) holds pairs: guest return pc, host address of the landing pad. A
+ * guest return compares its target with the top pc and, if equal, is a host `ret`.  When
+ * the stack overflows into its guard page, the fault handler empties it and restarts the
+ * push or call; a lost pair only means that a later return misses.
  */
 #include "host/x86_64/compile.h"
 
@@ -71,7 +72,8 @@ static uint32_t new_exit(Ctx *c, uint64_t pc, IRExit kind, uint8_t *field)
         c->tail = cold_new(c, NULL); /* emitted first, see emit_unit_tail() */
     }
     uint32_t n = c->out->nexits++;
-    c->out->exits[n] = (HostCodeExit){ .pc = pc, .kind = (uint8_t)kind,
+    c->out->exits[n] = (HostCodeExit){ .pc = pc,
+                                       .kind = (uint8_t)kind,
                                        .patch_offset = (uint32_t)(field - c->e.start) };
     return n;
 }
@@ -86,7 +88,10 @@ void emit_unit_tail(Ctx *c)
 
 static void emit_cold_link(Ctx *c, Cold *cold) { emit_link_stub(c, cold->exit); }
 
-static void add_link_stub(Ctx *c, uint32_t exit) { cold_new(c, emit_cold_link)->exit = exit; }
+static void add_link_stub(Ctx *c, uint32_t exit)
+{
+    cold_new(c, emit_cold_link)->exit = exit;
+}
 
 /* `jmp` or `call` with an aligned field; returns the field. */
 static uint8_t *emit_aligned_branch(Ctx *c, unsigned opcode)
@@ -144,12 +149,14 @@ static void emit_chained_jump(Ctx *c, uint64_t pc)
     add_link_stub(c, new_exit(c, pc, IR_EXIT_JUMP, field));
 }
 
-/* The exit is followed by LOOP, which has nothing to move: jump back unless cc, and fall out. */
+/* The exit is followed by LOOP, which has nothing to move: jump back unless cc, and fall
+ * out. */
 static bool close_loop(Ctx *c, IRRef i, enum HostCC cc)
 {
     const IRIns *next = ctx_ins(c, i + 1);
     unsigned n;
-    if (i + 1 >= c->f->nins || next->op != IR_LOOP || collect_head_moves(c, next->snap, &n)) {
+    if (i + 1 >= c->f->nins || next->op != IR_LOOP ||
+        collect_head_moves(c, next->snap, &n)) {
         return false;
     }
     bind_rel32(ins_jcc_forward(&c->e, (enum HostCC)(cc ^ 1)), c->loop_label);
@@ -242,16 +249,12 @@ void lower_exit(Ctx *c, IRRef i)
             return;
         }
         /* fall through */
-    case IR_EXIT_JUMP:
-        emit_chained_jump(c, pc);
-        return;
+    case IR_EXIT_JUMP: emit_chained_jump(c, pc); return;
     case IR_EXIT_REASON:
         emit_store_pc(c, pc);
         emit_leave(c, HOST_EXIT_REASON, (uint32_t)ins->imm);
         return;
-    default:
-        emit_store_pc(c, pc);
-        emit_leave(c, HOST_EXIT_LOOKUP, 0);
+    default: emit_store_pc(c, pc); emit_leave(c, HOST_EXIT_LOOKUP, 0);
     }
 }
 
@@ -271,14 +274,17 @@ static void emit_probe(Ctx *c, unsigned target)
     ins_alu(&c->e, ALU_CMP, OPW, target, rm_index(RBP, RAX, 3, ENV_DISP(jump_cache)));
     emit_jcc_cold(c, CC_NE, miss);
 }
-_Static_assert(sizeof(JumpCacheEntry) == 16 && offsetof(JumpCacheEntry, pc) == 0, "probe");
+_Static_assert(sizeof(JumpCacheEntry) == 16 && offsetof(JumpCacheEntry, pc) == 0,
+               "probe");
 
 static Rm rm_probe_code(void)
 {
-    return rm_index(RBP, RAX, 3, ENV_DISP(jump_cache) + (int32_t)offsetof(JumpCacheEntry, code));
+    return rm_index(RBP, RAX, 3,
+                    ENV_DISP(jump_cache) + (int32_t)offsetof(JumpCacheEntry, code));
 }
 
-/* A return that the stack did not predict: the thunk empties the stack and probes for rcx. */
+/* A return that the stack did not predict: the thunk empties the stack and probes for
+ * rcx. */
 static void emit_cold_ras_miss(Ctx *c, Cold *cold)
 {
     if (cold->r[0] != RCX) {
@@ -291,9 +297,11 @@ void lower_exitind(Ctx *c, IRRef i)
 {
     const IRIns *ins = ctx_ins(c, i);
     const Value *v = ctx_val(c, ins->arg[0]);
-    Move extra = { .dst = RCX, .src = v->reg != NO_REG      ? (Loc)v->reg
-                                      : v->flags & V_CONST ? LOC_CONST
-                                                           : v->mem, .imm = v->imm };
+    Move extra = { .dst = RCX,
+                   .src = v->reg != NO_REG     ? (Loc)v->reg
+                          : v->flags & V_CONST ? LOC_CONST
+                                               : v->mem,
+                   .imm = v->imm };
     unsigned n, target = RCX;
     const SnapMove *moves = collect_moves(c, ins->snap, &n);
     bool stays = v->reg != NO_REG;

@@ -1,6 +1,7 @@
 /*
- * The guest's FP state in the host's format: MXCSR, whose sticky flags and rounding field serve
- * as the guest's own.  Owned by the vCPU thread, valid while outside generated code.
+ * The guest's FP state in the host's format: MXCSR, whose sticky flags and rounding field
+ * serve as the guest's own.  Owned by the vCPU thread, valid while outside generated
+ * code.
  */
 #include "host/x86_64/compile.h"
 
@@ -17,11 +18,15 @@ unsigned host_fp_get_flags(const HostEnv *env)
 
 void host_fp_set_flags(HostEnv *env, unsigned flags)
 {
-    env->fp_state = (env->fp_state & ~MXCSR_FLAGS) | host_ctx.consts->flags_from_ir[flags & 31];
+    env->fp_state =
+        (env->fp_state & ~MXCSR_FLAGS) | host_ctx.consts->flags_from_ir[flags & 31];
 }
 
 void host_fp_set_rounding(HostEnv *env, IRRound rm)
 {
-    static const uint8_t rc[] = { [IR_RM_RNE] = 0, [IR_RM_RDN] = 1, [IR_RM_RUP] = 2, [IR_RM_RTZ] = 3 };
-    env->fp_state = (env->fp_state & ~(3u << MXCSR_RC_SHIFT)) | (uint32_t)rc[rm] << MXCSR_RC_SHIFT;
+    static const uint8_t rc[] = {
+        [IR_RM_RNE] = 0, [IR_RM_RDN] = 1, [IR_RM_RUP] = 2, [IR_RM_RTZ] = 3
+    };
+    env->fp_state = (env->fp_state & ~(3u << MXCSR_RC_SHIFT)) | (uint32_t)rc[rm]
+                                                                    << MXCSR_RC_SHIFT;
 }

@@ -4,7 +4,8 @@
  * A helper sees the guest's registers in HostEnv and may leave by an exception, so all of
  * them are brought home first, and the thunk stores the homes: the recovery entry of
  * the call lists nothing.  Whatever else lives across the call waits in spill slots.
- * Helpers without effect are called from where things are: their thunk saves all registers.
+ * Helpers without effect are called from where things are: their thunk saves all
+ * registers.
  */
 #include "host/x86_64/compile.h"
 
@@ -38,9 +39,7 @@ static void store_argument(Ctx *c, unsigned n, IRRef ref)
             ins_mov_rr(&c->e, 0, RAX, src);
         }
         break;
-    default:
-        emit_store(c, loc_spill(N_SPILLS + n), src);
-        return;
+    default: emit_store(c, loc_spill(N_SPILLS + n), src); return;
     }
     ins_store(&c->e, slot, RAX);
 }
@@ -123,7 +122,8 @@ static void reset_to_homes(Ctx *c, const uint32_t *ids)
             c->slot_dies[r] = v->last_use;
         }
         if (id >= c->epoch && id - c->epoch != r) {
-            uint32_t e = id - c->epoch; /* an E value that is known as another register now */
+            uint32_t e =
+                id - c->epoch; /* an E value that is known as another register now */
             c->displaced[e >> 6] |= UINT64_C(1) << (e & 63);
         }
     }
@@ -135,7 +135,8 @@ static void note_displaced_entries(Ctx *c)
     for (unsigned r = 0; r < c->guest->nregs; r++) {
         const Value *v = &c->v[c->epoch + r];
         Loc home = loc_home(r);
-        if (v->last_use > c->pos && (loc_is_reg(home) ? v->reg != (uint8_t)home : v->mem != home)) {
+        if (v->last_use > c->pos &&
+            (loc_is_reg(home) ? v->reg != (uint8_t)home : v->mem != home)) {
             c->displaced[r >> 6] |= UINT64_C(1) << (r & 63);
         }
     }

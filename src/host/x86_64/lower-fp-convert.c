@@ -1,15 +1,18 @@
 /*
  * FP conversions, boxing, and the accrued exceptions.
  *
- * Conversions to integer: the host's instruction gives 0x80... and raises invalid where the
- * guest wants saturation and invalid, so the common path only looks for that value.  For
- * unsigned results the range is compared first, since a conversion that fails must not
- * raise inexact.
+ * Conversions to integer: the host's instruction gives 0x80... and raises invalid where
+ * the guest wants saturation and invalid, so the common path only looks for that value.
+ * For unsigned results the range is compared first, since a conversion that fails must
+ * not raise inexact.
  */
 #include "host/x86_64/lower-fp.h"
 
 static uint32_t sized_op(uint32_t op, IRType t) { return t == IR_F64 ? op ^ OP_F64 : op; }
-static unsigned dying(Ctx *c, IRRef ref, unsigned r) { return ra_dies(c, ref) ? r : NO_REG; }
+static unsigned dying(Ctx *c, IRRef ref, unsigned r)
+{
+    return ra_dies(c, ref) ? r : NO_REG;
+}
 
 void emit_raise_invalid(Ctx *c)
 {
@@ -45,7 +48,8 @@ static void emit_int_to_fp(Ctx *c, IRType t, uint32_t w, unsigned dst, unsigned 
     emit_fp3(c, sized_op(OP_CVTSI2S, t) | w, dst, dst, rm_reg(src));
 }
 
-/* An unsigned i64 (r[1]) with its top bit set: half of it, the lost bit kept sticky, twice. */
+/* An unsigned i64 (r[1]) with its top bit set: half of it, the lost bit kept sticky,
+ * twice. */
 static void emit_cold_itof(Ctx *c, Cold *cold)
 {
     unsigned dst = cold->r[0];
@@ -64,7 +68,8 @@ static void lower_itof(Ctx *c, IRRef i)
 {
     const IRIns *ins = ctx_ins(c, i);
     IRType t = (IRType)ins->type, from = ctx_type(c, ins->arg[0]);
-    IRRound rm = t == IR_F64 && from == IR_I32 ? IR_RM_DYN : (IRRound)ins->aux; /* exact */
+    IRRound rm =
+        t == IR_F64 && from == IR_I32 ? IR_RM_DYN : (IRRound)ins->aux; /* exact */
     unsigned src = ra_use(c, ins->arg[0]);
     unsigned dst = ra_def(c, i, NO_REG);
     rounding_begin(c, rm);
@@ -129,9 +134,11 @@ static void emit_cold_unsigned(Ctx *c, Cold *cold)
     unsigned dst = cold->r[0], y = cold->r[1];
     Emit *e = &c->e;
     if (cold->r[2]) { /* the upper half of u64 is in range */
-        emit_ucomis(c, t, y, t == IR_F64 ? RM_CONST(f64_two64) : RM_CONST(f32_two64), false);
+        emit_ucomis(c, t, y, t == IR_F64 ? RM_CONST(f64_two64) : RM_CONST(f32_two64),
+                    false);
         uint8_t *above = ins_jcc_forward(e, CC_AE);
-        emit_ucomis(c, t, y, t == IR_F64 ? RM_CONST(f64_two63) : RM_CONST(f32_two63), false);
+        emit_ucomis(c, t, y, t == IR_F64 ? RM_CONST(f64_two63) : RM_CONST(f32_two63),
+                    false);
         uint8_t *below = ins_jcc_forward(e, CC_B); /* or unordered */
         emit_fp3(c, sized_op(OP_SUBS, t), XMM0, y,
                  t == IR_F64 ? RM_CONST(f64_two63) : RM_CONST(f32_two63));
@@ -143,7 +150,8 @@ static void emit_cold_unsigned(Ctx *c, Cold *cold)
         bind_rel32(below, e->p);
     }
     ins_mov_imm(e, dst, cold->imm);
-    emit_ucomis(c, t, y, t == IR_F64 ? RM_CONST(f64_minus1) : RM_CONST(f32_minus1), false);
+    emit_ucomis(c, t, y, t == IR_F64 ? RM_CONST(f64_minus1) : RM_CONST(f32_minus1),
+                false);
     uint8_t *nan = ins_jcc_short(e, CC_P);
     uint8_t *large = ins_jcc_short(e, CC_A);
     ins_xor_zero(e, dst);
@@ -162,7 +170,8 @@ static void emit_cold_inexact(Ctx *c, Cold *cold)
 static void emit_round(Ctx *c, IRType t, IRRound rm, unsigned src)
 {
     static const uint8_t mode[] = {
-        [IR_RM_DYN] = 4, [IR_RM_RNE] = 0, [IR_RM_RDN] = 1, [IR_RM_RUP] = 2, [IR_RM_RTZ] = 3,
+        [IR_RM_DYN] = 4, [IR_RM_RNE] = 0, [IR_RM_RDN] = 1,
+        [IR_RM_RUP] = 2, [IR_RM_RTZ] = 3,
     };
     emit_sse(c, t == IR_F64 ? OP_ROUNDSD : OP_ROUNDSS, XMM0, src, rm_reg(src));
     emit_u8(&c->e, mode[rm] | 8); /* 8: raise no inexact */
@@ -185,8 +194,10 @@ static void lower_ftoi_unsigned(Ctx *c, IRRef i)
     cold->r[2] = wide;
     cold->op = from;
     cold->imm = wide ? -1 : (int64_t)UINT32_MAX;
-    emit_ucomis(c, from, y, wide ? (f64 ? RM_CONST(f64_two63) : RM_CONST(f32_two63))
-                                 : (f64 ? RM_CONST(f64_two32) : RM_CONST(f32_two32)), false);
+    emit_ucomis(c, from, y,
+                wide ? (f64 ? RM_CONST(f64_two63) : RM_CONST(f32_two63))
+                     : (f64 ? RM_CONST(f64_two32) : RM_CONST(f32_two32)),
+                false);
     emit_jcc_cold(c, CC_AE, cold);
     emit_ucomis(c, from, y, f64 ? RM_CONST(f64_minus1) : RM_CONST(f32_minus1), false);
     emit_jcc_cold(c, CC_BE, cold); /* or unordered */
@@ -239,7 +250,8 @@ static void lower_unbox(Ctx *c, IRRef i)
     emit_move_reg(c, dst, a);
     Cold *cold = cold_new(c, emit_cold_unboxed);
     cold->r[0] = (uint8_t)dst;
-    emit_sse(c, OP_PTEST, dst, 0, RM_CONST(box)); /* carry: all bits of the mask are set */
+    emit_sse(c, OP_PTEST, dst, 0,
+             RM_CONST(box)); /* carry: all bits of the mask are set */
     emit_jcc_cold(c, CC_AE, cold);
     cold->resume = c->e.p;
 }

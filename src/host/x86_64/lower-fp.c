@@ -1,11 +1,11 @@
 /*
- * Floating-point arithmetic and compares, straight on the host's scalar instructions under the
- * guest's own MXCSR: its rounding mode is in force and its sticky flags collect.  So no
- * instruction here may raise a flag that the op does not: cold paths for NaNs compare with
- * ucomis (quiet) or look at bits.
+ * Floating-point arithmetic and compares, straight on the host's scalar instructions
+ * under the guest's own MXCSR: its rounding mode is in force and its sticky flags
+ * collect.  So no instruction here may raise a flag that the op does not: cold paths for
+ * NaNs compare with ucomis (quiet) or look at bits.
  *
- * f32 values are in the low lane with anything above; see V_BOXED for when those are ones.
- * xmm0 is scratch.  With AVX all forms are VEX, else `movaps dst, a; op dst, b`.
+ * f32 values are in the low lane with anything above; see V_BOXED for when those are
+ * ones. xmm0 is scratch.  With AVX all forms are VEX, else `movaps dst, a; op dst, b`.
  */
 #include "host/x86_64/compile.h"
 #include "host/x86_64/lower-fp.h"
@@ -43,7 +43,10 @@ void emit_ucomis(Ctx *c, IRType t, unsigned a, Rm b, bool signaling)
 void rounding_begin(Ctx *c, IRRound rm)
 {
     static const uint16_t rc[] = {
-        [IR_RM_RNE] = 0, [IR_RM_RDN] = 0x2000, [IR_RM_RUP] = 0x4000, [IR_RM_RTZ] = 0x6000,
+        [IR_RM_RNE] = 0,
+        [IR_RM_RDN] = 0x2000,
+        [IR_RM_RUP] = 0x4000,
+        [IR_RM_RTZ] = 0x6000,
     };
     if (rm == IR_RM_DYN) {
         return;
@@ -78,7 +81,10 @@ void rounding_end(Ctx *c, IRRound rm)
 
 static uint32_t sized_op(uint32_t op, IRType t) { return t == IR_F64 ? op ^ OP_F64 : op; }
 
-static unsigned dying(Ctx *c, IRRef ref, unsigned r) { return ra_dies(c, ref) ? r : NO_REG; }
+static unsigned dying(Ctx *c, IRRef ref, unsigned r)
+{
+    return ra_dies(c, ref) ? r : NO_REG;
+}
 
 static void lower_arith(Ctx *c, IRRef i, uint32_t op)
 {
@@ -104,8 +110,14 @@ static void lower_sqrt(Ctx *c, IRRef i)
 
 /* ---- sign bits ---- */
 
-static Rm sign_mask(IRType t) { return t == IR_F64 ? RM_CONST(f64_sign) : RM_CONST(f32_sign); }
-static Rm abs_mask(IRType t) { return t == IR_F64 ? RM_CONST(f64_abs) : RM_CONST(f32_abs); }
+static Rm sign_mask(IRType t)
+{
+    return t == IR_F64 ? RM_CONST(f64_sign) : RM_CONST(f32_sign);
+}
+static Rm abs_mask(IRType t)
+{
+    return t == IR_F64 ? RM_CONST(f64_abs) : RM_CONST(f32_abs);
+}
 
 static void lower_sign_unary(Ctx *c, IRRef i)
 {
@@ -140,7 +152,8 @@ static void lower_sign_inject(Ctx *c, IRRef i)
 
 void emit_default_nan(Ctx *c, IRType t, unsigned dst)
 {
-    emit_sse(c, OP_MOVS_LOAD ^ OP_F64, dst, 0, t == IR_F64 ? RM_CONST(f64_nan) : RM_CONST(f32_nan));
+    emit_sse(c, OP_MOVS_LOAD ^ OP_F64, dst, 0,
+             t == IR_F64 ? RM_CONST(f64_nan) : RM_CONST(f32_nan));
 }
 
 static void emit_cold_nan(Ctx *c, Cold *cold)
@@ -153,11 +166,18 @@ static void emit_cold_nan(Ctx *c, Cold *cold)
 static bool never_signaling(const Ctx *c, IRRef ref)
 {
     switch (ctx_ins(c, c->v[ref].root < c->f->nins ? c->v[ref].root : 0)->op) {
-    case IR_FADD: case IR_FSUB: case IR_FMUL: case IR_FDIV: case IR_FSQRT: case IR_FMA:
-    case IR_FMIN: case IR_FMAX: case IR_FCVT: case IR_ITOF: case IR_CANON:
-        return true;
-    default:
-        return false;
+    case IR_FADD:
+    case IR_FSUB:
+    case IR_FMUL:
+    case IR_FDIV:
+    case IR_FSQRT:
+    case IR_FMA:
+    case IR_FMIN:
+    case IR_FMAX:
+    case IR_FCVT:
+    case IR_ITOF:
+    case IR_CANON: return true;
+    default: return false;
     }
 }
 
@@ -180,7 +200,8 @@ static void lower_canon(Ctx *c, IRRef i)
         unsigned tmp = ra_temp(c, false);
         emit_sse(c, OP_MOVD_FROM_XMM | w, dst, 0, rm_reg(RAX));
         ins_alu(&c->e, ALU_ADD, w, RAX, rm_reg(RAX));
-        ins_mov_imm(&c->e, tmp, t == IR_F64 ? (int64_t)UINT64_C(0xffe0000000000000) : 0xff000000);
+        ins_mov_imm(&c->e, tmp,
+                    t == IR_F64 ? (int64_t)UINT64_C(0xffe0000000000000) : 0xff000000);
         ins_alu(&c->e, ALU_CMP, w, RAX, rm_reg(tmp));
         emit_jcc_cold(c, CC_A, cold);
     }
@@ -235,8 +256,9 @@ static void lower_minmax(Ctx *c, IRRef i)
 /* ---- compares ---- */
 
 /*
- * A compare that may raise nothing said unordered: if invalid was clear before, it is again.
- * r[0]: register of the saved flags, as FPGET gives them.  Resumes with the flags of unordered.
+ * A compare that may raise nothing said unordered: if invalid was clear before, it is
+ * again. r[0]: register of the saved flags, as FPGET gives them.  Resumes with the flags
+ * of unordered.
  */
 static void emit_cold_quiet(Ctx *c, Cold *cold)
 {
@@ -295,8 +317,9 @@ static void lower_fcmp(Ctx *c, IRRef i)
 /* ---- fused multiply-add ---- */
 
 /*
- * The result (r[0]) is a NaN.  IEEE 754 lets inf * 0 + quiet NaN raise invalid or not; the IR says it
- * does, the host's instruction does not.  r[1], r[2]: the factors, or NO_REG: in the call slots.
+ * The result (r[0]) is a NaN.  IEEE 754 lets inf * 0 + quiet NaN raise invalid or not;
+ * the IR says it does, the host's instruction does not.  r[1], r[2]: the factors, or
+ * NO_REG: in the call slots.
  */
 static void emit_cold_fma(Ctx *c, Cold *cold)
 {
@@ -347,18 +370,19 @@ static void add_nan_check(Ctx *c, IRType t, unsigned dst, unsigned a, unsigned b
 }
 
 /* dst = +-(a * b) +- addend by one of the three operand orders. */
-static void emit_fma_ins(Ctx *c, IRType t, unsigned kind, unsigned dst, unsigned a, unsigned b,
-                         unsigned d)
+static void emit_fma_ins(Ctx *c, IRType t, unsigned kind, unsigned dst, unsigned a,
+                         unsigned b, unsigned d)
 {
-    static const uint32_t ops[4] = { OP_FMADD132, OP_FNMADD132, OP_FMSUB132, OP_FNMSUB132 };
+    static const uint32_t ops[4] = { OP_FMADD132, OP_FNMADD132, OP_FMSUB132,
+                                     OP_FNMSUB132 };
     uint32_t op = t == IR_F64 ? ops[kind] | OPW : ops[kind];
     if (dst == d) {
-        emit_vex(&c->e, op + 0x20, dst & 15, a & 15, rm_reg(b), 0);     /* 231 */
+        emit_vex(&c->e, op + 0x20, dst & 15, a & 15, rm_reg(b), 0); /* 231 */
     } else if (dst == b) {
-        emit_vex(&c->e, op, dst & 15, d & 15, rm_reg(a), 0);            /* 132 */
+        emit_vex(&c->e, op, dst & 15, d & 15, rm_reg(a), 0); /* 132 */
     } else {
         emit_move_reg(c, dst, a);
-        emit_vex(&c->e, op + 0x10, dst & 15, b & 15, rm_reg(d), 0);     /* 213 */
+        emit_vex(&c->e, op + 0x10, dst & 15, b & 15, rm_reg(d), 0); /* 213 */
     }
 }
 
@@ -377,7 +401,8 @@ static void lower_fma_soft(Ctx *c, IRRef i)
     }
     rounding_begin(c, (IRRound)ins->aux);
     emit_pure_call(c, host_ctx.call_fma,
-                   t == IR_F64 ? (const void *)(uintptr_t)fma : (const void *)(uintptr_t)fmaf,
+                   t == IR_F64 ? (const void *)(uintptr_t)fma
+                               : (const void *)(uintptr_t)fmaf,
                    NULL, 0, i);
     rounding_end(c, (IRRound)ins->aux);
     if (c->v[i].reg != NO_REG) {
@@ -400,7 +425,8 @@ static void lower_fma(Ctx *c, IRRef i)
         prefer = dying(c, ins->arg[0], a);
     }
     unsigned dst = ra_def(c, i, prefer);
-    /* The cold path wants the factors: keep them where the result does not overwrite them. */
+    /* The cold path wants the factors: keep them where the result does not overwrite
+     * them. */
     if (dst == a || dst == b) {
         emit_move_reg(c, XMM0, dst);
     }
@@ -419,11 +445,15 @@ void lower_fp(Ctx *c, IRRef i)
     case IR_FDIV: lower_arith(c, i, OP_DIVS); break;
     case IR_FSQRT: lower_sqrt(c, i); break;
     case IR_FMA: lower_fma(c, i); break;
-    case IR_FMIN: case IR_FMAX: lower_minmax(c, i); break;
+    case IR_FMIN:
+    case IR_FMAX: lower_minmax(c, i); break;
     case IR_FCMP: lower_fcmp(c, i); break;
     case IR_CANON: lower_canon(c, i); break;
-    case IR_FNEG: case IR_FABS: lower_sign_unary(c, i); break;
-    case IR_FSGNJ: case IR_FSGNJN: case IR_FSGNJX: lower_sign_inject(c, i); break;
+    case IR_FNEG:
+    case IR_FABS: lower_sign_unary(c, i); break;
+    case IR_FSGNJ:
+    case IR_FSGNJN:
+    case IR_FSGNJX: lower_sign_inject(c, i); break;
     default: assert(!"fp op"); break;
     }
 }

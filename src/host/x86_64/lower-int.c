@@ -2,13 +2,16 @@
  * Integer ops.  Values narrower than 32 bits live in registers with anything above their
  * width: ops whose result depends on those bits extend their operands first.
  *
- * The shape of a two-operand instruction: operands, then the result's register (maybe that of
- * an operand that ends here), then `mov dst, x; op dst, y` with the cases where dst is
- * y's register taken care of.
+ * The shape of a two-operand instruction: operands, then the result's register (maybe
+ * that of an operand that ends here), then `mov dst, x; op dst, y` with the cases where
+ * dst is y's register taken care of.
  */
 #include "host/x86_64/compile.h"
 
-static int64_t sext_imm(int64_t imm, IRType t) { return sext64((uint64_t)imm, type_bits(t)); }
+static int64_t sext_imm(int64_t imm, IRType t)
+{
+    return sext64((uint64_t)imm, type_bits(t));
+}
 
 /* True if ref is a constant that an instruction can carry. */
 static bool imm_fits(Ctx *c, IRRef ref, int32_t *imm)
@@ -46,17 +49,12 @@ static void note_flags(Ctx *c, IRRef i, uint8_t *start)
 static void emit_extend(Ctx *c, unsigned dst, Rm src, IRType from, uint32_t w, bool sign)
 {
     switch (from) {
-    case IR_I8:
-        emit_op(&c->e, sign ? OP_MOVSX8 | w : OP_MOVZX8, dst, src, 0);
-        break;
-    case IR_I16:
-        emit_op(&c->e, sign ? OP_MOVSX16 | w : OP_MOVZX16, dst, src, 0);
-        break;
+    case IR_I8: emit_op(&c->e, sign ? OP_MOVSX8 | w : OP_MOVZX8, dst, src, 0); break;
+    case IR_I16: emit_op(&c->e, sign ? OP_MOVSX16 | w : OP_MOVZX16, dst, src, 0); break;
     case IR_I32:
         emit_op(&c->e, sign && w ? (uint32_t)OP_MOVSXD : (uint32_t)OP_MOV, dst, src, 0);
         break;
-    default:
-        emit_to(c, OPW, dst, src);
+    default: emit_to(c, OPW, dst, src);
     }
 }
 
@@ -75,7 +73,8 @@ unsigned use_extended(Ctx *c, IRRef ref, bool sign)
 /* ---- add sub and or xor mul ---- */
 
 /* dst = imm - dst or x - dst, without another register. */
-static void emit_reverse_sub(Ctx *c, uint32_t w, unsigned dst, bool x_const, int64_t imm, Rm x)
+static void emit_reverse_sub(Ctx *c, uint32_t w, unsigned dst, bool x_const, int64_t imm,
+                             Rm x)
 {
     ins_group3(&c->e, G3_NEG, w, rm_reg(dst));
     if (x_const) {
@@ -93,10 +92,15 @@ static void emit_reverse_sub(Ctx *c, uint32_t w, unsigned dst, bool x_const, int
 static bool lower_special_imm(Ctx *c, IRRef i, IROp op, IRRef x, int64_t imm)
 {
     IRType t = ctx_type(c, i);
-    if (op == IR_AND && (imm == 0xff || imm == 0xffff || (t == IR_I64 && imm == 0xffffffff))) {
+    if (op == IR_AND &&
+        (imm == 0xff || imm == 0xffff || (t == IR_I64 && imm == 0xffffffff))) {
         Rm rx = ra_use_rm(c, x);
         unsigned dst = ra_def(c, i, dying_reg(c, x, rx));
-        emit_extend(c, dst, rx, imm == 0xff ? IR_I8 : imm == 0xffff ? IR_I16 : IR_I32, 0, false);
+        emit_extend(c, dst, rx,
+                    imm == 0xff     ? IR_I8
+                    : imm == 0xffff ? IR_I16
+                                    : IR_I32,
+                    0, false);
         return true;
     }
     if (op == IR_XOR && imm == -1) {
@@ -109,7 +113,8 @@ static bool lower_special_imm(Ctx *c, IRRef i, IROp op, IRRef x, int64_t imm)
     return false;
 }
 
-static void lower_add_lea(Ctx *c, uint32_t w, unsigned dst, Rm x, bool y_imm, int32_t imm, Rm y)
+static void lower_add_lea(Ctx *c, uint32_t w, unsigned dst, Rm x, bool y_imm, int32_t imm,
+                          Rm y)
 {
     ins_lea(&c->e, w, dst, y_imm ? rm_mem(x.base, imm) : rm_index(x.base, y.base, 0, 0));
 }
@@ -122,7 +127,8 @@ static void lower_binary(Ctx *c, IRRef i, enum HostAlu alu)
     IRRef x = ins->arg[0], y = ins->arg[1];
     uint32_t w = type_w(t);
     int32_t imm = 0;
-    if (comm && (ctx_is_const(c, x) || (!ctx_is_const(c, y) && ra_dies(c, y) && !ra_dies(c, x)))) {
+    if (comm && (ctx_is_const(c, x) ||
+                 (!ctx_is_const(c, y) && ra_dies(c, y) && !ra_dies(c, x)))) {
         x = ins->arg[1];
         y = ins->arg[0];
     }
@@ -130,7 +136,8 @@ static void lower_binary(Ctx *c, IRRef i, enum HostAlu alu)
     if (ins->op == IR_SUB && y_imm && imm != INT32_MIN) {
         alu = ALU_ADD;
         imm = -imm;
-    } else if (ins->op == IR_AND && ctx_is_const(c, y) && fits_unsigned((uint64_t)ctx_imm(c, y), 32)) {
+    } else if (ins->op == IR_AND && ctx_is_const(c, y) &&
+               fits_unsigned((uint64_t)ctx_imm(c, y), 32)) {
         y_imm = true;
         imm = (int32_t)ctx_imm(c, y);
         w = 0; /* clears the upper half, as the mask does */
@@ -146,7 +153,8 @@ static void lower_binary(Ctx *c, IRRef i, enum HostAlu alu)
     if (!y_imm && rm_is_reg(ry, dst) && !rm_is_reg(rx, dst)) {
         if (!comm || x_const) {
             if (ins->op == IR_SUB) {
-                emit_reverse_sub(c, w, dst, x_const, x_const ? sext_imm(ctx_imm(c, x), t) : 0, rx);
+                emit_reverse_sub(c, w, dst, x_const,
+                                 x_const ? sext_imm(ctx_imm(c, x), t) : 0, rx);
                 return;
             }
             emit_load_const(c, RAX, ctx_imm(c, x), false);
@@ -172,7 +180,8 @@ static void lower_binary(Ctx *c, IRRef i, enum HostAlu alu)
     } else {
         ins_alu(&c->e, alu, w, dst, ry);
     }
-    if (w == type_w(t) || imm >= 0) { /* a short mask says as much of the whole register */
+    if (w == type_w(t) ||
+        imm >= 0) { /* a short mask says as much of the whole register */
         note_flags(c, i, start);
     }
 }
@@ -191,7 +200,8 @@ static void lower_mul(Ctx *c, IRRef i)
         Rm rx = ra_use_rm(c, x);
         unsigned dst = ra_def(c, i, dying_reg(c, x, rx));
         bool small = fits_signed(imm, 8);
-        emit_op(&c->e, (small ? OP_IMUL_IMM8 : OP_IMUL_IMM32) | w, dst, rx, small ? 1 : 4);
+        emit_op(&c->e, (small ? OP_IMUL_IMM8 : OP_IMUL_IMM32) | w, dst, rx,
+                small ? 1 : 4);
         if (small) {
             emit_u8(&c->e, (uint8_t)imm);
         } else {
@@ -227,7 +237,8 @@ static void lower_mulh_narrow(Ctx *c, IRRef i)
 {
     const IRIns *ins = ctx_ins(c, i);
     IRType t = (IRType)ins->type;
-    unsigned x = ra_use(c, ins->arg[0]), y = ra_use(c, ins->arg[1]), tmp = ra_temp(c, false);
+    unsigned x = ra_use(c, ins->arg[0]), y = ra_use(c, ins->arg[1]),
+             tmp = ra_temp(c, false);
     emit_extend(c, RAX, rm_reg(x), t, OPW, ins->op != IR_MULHU);
     emit_extend(c, tmp, rm_reg(y), t, OPW, ins->op == IR_MULHS);
     emit_op(&c->e, OP_IMUL | OPW, RAX, rm_reg(tmp), 0);
@@ -258,7 +269,8 @@ static void lower_mulh(Ctx *c, IRRef i)
     define_from(c, i, RDX);
 }
 
-/* Divisor (r[0]) is 0 or, signed, -1; dividend in rax; result where the division leaves it. */
+/* Divisor (r[0]) is 0 or, signed, -1; dividend in rax; result where the division leaves
+ * it. */
 static void emit_cold_div(Ctx *c, Cold *cold)
 {
     uint32_t w = cold->imm ? OPW : 0;
@@ -344,8 +356,9 @@ static bool is_rotate(IROp op) { return op == IR_ROTL || op == IR_ROTR; }
 /* The opcode of a shift by immediate (or by cl: + 0x12) of a type's own width. */
 static uint32_t shift_opcode(IROp op, IRType t, bool by_cl)
 {
-    uint32_t base = is_rotate(op) && t == IR_I8 ? 0xc0 | OPB
-                    : is_rotate(op) && t == IR_I16 ? 0xc1 | P66 : 0xc1 | type_w(t);
+    uint32_t base = is_rotate(op) && t == IR_I8    ? 0xc0 | OPB
+                    : is_rotate(op) && t == IR_I16 ? 0xc1 | P66
+                                                   : 0xc1 | type_w(t);
     return by_cl ? base + 0x12 : base;
 }
 
@@ -369,8 +382,8 @@ static void lower_shift_imm(Ctx *c, IRRef i, unsigned n)
     unsigned dst = ra_def(c, i, dying_reg(c, ins->arg[0], x));
     bool same = rm_is_reg(x, dst);
     if (ins->op == IR_SHL && n >= 1 && n <= 3 && x.mode == RM_REG && !same) {
-        ins_lea(&c->e, w, dst, n == 1 ? rm_index(x.base, x.base, 0, 0)
-                                      : rm_index(NO_REG, x.base, n, 0));
+        ins_lea(&c->e, w, dst,
+                n == 1 ? rm_index(x.base, x.base, 0, 0) : rm_index(NO_REG, x.base, n, 0));
         return;
     }
     if (is_rotate((IROp)ins->op) && type_bits(t) >= 32 && !same && host_has(FEAT_BMI2)) {
@@ -379,7 +392,8 @@ static void lower_shift_imm(Ctx *c, IRRef i, unsigned n)
         return;
     }
     if (n == 0) {
-        emit_op(&c->e, OP_MOV | w, dst, x, 0); /* even to itself: i32 clears the upper half */
+        emit_op(&c->e, OP_MOV | w, dst, x,
+                0); /* even to itself: i32 clears the upper half */
     } else {
         emit_shift_source(c, i, dst, x);
         uint8_t *start = c->e.p;
@@ -396,7 +410,10 @@ static void lower_shift_bmi2(Ctx *c, IRRef i)
 {
     const IRIns *ins = ctx_ins(c, i);
     IRType t = (IRType)ins->type;
-    uint32_t op = (ins->op == IR_SHL ? OP_SHLX : ins->op == IR_SHR ? OP_SHRX : OP_SARX) | type_w(t);
+    uint32_t op = (ins->op == IR_SHL   ? OP_SHLX
+                   : ins->op == IR_SHR ? OP_SHRX
+                                       : OP_SARX) |
+                  type_w(t);
     unsigned n = ra_use(c, ins->arg[1]);
     Rm x = ra_use_rm(c, ins->arg[0]);
     if (type_bits(t) < 32) {
@@ -432,7 +449,8 @@ static void lower_shift(Ctx *c, IRRef i)
         ins_alu_imm(&c->e, ALU_AND, 0, rm_reg(RCX), (int32_t)type_bits(t) - 1);
     }
     emit_shift_source(c, i, dst, x);
-    emit_op(&c->e, shift_opcode((IROp)ins->op, t, true), shift_kind((IROp)ins->op), rm_reg(dst), 0);
+    emit_op(&c->e, shift_opcode((IROp)ins->op, t, true), shift_kind((IROp)ins->op),
+            rm_reg(dst), 0);
 }
 
 /* ---- one operand ---- */
@@ -456,7 +474,8 @@ static void lower_extend(Ctx *c, IRRef i)
     const IRIns *ins = ctx_ins(c, i);
     Rm x = ra_use_rm(c, ins->arg[0]);
     unsigned dst = ra_def(c, i, dying_reg(c, ins->arg[0], x));
-    emit_extend(c, dst, x, ctx_type(c, ins->arg[0]), type_w((IRType)ins->type), ins->op == IR_SEXT);
+    emit_extend(c, dst, x, ctx_type(c, ins->arg[0]), type_w((IRType)ins->type),
+                ins->op == IR_SEXT);
 }
 
 /* Leading or trailing zeros, without lzcnt/tzcnt: the scan leaves Z set for a zero. */
@@ -531,8 +550,12 @@ static void lower_orcb(Ctx *c, IRRef i)
 
 static void lower_brev8(Ctx *c, IRRef i)
 {
-    static const struct { uint8_t shift; uint64_t mask; } step[3] = {
-        { 1, UINT64_C(0x5555555555555555) }, { 2, UINT64_C(0x3333333333333333) },
+    static const struct {
+        uint8_t shift;
+        uint64_t mask;
+    } step[3] = {
+        { 1, UINT64_C(0x5555555555555555) },
+        { 2, UINT64_C(0x3333333333333333) },
         { 4, UINT64_C(0x0f0f0f0f0f0f0f0f) },
     };
     const IRIns *ins = ctx_ins(c, i);
@@ -563,8 +586,14 @@ static uint64_t soft_clmul(HostEnv *env, uint64_t a, uint64_t b, uint64_t high)
     return high ? hi : lo;
 }
 
-static uint64_t soft_clmul_low(HostEnv *env, uint64_t a, uint64_t b) { return soft_clmul(env, a, b, 0); }
-static uint64_t soft_clmul_high(HostEnv *env, uint64_t a, uint64_t b) { return soft_clmul(env, a, b, 1); }
+static uint64_t soft_clmul_low(HostEnv *env, uint64_t a, uint64_t b)
+{
+    return soft_clmul(env, a, b, 0);
+}
+static uint64_t soft_clmul_high(HostEnv *env, uint64_t a, uint64_t b)
+{
+    return soft_clmul(env, a, b, 1);
+}
 
 static void lower_clmul(Ctx *c, IRRef i)
 {
@@ -609,7 +638,8 @@ static void lower_andn(Ctx *c, IRRef i)
 
 /* ---- compares ---- */
 
-/* A compare whose operands are in place: reading them and setting the flags are two steps. */
+/* A compare whose operands are in place: reading them and setting the flags are two
+ * steps. */
 typedef struct Compare {
     enum HostCC cc;
     IRType type;
@@ -620,15 +650,16 @@ typedef struct Compare {
 } Compare;
 
 static const uint8_t cond_cc[IR_NCONDS] = {
-    [IR_EQ] = CC_E, [IR_NE] = CC_NE, [IR_LT] = CC_L, [IR_GE] = CC_GE, [IR_LTU] = CC_B,
+    [IR_EQ] = CC_E,   [IR_NE] = CC_NE, [IR_LT] = CC_L, [IR_GE] = CC_GE,  [IR_LTU] = CC_B,
     [IR_GEU] = CC_AE, [IR_LE] = CC_LE, [IR_GT] = CC_G, [IR_LEU] = CC_BE, [IR_GTU] = CC_A,
 };
 
 static Compare compare_prepare(Ctx *c, IRCond cond, IRRef x, IRRef y)
 {
     static const uint8_t swapped[IR_NCONDS] = {
-        [IR_EQ] = IR_EQ, [IR_NE] = IR_NE, [IR_LT] = IR_GT, [IR_GE] = IR_LE, [IR_LTU] = IR_GTU,
-        [IR_GEU] = IR_LEU, [IR_LE] = IR_GE, [IR_GT] = IR_LT, [IR_LEU] = IR_GEU, [IR_GTU] = IR_LTU,
+        [IR_EQ] = IR_EQ,   [IR_NE] = IR_NE,   [IR_LT] = IR_GT, [IR_GE] = IR_LE,
+        [IR_LTU] = IR_GTU, [IR_GEU] = IR_LEU, [IR_LE] = IR_GE, [IR_GT] = IR_LT,
+        [IR_LEU] = IR_GEU, [IR_GTU] = IR_LTU,
     };
     Compare k = { .type = ctx_type(c, x) };
     if (ctx_is_const(c, x)) {
@@ -726,7 +757,9 @@ static void lower_select(Ctx *c, IRRef i)
         k = compare_prepare(c, (IRCond)cond->aux, cond->arg[0], cond->arg[1]);
     } else {
         unsigned r = ra_use(c, ins->arg[0]);
-        k = (Compare){ .cc = CC_NE, .type = ctx_type(c, ins->arg[0]), .x = rm_reg(r),
+        k = (Compare){ .cc = CC_NE,
+                       .type = ctx_type(c, ins->arg[0]),
+                       .x = rm_reg(r),
                        .imm_form = true };
     }
     if (ir_type_is_float((IRType)ins->type)) {
@@ -798,7 +831,8 @@ void lower_exitif(Ctx *c, IRRef i)
         return;
     }
     bool zero = ctx_is_const(c, ins->arg[1]) && ctx_imm(c, ins->arg[1]) == 0;
-    if (zero && c->flags_val == ctx_id(c, ins->arg[0]) && c->flags_p == c->e.p && c->flags_val) {
+    if (zero && c->flags_val == ctx_id(c, ins->arg[0]) && c->flags_p == c->e.p &&
+        c->flags_val) {
         enum HostCC cc = (enum HostCC)cond_cc[ins->aux];
         bool same_width = ctx_type(c, ins->arg[0]) == ctx_type(c, c->flags_val);
         cc = cc == CC_L ? CC_S : cc == CC_GE ? CC_NS : cc;
@@ -822,19 +856,31 @@ void lower_int(Ctx *c, IRRef i)
     case IR_OR: lower_binary(c, i, ALU_OR); break;
     case IR_XOR: lower_binary(c, i, ALU_XOR); break;
     case IR_MUL: lower_mul(c, i); break;
-    case IR_MULHS: case IR_MULHU: case IR_MULHSU: lower_mulh(c, i); break;
-    case IR_DIVS: case IR_DIVU: case IR_REMS: case IR_REMU: lower_div(c, i); break;
+    case IR_MULHS:
+    case IR_MULHU:
+    case IR_MULHSU: lower_mulh(c, i); break;
+    case IR_DIVS:
+    case IR_DIVU:
+    case IR_REMS:
+    case IR_REMU: lower_div(c, i); break;
     case IR_NEG: lower_unary(c, i, G3_NEG); break;
     case IR_NOT: lower_unary(c, i, G3_NOT); break;
     case IR_ANDN: lower_andn(c, i); break;
-    case IR_SHL: case IR_SHR: case IR_SAR: case IR_ROTL: case IR_ROTR: lower_shift(c, i); break;
-    case IR_CLZ: case IR_CTZ: lower_count_zeros(c, i); break;
+    case IR_SHL:
+    case IR_SHR:
+    case IR_SAR:
+    case IR_ROTL:
+    case IR_ROTR: lower_shift(c, i); break;
+    case IR_CLZ:
+    case IR_CTZ: lower_count_zeros(c, i); break;
     case IR_POPCNT: lower_popcnt(c, i); break;
     case IR_BSWAP: lower_bswap(c, i); break;
     case IR_ORCB: lower_orcb(c, i); break;
     case IR_BREV8: lower_brev8(c, i); break;
-    case IR_CLMUL: case IR_CLMULH: lower_clmul(c, i); break;
-    case IR_SEXT: case IR_ZEXT: lower_extend(c, i); break;
+    case IR_CLMUL:
+    case IR_CLMULH: lower_clmul(c, i); break;
+    case IR_SEXT:
+    case IR_ZEXT: lower_extend(c, i); break;
     case IR_SETCC: lower_setcc(c, i); break;
     case IR_SELECT: lower_select(c, i); break;
     default: assert(!"integer op"); break;

@@ -1,13 +1,13 @@
 /*
  * Guest memory and CPU fields.
  *
- * A guest address is a host address, or an offset in the gs segment.  Every instruction that
- * touches guest memory is noted in the recovery table; until it has succeeded nothing that
- * its snapshot needs is changed, so results are built in rax where an op takes several
- * instructions.
+ * A guest address is a host address, or an offset in the gs segment.  Every instruction
+ * that touches guest memory is noted in the recovery table; until it has succeeded
+ * nothing that its snapshot needs is changed, so results are built in rax where an op
+ * takes several instructions.
  *
- * Ordering: x86 keeps all orders but store-load, plain accesses up to 8 bytes that are aligned
- * are single-copy atomic, and locked instructions are sequentially consistent.
+ * Ordering: x86 keeps all orders but store-load, plain accesses up to 8 bytes that are
+ * aligned are single-copy atomic, and locked instructions are sequentially consistent.
  */
 #include "host/x86_64/compile.h"
 
@@ -88,7 +88,8 @@ static void lower_ld(Ctx *c, IRRef i)
         emit_sse(c, t == IR_F32 ? OP_MOVS_LOAD : OP_MOVS_LOAD ^ OP_F64, dst, 0, m);
         return;
     }
-    bool base_dies = m.mode == RM_MEM && m.base != NO_REG && m.base != RAX && ra_dies(c, ins->arg[0]);
+    bool base_dies =
+        m.mode == RM_MEM && m.base != NO_REG && m.base != RAX && ra_dies(c, ins->arg[0]);
     unsigned dst = ra_def(c, i, base_dies ? m.base : NO_REG);
     recovery_mark(c, ins->snap);
     emit_op(&c->e, load_opcode(ins->aux, t), dst, m, 0);
@@ -107,9 +108,10 @@ static uint32_t store_opcode(unsigned memop)
 static void emit_store_const(Ctx *c, unsigned memop, Rm m, int64_t imm)
 {
     unsigned bytes = mo_bytes(memop), n = bytes > 4 ? 4 : bytes;
-    uint32_t op = bytes == 1 ? (uint32_t)OP_MOV8_IMM
+    uint32_t op = bytes == 1   ? (uint32_t)OP_MOV8_IMM
                   : bytes == 2 ? OP_MOV_IMM | P66
-                  : bytes == 4 ? (uint32_t)OP_MOV_IMM : OP_MOV_IMM | OPW;
+                  : bytes == 4 ? (uint32_t)OP_MOV_IMM
+                               : OP_MOV_IMM | OPW;
     emit_op(&c->e, op, 0, m, n);
     for (unsigned k = 0; k < n; k++) {
         emit_u8(&c->e, (uint8_t)(imm >> 8 * k));
@@ -121,7 +123,8 @@ static void lower_st(Ctx *c, IRRef i)
     const IRIns *ins = ctx_ins(c, i);
     IRRef val = ins->arg[1];
     IRType t = ctx_type(c, val);
-    bool imm = ctx_is_const(c, val) && (mo_bytes(ins->aux) < 8 || fits_signed(ctx_imm(c, val), 32));
+    bool imm = ctx_is_const(c, val) &&
+               (mo_bytes(ins->aux) < 8 || fits_signed(ctx_imm(c, val), 32));
     unsigned src = imm ? NO_REG : ra_use(c, val);
     Rm m = check_alignment(c, ins, use_address(c, ins->arg[0], ins->imm));
     recovery_prepare(c, ins->snap);
@@ -137,7 +140,8 @@ static void lower_st(Ctx *c, IRRef i)
 
 /* ---- atomics ---- */
 
-/* The opcode of `op r/m, r` of an access's size, from its 32-bit form (byte form: - 1). */
+/* The opcode of `op r/m, r` of an access's size, from its 32-bit form (byte form: - 1).
+ */
 static uint32_t sized(unsigned memop, uint32_t op)
 {
     switch (memop & MO_SIZE) {
@@ -167,17 +171,24 @@ static void define_old(Ctx *c, IRRef i)
 static void emit_amo_op(Ctx *c, const IRIns *ins, unsigned tmp, unsigned val)
 {
     static const uint8_t alu[IR_NAMOS] = {
-        [IR_AMO_ADD] = ALU_ADD, [IR_AMO_AND] = ALU_AND, [IR_AMO_OR] = ALU_OR, [IR_AMO_XOR] = ALU_XOR,
+        [IR_AMO_ADD] = ALU_ADD,
+        [IR_AMO_AND] = ALU_AND,
+        [IR_AMO_OR] = ALU_OR,
+        [IR_AMO_XOR] = ALU_XOR,
     };
     /* keep the old value if old cc val */
     static const uint8_t keep[IR_NAMOS] = {
-        [IR_AMO_MIN] = CC_LE, [IR_AMO_MAX] = CC_GE, [IR_AMO_MINU] = CC_BE, [IR_AMO_MAXU] = CC_AE,
+        [IR_AMO_MIN] = CC_LE,
+        [IR_AMO_MAX] = CC_GE,
+        [IR_AMO_MINU] = CC_BE,
+        [IR_AMO_MAXU] = CC_AE,
     };
     switch ((IRAmo)ins->imm) {
-    case IR_AMO_SWAP:
-        ins_mov_rr(&c->e, OPW, tmp, val);
-        break;
-    case IR_AMO_ADD: case IR_AMO_AND: case IR_AMO_OR: case IR_AMO_XOR:
+    case IR_AMO_SWAP: ins_mov_rr(&c->e, OPW, tmp, val); break;
+    case IR_AMO_ADD:
+    case IR_AMO_AND:
+    case IR_AMO_OR:
+    case IR_AMO_XOR:
         ins_mov_rr(&c->e, OPW, tmp, RAX);
         ins_alu(&c->e, (enum HostAlu)alu[ins->imm], OPW, tmp, rm_reg(val));
         break;
@@ -226,12 +237,16 @@ static bool amo_is_logic(IRAmo op)
 static void lower_amo(Ctx *c, IRRef i)
 {
     static const uint8_t alu[IR_NAMOS] = {
-        [IR_AMO_ADD] = ALU_ADD, [IR_AMO_AND] = ALU_AND, [IR_AMO_OR] = ALU_OR, [IR_AMO_XOR] = ALU_XOR,
+        [IR_AMO_ADD] = ALU_ADD,
+        [IR_AMO_AND] = ALU_AND,
+        [IR_AMO_OR] = ALU_OR,
+        [IR_AMO_XOR] = ALU_XOR,
     };
     const IRIns *ins = ctx_ins(c, i);
     IRAmo op = (IRAmo)ins->imm;
     unsigned val = ra_use(c, ins->arg[1]);
-    Rm m = rm_mem(ra_use(c, ins->arg[0]), 0); /* rax is busy: constants get a register, too */
+    Rm m = rm_mem(ra_use(c, ins->arg[0]),
+                  0); /* rax is busy: constants get a register, too */
     m.gs = host_ctx.gs;
     m = check_alignment(c, ins, m);
     if (ins->aux & MO_PLAIN) {
@@ -275,7 +290,8 @@ static void lower_cas(Ctx *c, IRRef i)
 static void lower_fence(Ctx *c, IRRef i)
 {
     if (ctx_ins(c, i)->aux & IR_ORD_WR) {
-        emit_lock(c); /* any locked instruction is a full barrier, and cheaper than mfence */
+        emit_lock(
+            c); /* any locked instruction is a full barrier, and cheaper than mfence */
         ins_alu_imm(&c->e, ALU_OR, 0, RM_ENV(scratch), 0);
     }
 }
@@ -291,7 +307,9 @@ static void lower_ldenv(Ctx *c, IRRef i)
     if (ir_type_is_float(t)) {
         emit_sse(c, t == IR_F32 ? OP_MOVS_LOAD : OP_MOVS_LOAD ^ OP_F64, dst, 0, m);
     } else {
-        static const uint8_t size[] = { [IR_I8] = MO_8, [IR_I16] = MO_16, [IR_I32] = MO_32, [IR_I64] = MO_64 };
+        static const uint8_t size[] = {
+            [IR_I8] = MO_8, [IR_I16] = MO_16, [IR_I32] = MO_32, [IR_I64] = MO_64
+        };
         emit_op(&c->e, load_opcode(size[t], IR_I64), dst, m, 0);
     }
 }
@@ -299,7 +317,9 @@ static void lower_ldenv(Ctx *c, IRRef i)
 static void lower_stenv(Ctx *c, IRRef i)
 {
     const IRIns *ins = ctx_ins(c, i);
-    static const uint8_t size[] = { [IR_I8] = MO_8, [IR_I16] = MO_16, [IR_I32] = MO_32, [IR_I64] = MO_64 };
+    static const uint8_t size[] = {
+        [IR_I8] = MO_8, [IR_I16] = MO_16, [IR_I32] = MO_32, [IR_I64] = MO_64
+    };
     IRType t = ctx_type(c, ins->arg[0]);
     Rm m = rm_env((int32_t)ins->imm - ENV_BIAS);
     if (ctx_is_const(c, ins->arg[0]) && ir_type_is_int(t) &&

@@ -1,9 +1,9 @@
 /*
- * From a snapshot to moves: what is not at home when the unit is left, and how to bring it
- * there all at once.
+ * From a snapshot to moves: what is not at home when the unit is left, and how to bring
+ * it there all at once.
  *
- * Sources and targets may overlap in any way (two guest registers swapped, slot to slot), so
- * a move is emitted only when nobody else still reads its target; a cycle is opened by
+ * Sources and targets may overlap in any way (two guest registers swapped, slot to slot),
+ * so a move is emitted only when nobody else still reads its target; a cycle is opened by
  * saving one target to HostEnv.scratch.  rax carries what goes from memory to memory: it
  * is never a source or target.  Flags survive.
  */
@@ -40,7 +40,8 @@ static unsigned differences(Ctx *c, uint32_t snap, bool head, SnapMove *m)
             unsigned r = w * 64 + (unsigned)__builtin_ctzll(bits);
             const Value *v = &c->v[c->epoch + r];
             if (!is_at(v, head ? c->head[r] : loc_home(r))) {
-                m[n++] = (SnapMove){ .reg = (uint16_t)r, .src = value_loc(v), .imm = v->imm };
+                m[n++] =
+                    (SnapMove){ .reg = (uint16_t)r, .src = value_loc(v), .imm = v->imm };
             }
         }
     }
@@ -137,7 +138,9 @@ void emit_moves(Ctx *c, const SnapMove *moves, unsigned n, const Move *extra)
 {
     Move m[IR_MAX_REGS + 1];
     for (unsigned i = 0; i < n; i++) {
-        m[i] = (Move){ .dst = loc_home(moves[i].reg), .src = moves[i].src, .imm = moves[i].imm };
+        m[i] = (Move){ .dst = loc_home(moves[i].reg),
+                       .src = moves[i].src,
+                       .imm = moves[i].imm };
     }
     if (extra) {
         m[n++] = *extra;
@@ -149,7 +152,9 @@ void emit_head_moves(Ctx *c, const SnapMove *moves, unsigned n)
 {
     Move m[IR_MAX_REGS];
     for (unsigned i = 0; i < n; i++) {
-        m[i] = (Move){ .dst = c->head[moves[i].reg], .src = moves[i].src, .imm = moves[i].imm };
+        m[i] = (Move){ .dst = c->head[moves[i].reg],
+                       .src = moves[i].src,
+                       .imm = moves[i].imm };
     }
     emit_parallel(c, m, n);
 }

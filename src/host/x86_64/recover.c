@@ -1,15 +1,17 @@
 /*
  * Precise guest state: the recovery table, and what signal handlers do with it.
  *
- * The table lists, in ascending order, the host offsets where a unit may be interrupted with
- * a guest-visible result.  An entry holds the guest pc and only those registers that are not at home:
+ * The table lists, in ascending order, the host offsets where a unit may be interrupted
+ * with a guest-visible result.  An entry holds the guest pc and only those registers that
+ * are not at home:
  *
  *   entry  = uvarint(offset - last offset) svarint(pc - last pc) uvarint(n) n * place
  *   place  = u8 guest register, u8 kind, payload
  *   kind   = 0-31 host register; 32 svarint(disp from rbp); 33 svarint(constant)
  *
- * It is read by a walk from its start: faults are rare, and the table stays small enough to
- * copy next to each unit.  The readers run in signal handlers: no locks, no allocation.
+ * It is read by a walk from its start: faults are rare, and the table stays small enough
+ * to copy next to each unit.  The readers run in signal handlers: no locks, no
+ * allocation.
  */
 #include <signal.h>
 #include <ucontext.h>
@@ -96,7 +98,7 @@ static uint64_t context_reg(const ucontext_t *uc, unsigned r)
 {
     static const uint8_t greg[16] = {
         REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-        REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
+        REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
     };
     if (r < N_GPR) {
         return (uint64_t)uc->uc_mcontext.gregs[greg[r]];
@@ -113,8 +115,8 @@ typedef struct Recovered {
 } Recovered;
 
 /* One entry's places; values are read at once, before anything is written. */
-static const uint8_t *read_places(const uint8_t *p, const HostEnv *env, const ucontext_t *uc,
-                                  bool want, Recovered *out)
+static const uint8_t *read_places(const uint8_t *p, const HostEnv *env,
+                                  const ucontext_t *uc, bool want, Recovered *out)
 {
     uint64_t n;
     p = get_uvarint(p, &n);

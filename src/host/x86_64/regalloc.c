@@ -1,15 +1,15 @@
 /*
  * Where each value is, while the lowering runs forward over the unit.
  *
- * Each host register has an owner and the position at which the owner dies; a register whose
- * owner died before the current instruction is free, and there is no free list to keep.  The
- * same holds for spill slots and for HostEnv.reg[] slots, which serve as spill slots of the
- * guest register they belong to.
+ * Each host register has an owner and the position at which the owner dies; a register
+ * whose owner died before the current instruction is free, and there is no free list to
+ * keep.  The same holds for spill slots and for HostEnv.reg[] slots, which serve as spill
+ * slots of the guest register they belong to.
  *
- * The invariant that makes precise faults cheap: until an instruction is complete, nothing
- * that its snapshot needs is overwritten.  So only ra_def() may hand out what dies at this
- * instruction, for a result that is written last; whatever else moves, moves to what
- * died earlier.
+ * The invariant that makes precise faults cheap: until an instruction is complete,
+ * nothing that its snapshot needs is overwritten.  So only ra_def() may hand out what
+ * dies at this instruction, for a result that is written last; whatever else moves, moves
+ * to what died earlier.
  */
 #include "host/x86_64/compile.h"
 
@@ -115,7 +115,8 @@ static uint32_t free_regs(const Ctx *c, bool fp, uint32_t limit)
     return mask & CLASS_MASK(fp);
 }
 
-/* A memory place for a value: the slot of the guest register it becomes, or a spill slot. */
+/* A memory place for a value: the slot of the guest register it becomes, or a spill slot.
+ */
 static Loc choose_memory(Ctx *c, uint32_t id, bool spill_only)
 {
     Value *v = &c->v[id];
@@ -189,7 +190,8 @@ static uint32_t victim_score(const Ctx *c, unsigned reg)
     }
     if (v->mem != LOC_NONE || (v->flags & V_CONST)) {
         score += 3000; /* no store needed */
-    } else if (v->hint >= 0 && c->place[v->hint] == NO_REG && c->slot_dies[v->hint] < c->pos) {
+    } else if (v->hint >= 0 && c->place[v->hint] == NO_REG &&
+               c->slot_dies[v->hint] < c->pos) {
         score += 1500; /* an exit would store it anyway */
     }
     return score;
@@ -200,7 +202,7 @@ static unsigned evict_best(Ctx *c, bool fp)
     uint32_t mask = CLASS_MASK(fp) & ~(c->lock_ops | c->lock_temps);
     unsigned best = NO_REG, r;
     uint32_t best_score = 0;
-    for_each_bit64(r, mask) {
+    for_each_bit64 (r, mask) {
         uint32_t score = victim_score(c, r);
         if (best == NO_REG || score > best_score) {
             best = r;
@@ -265,7 +267,8 @@ Rm ra_use_rm(Ctx *c, IRRef ref)
 {
     Value *v = ctx_val(c, ref);
     if (v->reg == NO_REG && v->mem != LOC_NONE) {
-        uint32_t avail = free_regs(c, is_fp(v), c->pos - 1) & ~(c->lock_ops | c->lock_temps);
+        uint32_t avail =
+            free_regs(c, is_fp(v), c->pos - 1) & ~(c->lock_ops | c->lock_temps);
         if (v->last_arg <= c->pos || !avail) {
             return rm_env(loc_disp(v->mem));
         }
@@ -273,10 +276,7 @@ Rm ra_use_rm(Ctx *c, IRRef ref)
     return rm_reg(ra_use(c, ref));
 }
 
-bool ra_dies(Ctx *c, IRRef ref)
-{
-    return ctx_val(c, ref)->last_use <= c->pos;
-}
+bool ra_dies(Ctx *c, IRRef ref) { return ctx_val(c, ref)->last_use <= c->pos; }
 
 /* ---- results ---- */
 
@@ -328,7 +328,10 @@ static unsigned define(Ctx *c, IRRef ref, unsigned prefer, uint32_t limit)
     return r;
 }
 
-unsigned ra_def(Ctx *c, IRRef ref, unsigned prefer) { return define(c, ref, prefer, c->pos); }
+unsigned ra_def(Ctx *c, IRRef ref, unsigned prefer)
+{
+    return define(c, ref, prefer, c->pos);
+}
 unsigned ra_def_early(Ctx *c, IRRef ref) { return define(c, ref, NO_REG, c->pos - 1); }
 
 unsigned ra_temp(Ctx *c, bool fp)
@@ -349,10 +352,7 @@ void ra_take(Ctx *c, unsigned reg)
     c->lock_temps |= 1u << reg;
 }
 
-void ra_end_ins(Ctx *c)
-{
-    c->lock_ops = c->lock_temps = 0;
-}
+void ra_end_ins(Ctx *c) { c->lock_ops = c->lock_temps = 0; }
 
 /* ---- the state at the head ---- */
 

@@ -1,6 +1,6 @@
 /*
- * Code that all units share: entry and exit, the call thunks, the tail of a missed return,
- * the constants; and host_init(), which writes it and decides the homes.
+ * Code that all units share: entry and exit, the call thunks, the tail of a missed
+ * return, the constants; and host_init(), which writes it and decides the homes.
  *
  * All of it is written once, before any unit, and constant from then on; so is host_ctx.
  */
@@ -12,8 +12,10 @@
 #include "host/x86_64/compile.h"
 
 /* Homes, hottest first.  What is not here (and not fixed) is a temporary. */
-static const uint8_t gpr_homes[] = { RBX, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15 };
-static const uint8_t xmm_homes[] = { XMM3, XMM4, XMM5, XMM6, XMM7, XMM8, XMM9,
+static const uint8_t gpr_homes[] = {
+    RBX, RSI, RDI, R8, R9, R10, R11, R12, R13, R14, R15
+};
+static const uint8_t xmm_homes[] = { XMM3,  XMM4,  XMM5,  XMM6,  XMM7,  XMM8, XMM9,
                                      XMM10, XMM11, XMM12, XMM13, XMM14, XMM15 };
 
 HostContext host_ctx;
@@ -31,8 +33,10 @@ static void choose_homes(const IRGuest *guest)
         unsigned home = fp ? xmm_homes[k - sizeof gpr_homes] : gpr_homes[k];
         unsigned best = IR_MAX_REGS;
         for (unsigned r = 0; r < guest->nregs; r++) {
-            if (!taken[r] && guest->regs[r].priority && (guest->regs[r].type == IR_F64) == fp &&
-                (best == IR_MAX_REGS || guest->regs[r].priority > guest->regs[best].priority)) {
+            if (!taken[r] && guest->regs[r].priority &&
+                (guest->regs[r].type == IR_F64) == fp &&
+                (best == IR_MAX_REGS ||
+                 guest->regs[r].priority > guest->regs[best].priority)) {
                 best = r;
             }
         }
@@ -63,14 +67,25 @@ static void write_consts(HostConsts *k)
 {
     const uint64_t s64 = UINT64_C(1) << 63, s32 = UINT64_C(1) << 31;
     *k = (HostConsts){
-        .f64_sign = { s64, 0 }, .f64_abs = { ~s64, 0 },
-        .f32_sign = { s32, 0 }, .f32_abs = { ~s32, 0 },
-        .box = { UINT64_C(0xffffffff00000000), 0 }, .ones = { UINT64_MAX, UINT64_MAX },
+        .f64_sign = { s64, 0 },
+        .f64_abs = { ~s64, 0 },
+        .f32_sign = { s32, 0 },
+        .f32_abs = { ~s32, 0 },
+        .box = { UINT64_C(0xffffffff00000000), 0 },
+        .ones = { UINT64_MAX, UINT64_MAX },
         .f64_nan = { UINT64_C(0x7ff8000000000000), 0 },
         .f32_nan = { UINT64_C(0xffffffff7fc00000), 0 },
-        .f64_two31 = 0x1p31, .f64_two32 = 0x1p32, .f64_two63 = 0x1p63, .f64_two64 = 0x1p64,
-        .f64_minus1 = -1, .f32_two31 = 0x1p31f, .f32_two32 = 0x1p32f, .f32_two63 = 0x1p63f,
-        .f32_two64 = 0x1p64f, .f32_minus1 = -1, .f64_half = 0.5,
+        .f64_two31 = 0x1p31,
+        .f64_two32 = 0x1p32,
+        .f64_two63 = 0x1p63,
+        .f64_two64 = 0x1p64,
+        .f64_minus1 = -1,
+        .f32_two31 = 0x1p31f,
+        .f32_two32 = 0x1p32f,
+        .f32_two63 = 0x1p63f,
+        .f32_two64 = 0x1p64f,
+        .f32_minus1 = -1,
+        .f64_half = 0.5,
     };
     for (unsigned i = 0; i < 64; i++) {
         k->flags_to_ir[i] = (uint8_t)flags_to_ir(i);
@@ -204,7 +219,8 @@ static void emit_c_call(Ctx *c)
     emit_op(&c->e, OP_GROUP5, 2, rm_reg(RAX), 0);
 }
 
-/* A helper: all guest registers are at home, the helper sees and may change them in env. */
+/* A helper: all guest registers are at home, the helper sees and may change them in env.
+ */
 static void emit_call_thunk(Ctx *c)
 {
     start_thunk(c);
@@ -245,8 +261,9 @@ static void save_all(Ctx *c, bool store)
 }
 
 /*
- * A C function without effect, from anywhere in a unit: all registers but rax survive.  fp:
- * up to three arguments also in xmm0-2, the guest's MXCSR stays loaded, result of xmm0 in rax.
+ * A C function without effect, from anywhere in a unit: all registers but rax survive.
+ * fp: up to three arguments also in xmm0-2, the guest's MXCSR stays loaded, result of
+ * xmm0 in rax.
  */
 static const uint8_t *emit_pure_thunk(Ctx *c, bool fp)
 {
@@ -312,7 +329,7 @@ void host_thread_init(HostEnv *env)
 HostExit host_enter(HostEnv *env, const void *code)
 {
     HostExit (*enter)(HostEnv *, const void *) =
-        (HostExit (*)(HostEnv *, const void *))(uintptr_t)host_ctx.enter;
+        (HostExit(*)(HostEnv *, const void *))(uintptr_t)host_ctx.enter;
     return enter(env, code);
 }
 
@@ -321,8 +338,9 @@ void host_leave_from_helper(HostEnv *env, HostExit result)
     register uint64_t rax __asm__("rax") = result.unit;
     register uint64_t rdx __asm__("rdx") = (uint64_t)result.exit << 32 | result.kind;
     __asm__ volatile("movq %0, %%rsp\n\tjmp *%1"
-            : : "r"(env->host_sp), "r"(host_ctx.leave_tail), "r"(rax), "r"(rdx)
-            : "memory");
+                     :
+                     : "r"(env->host_sp), "r"(host_ctx.leave_tail), "r"(rax), "r"(rdx)
+                     : "memory");
     __builtin_unreachable();
 }
 
@@ -330,8 +348,8 @@ void host_patch_jump(uint8_t *field, const void *target)
 {
     assert(((uintptr_t)field & 3) == 0);
     uint32_t rel = (uint32_t)emit_rel(field + 4, target);
-    /* [JUMP-PATCH] pairs with the instruction fetch of whoever runs the jump: the target's code
-       was complete before this store. */
+    /* [JUMP-PATCH] pairs with the instruction fetch of whoever runs the jump: the
+       target's code was complete before this store. */
     __atomic_store_n((uint32_t *)(void *)field, rel, __ATOMIC_RELEASE);
 }
 
