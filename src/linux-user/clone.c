@@ -35,6 +35,7 @@
 #include "util/log.h"
 
 #define THREAD_STACK (1u << 20)
+#define HOST_SIGSETXID 33
 #ifndef CLONE_CLEAR_SIGHAND
 #define CLONE_CLEAR_SIGHAND 0x100000000ull
 #endif
@@ -199,6 +200,8 @@ static void *thread_main(void *opaque)
     cpu_thread_init(t->cpu);
     signal_thread_init(t);
     t->tid = (pid_t)syscall(SYS_gettid);
+    /* The first pthread_create() takes this signal for the host C library. */
+    signal_reinstall(t, HOST_SIGSETXID);
     if (!(c->flags & CLONE_FILES)) {
         unshare(CLONE_FILES);
     }

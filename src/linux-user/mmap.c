@@ -403,7 +403,16 @@ static int64_t range_call(long nr, uint64_t addr, uint64_t len, uint64_t c)
     if (!user_range_ok(addr, len)) {
         return -ENOMEM;
     }
-    return host_syscall(nr, g2h(addr), len, c);
+    int64_t ret = host_syscall(nr, g2h(addr), len, c);
+    if (!ret && user_mem.reserved) {
+        /* What is unmapped for the guest is not for the host. */
+        mmap_lock();
+        if (!vma_all_mapped_locked(addr & USER_PAGE_MASK, align_up(addr + len, USER_PAGE_SIZE))) {
+            ret = -ENOMEM;
+        }
+        mmap_unlock();
+    }
+    return ret;
 }
 
 int64_t sys_msync(GuestThread *t, const uint64_t a[6])

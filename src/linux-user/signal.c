@@ -151,6 +151,13 @@ static void install(int sig, const GuestSigaction *act)
 
 /* ---- start-up ---- */
 
+void signal_reinstall(GuestThread *t, int sig)
+{
+    mutex_lock(&t->sighand->lock);
+    install(sig, &t->sighand->action[sig - 1]);
+    mutex_unlock(&t->sighand->lock);
+}
+
 void signal_init(GuestThread *t)
 {
     t->sighand = xcalloc(1, sizeof(*t->sighand));

@@ -11,6 +11,9 @@ void signal_init(GuestThread *main_thread);
 /* Sets up the host's alternate stack for the calling thread and its mask. */
 void signal_thread_init(GuestThread *t);
 
+/* Make the host's disposition of `sig` the guest's again, after somebody else has changed it. */
+void signal_reinstall(GuestThread *t, int sig);
+
 /* Deliver what is pending; may not return (fatal signals).  pc and registers are the guest's. */
 void signal_deliver_pending(GuestThread *t);
 /* A signal caused by the instruction at pc. */
@@ -42,7 +45,7 @@ bool signal_on_altstack(const GuestThread *t, uint64_t sp);
 /* Die as if by this signal, with its default action. */
 _Noreturn void signal_die(GuestThread *t, int sig, bool message);
 
-/* Locks for fork(). */
+/* CLONE_CLEAR_SIGHAND: all handlers become the default action. */
 void signal_reset_for_clear_sighand(GuestThread *t);
 
 #endif
