@@ -65,3 +65,25 @@ common:
     .endr
     addi    sp, sp, 128
     ret
+
+    /* long start_idle_thread(void *stack_top (a0)): a second thread that only waits, so that the
+       emulator translates atomics and fences for real.  Returns what clone() does. */
+    .globl start_idle_thread
+start_idle_thread:
+    mv      a1, a0
+    li      a0, 0x50f00     /* CLONE_VM|FS|FILES|SIGHAND|THREAD|SYSVSEM */
+    li      a2, 0
+    li      a3, 0
+    li      a4, 0
+    li      a7, 220
+    ecall
+    bnez    a0, 2f
+1:  li      a0, 0           /* ppoll(NULL, 0, NULL, NULL) */
+    li      a1, 0
+    li      a2, 0
+    li      a3, 0
+    li      a4, 0
+    li      a7, 73
+    ecall
+    j       1b
+2:  ret

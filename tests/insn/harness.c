@@ -9,7 +9,9 @@
  * so that records do not depend on the emulator.  One record per test goes to stdout as soon
  * as it is made: if the emulator dies, the last record says where.
  *
- *     harness FIRST LAST PASSES
+ *     harness FIRST LAST PASSES [threads]
+ *
+ * With `threads` a second thread exists, so that atomics are not translated as plain accesses.
  */
 #include <signal.h>
 #include <stddef.h>
@@ -48,12 +50,14 @@ extern const Input test_inputs[];
 extern const uint64_t test_stubs[];
 extern const uint64_t test_count;
 void enter(Context *ctx, uint64_t stub);
+long start_idle_thread(void *stack_top);
 void common(void);
 void fault_stub(void);
 _Noreturn void harness_main(long argc, char **argv);
 
 static Context ctx;
 static uint8_t alt_stack[65536] __attribute__((aligned(16)));
+static uint8_t thread_stack[4096] __attribute__((aligned(16)));
 
 static long sys(long n, long a, long b, long c, long d, long e, long f)
 {
@@ -137,12 +141,15 @@ void harness_main(long argc, char **argv)
 {
     long a = sys(SYS_mmap, ARENA, 0x4000, PROT_READ | PROT_WRITE,
                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0);
-    if (a != (long)ARENA || argc != 4) {
+    if (a != (long)ARENA || argc < 4) {
         quit(2);
     }
     sys(SYS_mprotect, ARENA + 0x2000, 0x1000, PROT_NONE, 0, 0, 0);
     sys(SYS_mprotect, ARENA + 0x3000, 0x1000, PROT_READ, 0, 0, 0);
     install_handlers();
+    if (argc > 4 && start_idle_thread(thread_stack + sizeof(thread_stack)) < 0) {
+        quit(2);
+    }
     uint64_t first = number(argv[1]), last = number(argv[2]);
     for (uint64_t pass = number(argv[3]); pass; pass--) {
         for (uint64_t i = first; i < last && i < test_count; i++) {

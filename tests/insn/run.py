@@ -169,6 +169,11 @@ def read_tests(paths):
     return tests
 
 
+def line_files():
+    return sorted(os.path.join(HERE, f) for f in os.listdir(HERE)
+                  if f.endswith('.txt') and not f.endswith('deviations.txt'))
+
+
 def build(tests, tmp, prefix):
     asm = os.path.join(tmp, 'tests.S')
     with open(asm, 'w') as fp:
@@ -230,16 +235,16 @@ def check(t, rec):
     return bad
 
 
-def run_emulator(command, exe, tests, passes, timeout):
+def run_emulator(command, exe, tests, args):
     """Yield (test, record or None, how it died).  Restarts behind a test that kills the emulator."""
     first, deaths = 0, 0
     while first < len(tests) and deaths < 20:
         how = 'exit status'
         with tempfile.TemporaryFile() as out:
-            p = subprocess.Popen(command + [exe, str(first), str(len(tests)), str(passes)],
+            p = subprocess.Popen(command + [exe, str(first), str(len(tests)), str(args.passes)] + (['threads'] if args.threads else []),
                                  stdout=out, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL)
             try:
-                err = p.communicate(timeout=timeout)[1]
+                err = p.communicate(timeout=args.timeout)[1]
             except subprocess.TimeoutExpired:
                 p.kill()
                 err, how = p.communicate()[1], 'timeout, then status'
@@ -249,7 +254,7 @@ def run_emulator(command, exe, tests, passes, timeout):
         for k in range(n):
             rec = RECORD.unpack_from(data, k * RECORD.size)
             yield tests[rec[0]], rec, None
-        if p.returncode == 0 and n == (len(tests) - first) * passes:
+        if p.returncode == 0 and n == (len(tests) - first) * args.passes:
             return
         died = first + n % (len(tests) - first)
         tail = err.decode(errors='replace').strip().splitlines()[-3:]
@@ -278,7 +283,7 @@ def deviates(t, deviations):
 
 def judge(label, command, exe, tests, args, deviations):
     failed, seen, hit = collections.OrderedDict(), collections.Counter(), set()
-    for t, rec, died in run_emulator(command, exe, tests, args.passes, args.timeout):
+    for t, rec, died in run_emulator(command, exe, tests, args):
         bad = [died] if died else check(t, rec)
         seen[t] += 1
         if bad and t not in failed:
@@ -294,7 +299,7 @@ def judge(label, command, exe, tests, args, deviations):
         print('    %s: %s' % (label, '; '.join(bad)))
     print('%s: %d passed, %d failed%s' % (label, len(tests) - len(failed) - len(hit), len(failed),
                                           ', %d deviate as listed' % len(hit) if hit else ''))
-    return not failed
+    return len(tests) - len(failed) - len(hit), len(failed)
 
 
 def self_test(tmp, prefix):
@@ -349,7 +354,7 @@ def self_test(tmp, prefix):
         if got != word:
             wrong += 1
             print('%s: GNU as %#x, rv_encode %#x' % (t, got, word))
-    print('self-test: %d passed, %d failed' % (len(text) - wrong, wrong))
+    print('%d passed, %d failed' % (len(text) - wrong, wrong))
     return not wrong
 
 
@@ -392,19 +397,25 @@ def self_test_compressed(name, ops, enc, rng):
     return '%s %s' % (name, ', '.join(parts)), enc(*args)
 
 
+def option_sets(path):
+    with open(path) as fp:
+        return [line.strip() for line in fp if line.strip() and line[0] != '#']
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     ap.add_argument('--run', action='append', default=[], help='emulator command (repeat for a matrix)')
     ap.add_argument('--deviations', help='list of lines that are known to fail, with reasons')
     ap.add_argument('--passes', type=int, default=2, help='times each test is run (default 2)')
+    ap.add_argument('--threads', action='store_true', help='run with a second guest thread')
+    ap.add_argument('--matrix', help='file of option sets; each is added to each --run')
     ap.add_argument('--timeout', type=float, default=120)
     ap.add_argument('--prefix', default='riscv64-linux-gnu-')
     ap.add_argument('--match', help='only lines that match this expression')
     ap.add_argument('--self-test', action='store_true', help='compare our encoder with GNU as')
     ap.add_argument('files', nargs='*')
     args = ap.parse_args()
-    files = args.files or sorted(os.path.join(HERE, f) for f in os.listdir(HERE)
-                                 if f.endswith('.txt') and not f.endswith('deviations.txt'))
+    files = args.files or line_files()
     with tempfile.TemporaryDirectory() as tmp:
         if args.self_test:
             return 0 if self_test(tmp, args.prefix) else 1
@@ -419,8 +430,10 @@ def main():
             print('run.py: %s' % e, file=sys.stderr)
             return 2
         deviations = read_deviations(args.deviations) if args.deviations else []
-        ok = [judge(c, shlex.split(c), exe, tests, args, deviations) for c in args.run]
-        return 0 if ok and all(ok) else 1
+        commands = [c + ' ' + o for c in args.run for o in option_sets(args.matrix)] if args.matrix else args.run
+        ok = [judge(c, shlex.split(c), exe, tests, args, deviations) for c in commands]
+        print('%d passed, %d failed' % (sum(p for p, _ in ok), sum(f for _, f in ok)))
+        return 0 if ok and not any(f for _, f in ok) else 1
 
 
 if __name__ == '__main__':

@@ -112,6 +112,7 @@ class Fragment:
         self.seed = seed
         self.rng = rng = random.Random(seed)
         self.c = classes(frozenset(excluded))
+        self.excluded = excluded
         regs = list(range(1, 32))
         # the base register is often one that compressed forms can use
         self.base = rng.choice((2, 2, 8, 9, 10, 13, 15, 3, 18, 30, 31, rng.randrange(1, 32)))
@@ -349,7 +350,8 @@ class Fragment:
             self.insn(out, name, self.dst(), self.src(), t, group=g)
         elif k == 5:
             self.insn(out, 'lr.w', self.dst(), t, group=g)
-            self.insn(out, 'sc.w', self.dst(), self.src(), t, group=g)
+            if 'sc-on-bad-page' not in self.excluded:
+                self.insn(out, 'sc.w', self.dst(), self.src(), t, group=g)
         else:
             self.insn(out, rng.choice(('ebreak', 'c.ebreak')), group=g)
 

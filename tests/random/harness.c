@@ -11,7 +11,9 @@
  * Faults are part of the test: the handler adds signal, address, pc and all registers to the
  * hash and steps over the instruction.
  *
- *     harness FILE FIRST LAST REPEATS [dump]
+ *     harness FILE FIRST LAST REPEATS THREADS [dump]
+ *
+ * With THREADS 2 a second thread exists, so that atomics are not translated as plain accesses.
  *
  * Output per fragment: two words, hash and executed instructions; a fragment that leaves another
  * state when it is run again gets a hash that nobody else has.  With `dump`, a DumpState instead.
@@ -68,6 +70,7 @@ typedef struct DumpState {
 } DumpState;
 
 void enter(unsigned long m, unsigned long entry);
+long start_idle_thread(void *stack_top);
 void common(void);
 _Noreturn void harness_main(long argc, char **argv);
 
@@ -76,6 +79,7 @@ static struct {
     Fault first[MAX_FAULTS];
 } faults;
 static uint8_t alt_stack[65536] __attribute__((aligned(16)));
+static uint8_t thread_stack[4096] __attribute__((aligned(16)));
 static DumpState dump;
 static uint64_t results[1024][2];
 
@@ -229,15 +233,18 @@ static uint64_t number(const char *s)
 
 void harness_main(long argc, char **argv)
 {
-    if (argc < 5) {
+    if (argc < 6) {
         quit(2);
     }
     const FileHeader *h = load(argv[1]);
     const Fragment *fragments = (const Fragment *)(h + 1);
     uint64_t first = number(argv[2]), last = number(argv[3]), repeats = number(argv[4]), k = 0;
     install_handlers();
+    if (number(argv[5]) > 1 && start_idle_thread(thread_stack + sizeof(thread_stack)) < 0) {
+        quit(2);
+    }
     for (uint64_t i = first; i < last && i < h->nfragments; i++) {
-        if (argc > 5) {
+        if (argc > 6) {
             for (uint64_t r = 1; r < repeats; r++) {
                 run_fragment(h, &fragments[i]);
             }

@@ -36,6 +36,8 @@ class Tester:
         self.references = [shlex.split(c) for c in args.reference]
         self.excluded = read_deviations(args.deviations)
         self.exe = build(tmp, args.prefix)
+        self.threads = 0
+        self.option_sets = read_matrix(args.matrix)
         self.executed = self.fragments = 0
         self.failures = []
 
@@ -44,14 +46,19 @@ class Tester:
         return generate.Fragment(seed, self.excluded if known else ())
 
     def emulators(self, seed):
-        """Who runs a fragment."""
+        """Who runs a fragment, and under which options (they change from batch to batch)."""
         known = seed % 3 != 0 or not self.braids
-        return self.braids + (self.references if known else [])
+        extra = []
+        if self.option_sets:
+            options = self.option_sets[seed // BATCH % len(self.option_sets)]
+            extra = [self.braids[0] + options]
+        return self.braids + extra + (self.references if known else [])
 
     # ---- running ----
     def start(self, command, path, first, last, dump=False):
         out = tempfile.TemporaryFile()
-        p = subprocess.Popen(command + [self.exe, path, str(first), str(last), str(self.args.repeats)] +
+        p = subprocess.Popen(command + [self.exe, path, str(first), str(last), str(self.args.repeats),
+                              str(1 + self.threads)] +
                              (['dump'] if dump else []), stdin=subprocess.DEVNULL, stdout=out,
                              stderr=subprocess.PIPE)
         p.out = out
@@ -103,6 +110,7 @@ class Tester:
         return results
 
     def batch(self, seeds):
+        self.threads = seeds[0] // BATCH % 2    # every other batch with a second thread
         frags = [self.fragment(s) for s in seeds]
         groups = {}
         for fr in frags:
@@ -166,7 +174,8 @@ class Tester:
         # what only counts, or is not reached any more
         keep([it for it in fr.items if it[0] != 'n'])
         for i in reversed(range(len(fr.items))):
-            if fr.items[i][0] != 'end' and time.time() < deadline:
+            alone = fr.items[i][0] in ('l', 'n') or not fr.items[i][-1]
+            if fr.items[i][0] != 'end' and alone and time.time() < deadline:
                 keep(fr.items[:i] + fr.items[i + 1:])
         for what, size in (('x', 32), ('f', 32)):
             for i in range(size):
@@ -207,7 +216,7 @@ class Tester:
         saved = os.path.join(os.getcwd(), 'fragment-%d.bin' % fr.seed)
         if self.args.save:
             os.replace(path, saved)
-            print('  kept as %s; run: EMULATOR %s %s 0 1 1 dump' % (saved, self.exe, saved))
+            print('  kept as %s; run: EMULATOR %s %s 0 1 1 %d dump' % (saved, self.exe, saved, 1 + self.threads))
 
 
 def units(items):
@@ -278,6 +287,13 @@ def diff_dumps(a, b):
                 int.from_bytes(b[-1][off:off + 8], 'little')))
 
 
+def read_matrix(path):
+    if not path:
+        return []
+    with open(path) as fp:
+        return [shlex.split(line) for line in fp if line.strip() and line[0] != '#']
+
+
 def read_deviations(path):
     out = set()
     if path:
@@ -302,6 +318,7 @@ def main():
     ap = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     ap.add_argument('--braid', action='append', default=[], help='an emulator that knows all extensions')
     ap.add_argument('--reference', action='append', default=[], help='one that lacks what --deviations lists')
+    ap.add_argument('--matrix', help='file of option sets; each batch runs the first --braid with one of them, too')
     ap.add_argument('--deviations')
     ap.add_argument('--seed', type=int, default=int(os.environ.get('SEED') or 0))
     ap.add_argument('--seconds', type=float, default=60)
@@ -339,6 +356,7 @@ def main():
             'all agree' if not t.failures else 'differences in %s' % ', '.join(map(str, t.failures))))
         if t.failures:
             print('repeat with --fragment N, or SEED=%d' % seed)
+        print('%d passed, %d failed' % (t.fragments - len(t.failures), len(t.failures)))
         if not t.fragments:
             return 2
     return 1 if t.failures else 0
