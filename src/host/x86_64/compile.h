@@ -198,6 +198,8 @@ struct Ctx {
     uint32_t flags_val;
     uint8_t *flags_p, *flags_start;
 
+    uint32_t pending_nan;           /* a CANON whose check waits for the next one's, or 0 */
+
     Cold *cold_first, **cold_last;
     Cold *tail; /* common end of all link stubs, NULL while unused */
 

@@ -181,31 +181,115 @@ static bool never_signaling(const Ctx *c, IRRef ref)
     }
 }
 
+/*
+ * Two results can be checked by one compare, which says unordered if either is a NaN.  So
+ * the check of a CANON waits for the next one, as long as nobody looks at the value in a
+ * way that tells NaNs apart: arithmetic does not.
+ */
+static bool tells_nans_apart(IROp op)
+{
+    return !((op >= IR_FADD && op <= IR_FCMP) || op == IR_FTOI || op == IR_FCVT);
+}
+
+/* The CANON that can check the value of `i` along with its own, or 0. */
+static IRRef next_check(const Ctx *c, IRRef i)
+{
+    for (IRRef k = i + 1; k < c->f->nins && k < i + 24; k++) {
+        const IRIns *ins = ctx_ins(c, k);
+        if (c->v[k].root != k || (c->v[k].flags & (V_DEAD | V_CONST))) {
+            continue;
+        }
+        if (ins->snap || ins->op == IR_CALL) {
+            return 0;
+        }
+        if (ins->op == IR_CANON && ins->type == ctx_type(c, i) &&
+            never_signaling(c, ins->arg[0])) {
+            return k;
+        }
+        for (unsigned n = 0; n < ir_op_info[ins->op].nargs; n++) {
+            if (ctx_id(c, ins->arg[n]) == i && tells_nans_apart((IROp)ins->op)) {
+                return 0;
+            }
+        }
+    }
+    return 0;
+}
+
+/* One of r[0], r[1] is a NaN; r[1] may be NO_REG: the place in memory at imm, loaded to
+ * xmm0. */
+static void emit_cold_nan_pair(Ctx *c, Cold *cold)
+{
+    IRType t = (IRType)cold->op;
+    for (unsigned k = 0; k < 2; k++) {
+        unsigned r = cold->r[k] == NO_REG ? XMM0 : cold->r[k];
+        emit_ucomis(c, t, r, rm_reg(r), false);
+        uint8_t *number = ins_jcc_short(&c->e, CC_NP);
+        emit_default_nan(c, t, r);
+        if (cold->r[k] == NO_REG) {
+            emit_store(c, (Loc)cold->imm, XMM0);
+        }
+        bind_rel8(number, c->e.p);
+    }
+    ins_jmp(&c->e, cold->resume);
+}
+
+static void check_nan(Ctx *c, IRType t, unsigned dst)
+{
+    const Value *other = NULL;
+    if (c->pending_nan && ctx_type(c, c->pending_nan) == t) {
+        other = &c->v[c->pending_nan];
+        c->pending_nan = 0;
+    }
+    Cold *cold = cold_new(c, emit_cold_nan);
+    cold->r[0] = (uint8_t)dst;
+    cold->op = t;
+    unsigned with = dst;
+    if (other && other->last_use >= c->pos) { /* else nobody wants it any more */
+        cold->emit = emit_cold_nan_pair;
+        cold->r[1] = other->reg;
+        with = other->reg;
+        if (with == NO_REG) {
+            cold->imm = other->mem;
+            emit_load(c, XMM0, other->mem);
+            with = XMM0;
+        }
+    }
+    emit_ucomis(c, t, dst, rm_reg(with), false);
+    emit_jcc_cold(c, CC_P, cold);
+    cold->resume = c->e.p;
+}
+
+/* A value that may be any NaN, also a signaling one: above infinity, the sign aside. */
+static void check_any_nan(Ctx *c, IRType t, unsigned dst)
+{
+    uint32_t w = type_w(t);
+    unsigned tmp = ra_temp(c, false);
+    Cold *cold = cold_new(c, emit_cold_nan);
+    cold->r[0] = (uint8_t)dst;
+    cold->op = t;
+    emit_sse(c, OP_MOVD_FROM_XMM | w, dst, 0, rm_reg(RAX));
+    ins_alu(&c->e, ALU_ADD, w, RAX, rm_reg(RAX));
+    ins_mov_imm(&c->e, tmp,
+                t == IR_F64 ? (int64_t)UINT64_C(0xffe0000000000000) : 0xff000000);
+    ins_alu(&c->e, ALU_CMP, w, RAX, rm_reg(tmp));
+    emit_jcc_cold(c, CC_A, cold);
+    cold->resume = c->e.p;
+}
+
 static void lower_canon(Ctx *c, IRRef i)
 {
     const IRIns *ins = ctx_ins(c, i);
     IRType t = (IRType)ins->type;
-    uint32_t w = type_w(t);
     unsigned a = ra_use(c, ins->arg[0]);
     unsigned dst = ra_def(c, i, dying(c, ins->arg[0], a));
     emit_move_reg(c, dst, a);
-    Cold *cold = cold_new(c, emit_cold_nan);
-    cold->r[0] = (uint8_t)dst;
-    cold->op = t;
-    if (never_signaling(c, ins->arg[0])) {
-        emit_ucomis(c, t, dst, rm_reg(dst), false);
-        emit_jcc_cold(c, CC_P, cold);
+    if (!never_signaling(c, ins->arg[0])) {
+        check_any_nan(c, t, dst);
+    } else if (!c->pending_nan && next_check(c, i)) {
+        c->pending_nan = i;
     } else {
-        /* above infinity, the sign aside */
-        unsigned tmp = ra_temp(c, false);
-        emit_sse(c, OP_MOVD_FROM_XMM | w, dst, 0, rm_reg(RAX));
-        ins_alu(&c->e, ALU_ADD, w, RAX, rm_reg(RAX));
-        ins_mov_imm(&c->e, tmp,
-                    t == IR_F64 ? (int64_t)UINT64_C(0xffe0000000000000) : 0xff000000);
-        ins_alu(&c->e, ALU_CMP, w, RAX, rm_reg(tmp));
-        emit_jcc_cold(c, CC_A, cold);
+        check_nan(c, t, dst);
     }
-    cold->resume = c->e.p;
 }
 
 /*
