@@ -488,10 +488,13 @@ static void lower_fma_soft(Ctx *c, IRRef i)
                    t == IR_F64 ? (const void *)(uintptr_t)fma
                                : (const void *)(uintptr_t)fmaf,
                    NULL, 0, i);
-    rounding_end(c, (IRRound)ins->aux);
-    if (c->v[i].reg != NO_REG) {
-        add_nan_check(c, t, c->v[i].reg, NO_REG, NO_REG);
+    unsigned dst = c->v[i].reg;
+    if (dst == NO_REG) { /* only the flags are wanted */
+        dst = XMM0;
+        emit_move_reg(c, dst, RAX);
     }
+    rounding_end(c, (IRRound)ins->aux);
+    add_nan_check(c, t, dst, NO_REG, NO_REG);
 }
 
 static void lower_fma(Ctx *c, IRRef i)
