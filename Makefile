@@ -4,7 +4,7 @@ BUILD ?= build
 .PHONY: all deps demo check check-quick bench bench-structures install clean
 
 all: $(BUILD)/build.ninja
-	@ninja -C $(BUILD) braid-riscv64
+	@ninja -C $(BUILD) src/main/braid-riscv64
 	@ln -sf src/main/braid-riscv64 $(BUILD)/braid-riscv64
 
 $(BUILD)/build.ninja: | have-tools
