@@ -4,6 +4,8 @@
  *
  * Everything here is on the vCPU's own thread.  No lock is held while guest code runs.
  */
+#include <sys/mman.h>
+
 #include "exec/interp-run.h"
 #include "exec/lockstep.h"
 #include "util/error.h"
@@ -23,15 +25,23 @@ void exec_init(const ExecConfig *config)
     mutex_init(&x->serial_lock, LOCK_RANK_TRANSLATE);
     mutex_init(&x->invalidate_lock, LOCK_RANK_INVALIDATE);
     code_regions_init();
+    if (config->strict_llsc) {
+        x->llsc_tags = mmap(NULL, (LLSC_TAGS + 1) * sizeof(*x->llsc_tags), PROT_READ | PROT_WRITE,
+                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (x->llsc_tags == MAP_FAILED) {
+            fatal("out of memory for llsc=strict");
+        }
+    }
 }
 
 /* Options of translations made now. */
 static uint32_t current_cflags(void)
 {
     const ExecConfig *c = &exec_ctx.config;
-    return (__atomic_load_n(&exec_ctx.parallel, __ATOMIC_RELAXED) ? CF_PARALLEL : 0) |
+    uint32_t parallel = CF_PARALLEL | (c->strict_llsc ? CF_STRICT_LLSC : 0);
+    return (__atomic_load_n(&exec_ctx.parallel, __ATOMIC_RELAXED) ? parallel : 0) |
            (c->one_insn_per_tb ? CF_SINGLE_INSN : 0) | (c->nochain ? CF_NO_CHAIN : 0) |
-           (c->strict_llsc ? CF_STRICT_LLSC : 0) | (c->lockstep ? CF_LOOKUP_EXITS : 0);
+           (c->lockstep ? CF_LOOKUP_EXITS : 0);
 }
 
 static void log_exec(CPUState *cpu, const TranslationBlock *tb)
@@ -81,34 +91,58 @@ static TBExit *linkable_exit(HostExit how)
     return tb->cflags & (CF_NO_CHAIN | CF_LOOKUP_EXITS) ? NULL : &tb->exits[how.exit];
 }
 
-/*
- * Run the instruction at pc with everybody else stopped, with plain accesses instead of
- * atomic ones.
- */
-static int exec_exclusive_insn(CPUState *cpu, uint32_t flags)
+/* Run the instruction at pc, for the owner of an exclusive section. */
+static int exec_insn_alone(CPUState *cpu)
 {
-    start_exclusive(cpu);
     uint32_t cflags = (current_cflags() | CF_SINGLE_INSN | CF_LOOKUP_EXITS | CF_NO_CHAIN) & ~CF_PARALLEL;
-    vaddr pc = cpu->env.pc;
+    vaddr pc;
+    uint32_t flags;
+    cpu->guest->get_tb_state(cpu, &pc, &flags);
     TranslationBlock *tb = tb_find_qht(pc, flags, cflags);
     if (!tb) {
         tb = tb_translate(cpu, pc, flags, cflags);
     }
-    int reason = EXIT_REASON_FETCH_FAULT;
-    if (tb) {
-        /* Its jump cache is for other cflags: this block never probes it, its exits look up. */
-        HostExit how = run_block(cpu, tb);
-        reason = how.kind == HOST_EXIT_REASON ? (int)how.exit : 0;
+    if (!tb) {
+        return EXIT_REASON_FETCH_FAULT;
+    }
+    /* The jump cache is for other cflags, so this must be no indirect jump, or find it empty;
+       direct exits look up. */
+    HostExit how = run_block(cpu, tb);
+    return how.kind == HOST_EXIT_REASON ? (int)how.exit : 0;
+}
+
+/* How often llsc=strict may take a reservation in a row before it goes on alone, and how far
+   then: enough for the way back to LR and for a constrained loop. */
+enum { LLSC_MAX_FAILURES = 16, LLSC_ALONE_INSNS = 64 };
+
+/*
+ * Run the instruction at pc with everybody else stopped, with plain accesses instead of
+ * atomic ones.
+ *
+ * Tags of llsc=strict are shared by many addresses, so a thread that stores in a loop could
+ * take another's reservation of something else for ever.  Who has failed too often runs
+ * from one SC to the next without leaving the section: that one cannot fail.
+ */
+static int exec_exclusive_insn(CPUState *cpu)
+{
+    start_exclusive(cpu);
+    int reason = exec_insn_alone(cpu);
+    if (cpu->llsc_failures >= LLSC_MAX_FAILURES) {
+        jump_cache_clear(cpu);  /* indirect jumps do probe it */
+        for (int n = 0; n < LLSC_ALONE_INSNS && reason == 0 && cpu->llsc_failures; n++) {
+            reason = exec_insn_alone(cpu);
+        }
+        cpu->llsc_failures = 0;
     }
     end_exclusive(cpu);
     return reason;
 }
 
 /* What the run loop itself does about a reason; the rest goes to the caller of cpu_exec(). */
-static bool handle_reason(CPUState *cpu, int *reason, uint32_t flags)
+static bool handle_reason(CPUState *cpu, int *reason)
 {
     if (*reason == EXIT_REASON_EXCLUSIVE) {
-        *reason = exec_exclusive_insn(cpu, flags);
+        *reason = exec_exclusive_insn(cpu);
     }
     switch (*reason) {
     case 0:
@@ -163,7 +197,7 @@ int cpu_exec(CPUState *cpu)
             stat_inc(STAT_JUMP_CACHE_MISSES);
         } else if (how.kind == HOST_EXIT_REASON) {
             reason = (int)how.exit;
-            if (!handle_reason(cpu, &reason, flags)) {
+            if (!handle_reason(cpu, &reason)) {
                 break;
             }
             reason = 0;

@@ -35,6 +35,8 @@ struct CPUState {
     bool in_exclusive;          /* inside start_exclusive() */
     bool resume_running;        /* end_exclusive() shall make it running again */
     uint64_t llsc_addr, llsc_val; /* reservation: address (all ones: none) and value loaded */
+    uint64_t llsc_tag[2];       /* llsc=strict: the tags that the reservation rests on */
+    uint32_t llsc_failures;     /* llsc=strict: how often in a row tags were found lost */
     /* read by the signal handler on this thread */
     bool copy_active;           /* exec_copy_from_guest() is under way: a fault goes to copy_fault */
     sigjmp_buf copy_fault;

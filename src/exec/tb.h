@@ -127,6 +127,7 @@ typedef struct ExecContext {
     uint8_t *buffer;
     size_t buffer_size;
     size_t thunks_size;
+    uint64_t *llsc_tags;        /* llsc=strict: LLSC_TAGS tags and a counter; atomic, by generated code */
     CodeRegion *regions;
     uint32_t nregions;
     size_t region_size;

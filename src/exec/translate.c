@@ -395,6 +395,7 @@ static BuildResult build_once(CPUState *cpu, vaddr pc, uint32_t flags, uint32_t 
         .flags = flags,
         .cflags = cflags,
         .max_insns = max_insns,
+        .llsc_tags = (uintptr_t)exec_ctx.llsc_tags - exec_ctx.config.guest_base,
         .fetch = build_fetch,
         .exists = build_exists,
     };

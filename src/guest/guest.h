@@ -19,9 +19,11 @@ enum TBCflags {
     CF_PARALLEL = 1,        /* other threads exist: atomics and barriers are real */
     CF_SINGLE_INSN = 2,     /* -one-insn-per-tb, and stepping over what needs the exclusive section */
     CF_NO_CHAIN = 4,        /* direct exits are not linked (-d nochain) */
-    CF_STRICT_LLSC = 8,     /* LR/SC free of ABA */
+    CF_STRICT_LLSC = 8,     /* LR/SC free of ABA; only once other threads exist */
     CF_LOOKUP_EXITS = 16,   /* every exit goes back to the run loop (lockstep, -d exec) */
 };
+
+#define LLSC_TAGS 65536u
 
 /*
  * How the translator reads guest code.  Bytes come through `fetch`, which also notes the
@@ -35,6 +37,12 @@ typedef struct TranslateContext {
     uint32_t cflags;        /* TBCflags */
     unsigned max_insns;
     bool system_mode;
+    /*
+     * CF_STRICT_LLSC: a table of LLSC_TAGS 64-bit words, zero at first, and behind it a
+     * counter, as a guest address (wherever it really is).  The guest's translator alone
+     * gives it a meaning.
+     */
+    vaddr llsc_tags;
     /*
      * Read `size` (2 or 4) bytes of code at pc, little endian as stored.  Returns false if they
      * lie in a third page, or cannot be fetched; then *fault says which (a unit may cover two pages).

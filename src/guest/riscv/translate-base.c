@@ -266,7 +266,7 @@ static bool gen_load(DisasContext *ctx, arg_i *a, unsigned memop)
 static bool gen_store(DisasContext *ctx, arg_s *a, unsigned memop)
 {
     IRRef addr = get_x(ctx, a->rs1), val = get_x(ctx, a->rs2);
-    ir_gen_st(ctx->b, snap_here(ctx), memop, addr, a->imm, val);
+    gen_guest_store(ctx, memop, addr, a->imm, val);
     return true;
 }
 

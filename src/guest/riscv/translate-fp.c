@@ -142,7 +142,7 @@ bool trans_fld(DisasContext *ctx, arg_i *a) { return gen_fload(ctx, a, IR_F64, M
 bool trans_fsh(DisasContext *ctx, arg_s *a)
 {
     IRRef addr = get_x(ctx, a->rs1), val = get_f_bits(ctx, a->rs2);
-    ir_gen_st(ctx->b, snap_here(ctx), MO_16, addr, a->imm, val);
+    gen_guest_store(ctx, MO_16, addr, a->imm, val);
     return true;
 }
 
@@ -152,14 +152,14 @@ bool trans_fsw(DisasContext *ctx, arg_s *a)
     IRRef addr = get_x(ctx, a->rs1), val = get_f64(ctx, a->rs2);
     const IRIns *def = ir_ins(ctx->b->f, val);
     val = def->op == IR_BOX32 ? def->arg[0] : get_f_bits(ctx, a->rs2);
-    ir_gen_st(ctx->b, snap_here(ctx), MO_32, addr, a->imm, val);
+    gen_guest_store(ctx, MO_32, addr, a->imm, val);
     return true;
 }
 
 bool trans_fsd(DisasContext *ctx, arg_s *a)
 {
     IRRef addr = get_x(ctx, a->rs1), val = get_f64(ctx, a->rs2);
-    ir_gen_st(ctx->b, snap_here(ctx), MO_64, addr, a->imm, val);
+    gen_guest_store(ctx, MO_64, addr, a->imm, val);
     return true;
 }
 

@@ -118,12 +118,11 @@ TRANS_CSR(csrrc, CSR_OP_CLEAR)
 bool trans_cbo_zero(DisasContext *ctx, arg_cbo *a)
 {
     IRBuilder *b = ctx->b;
-    uint32_t snap = snap_here(ctx);
     IRRef zero = const64(ctx, 0);
     IRRef mask = const64(ctx, -(uint64_t)RISCV_CBO_BLOCK_SIZE);
     IRRef addr = ir_gen_and(b, get_x(ctx, a->rs1), mask);
     for (unsigned i = 0; i < RISCV_CBO_BLOCK_SIZE; i += 8) {
-        ir_gen_st(b, snap, MO_64, addr, i, zero);
+        gen_guest_store(ctx, MO_64, addr, i, zero);
     }
     return true;
 }

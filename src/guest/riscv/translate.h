@@ -33,6 +33,12 @@ static inline bool ctx_parallel(const DisasContext *ctx)
     return ctx->tc->cflags & CF_PARALLEL;
 }
 
+/* Stores are to be noticed by other threads' reservations: see translate-atomic.c. */
+static inline bool ctx_strict(const DisasContext *ctx)
+{
+    return ctx->tc->cflags & CF_STRICT_LLSC;
+}
+
 /* The guest's state just before this instruction. */
 static inline uint32_t snap_here(DisasContext *ctx)
 {
@@ -97,6 +103,11 @@ bool can_loop_to(const DisasContext *ctx, vaddr pc);
 unsigned fetch_insn(TranslateContext *tc, vaddr pc, uint32_t *insn);
 /* Translate the instruction at ctx->pc; next_pc is behind it, or where it jumps to. */
 void translate_insn(DisasContext *ctx, uint32_t insn, unsigned bytes);
+
+/* ---- translate-atomic.c ---- */
+/* A store to addr + disp as part of this instruction: the way for every plain store. */
+void gen_guest_store(DisasContext *ctx, unsigned memop, IRRef addr, int64_t disp,
+                     IRRef val);
 
 /* ---- translate-skip.c ---- */
 /*
