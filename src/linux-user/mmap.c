@@ -71,6 +71,16 @@ static void retire_code_locked(uint64_t start, uint64_t end)
     }
 }
 
+/*
+ * The end of a call that may have taken code away: when it returns to the guest, no other thread is
+ * still inside a block made from it.
+ */
+static void mmap_unlock_quiesce(void)
+{
+    mmap_unlock();
+    tb_quiesce(cpu_current());
+}
+
 /* Give the range back to the host, or keep it reserved. */
 static int64_t host_unmap(uint64_t start, uint64_t len)
 {
@@ -170,7 +180,7 @@ int64_t user_mmap(uint64_t addr, uint64_t len, int prot, int flags, int fd, uint
     if (!ret) {
         ret = mmap_at_locked(addr, len, prot, flags, fd, offset);
     }
-    mmap_unlock();
+    mmap_unlock_quiesce();
     log_change("mmap", addr, len, ret);
     return ret;
 }
@@ -197,7 +207,7 @@ int64_t user_munmap(uint64_t addr, uint64_t len)
     }
     mmap_lock();
     int64_t ret = munmap_locked(addr, len);
-    mmap_unlock();
+    mmap_unlock_quiesce();
     log_change("munmap", addr, len, ret);
     return ret;
 }
@@ -231,7 +241,7 @@ int64_t user_mprotect(uint64_t addr, uint64_t len, int prot)
             ret = -ENOMEM;
         }
     }
-    mmap_unlock();
+    mmap_unlock_quiesce();
     log_change("mprotect", addr, len, ret);
     return ret;
 }
@@ -265,7 +275,7 @@ int64_t sys_brk(GuestThread *t, const uint64_t a[6])
         }
     }
     int64_t ret = (int64_t)user_mem.brk;
-    mmap_unlock();
+    mmap_unlock_quiesce();
     return ret;
 }
 
@@ -375,7 +385,7 @@ int64_t sys_mremap(GuestThread *t, const uint64_t a[6])
     }
     mmap_lock();
     int64_t ret = mremap_locked(old, old_len, len, flags, a[4]);
-    mmap_unlock();
+    mmap_unlock_quiesce();
     log_change("mremap", old, old_len, ret);
     return ret;
 }
@@ -410,7 +420,7 @@ static int64_t range_call(long nr, uint64_t addr, uint64_t len, uint64_t c)
         if (!vma_all_mapped_locked(addr & USER_PAGE_MASK, align_up(addr + len, USER_PAGE_SIZE))) {
             ret = -ENOMEM;
         }
-        mmap_unlock();
+        mmap_unlock_quiesce();
     }
     return ret;
 }
@@ -468,7 +478,7 @@ int64_t sys_madvise(GuestThread *t, const uint64_t a[6])
         /* The bytes have changed; what was translated in between is caught as well. */
         tb_invalidate_range(addr, addr + len);
     }
-    mmap_unlock();
+    mmap_unlock_quiesce();
     return ret;
 }
 
@@ -532,7 +542,7 @@ int64_t sys_shmat(GuestThread *t, const uint64_t a[6])
     }
     mmap_lock();
     int64_t ret = shmat_locked((int)a[0], addr, size, (int)a[2]);
-    mmap_unlock();
+    mmap_unlock_quiesce();
     return ret;
 }
 
@@ -556,6 +566,6 @@ int64_t sys_shmdt(GuestThread *t, const uint64_t a[6])
         }
         break;
     }
-    mmap_unlock();
+    mmap_unlock_quiesce();
     return ret;
 }
