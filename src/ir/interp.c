@@ -243,9 +243,8 @@ static uint64_t atomic_direct(Run *r, const IRIns *ins, uintptr_t p, unsigned si
     uint64_t v, old;
     if (ins->aux & MO_PLAIN) {
         old = load_direct(p, size);
-        if (updated(r, ins, old, &v)) {
-            store_direct(p, size, v);
-        }
+        /* A CAS that does not match writes as well, the old value: it faults like a store. */
+        store_direct(p, size, updated(r, ins, old, &v) ? v : old);
         return old;
     }
     if (ins->op == IR_CAS) {
