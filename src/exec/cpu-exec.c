@@ -150,6 +150,8 @@ static bool handle_reason(CPUState *cpu, int *reason)
     case EXIT_REASON_FENCE_I:
         tb_verify_volatile(cpu);
         return true;
+    case EXIT_REASON_MEMORY_FAULT:
+        return !exec_find_fault_addr(cpu);
     default:
         return false;
     }

@@ -30,6 +30,7 @@ struct CPUState {
     uint32_t jump_cache_flags, jump_cache_cflags; /* what the jump cache is good for */
     vaddr fault_addr;           /* of the last EXIT_REASON with an address */
     bool fault_is_store;
+    bool fault_addr_unknown;    /* MEMORY_FAULT, until exec_find_fault_addr(): the host named none */
     int fault_signal;           /* user mode, MEMORY_FAULT: the host's SIGSEGV or SIGBUS ... */
     int fault_signal_code;      /* ... and its si_code */
     bool in_exclusive;          /* inside start_exclusive() */

@@ -5,7 +5,11 @@
  * generated code.  The block's recovery table says what the guest's state is there; the
  * handler writes it to the CPU and makes the thread leave generated code as if by an exit.
  *
- * Everything here runs on the faulting thread, in its signal handler, and touches only that
+ * For an address that is not canonical the host raises a general protection or stack fault,
+ * which says no address.  exec_find_fault_addr() then asks the guest which address its
+ * instruction meant; it reads guest code, so it waits until the handler is left.
+ *
+ * Everything else here runs on the faulting thread, in its signal handler, and touches only that
  * thread's CPUState and published, immutable parts of blocks.
  */
 #include <string.h>
@@ -34,6 +38,28 @@ static void note_fault(CPUState *cpu, int sig, const siginfo_t *si, const uconte
     cpu->fault_signal_code = si->si_code;
     cpu->fault_addr = (uintptr_t)si->si_addr - exec_ctx.config.guest_base;
     cpu->fault_is_store = uc->uc_mcontext.gregs[REG_ERR] & 2;
+    cpu->fault_addr_unknown = si->si_code == SI_KERNEL;
+}
+
+bool exec_find_fault_addr(CPUState *cpu)
+{
+    if (!cpu->fault_addr_unknown) {
+        return true;
+    }
+    cpu->fault_addr_unknown = false;
+    /* The instruction may be the last two bytes of what is mapped. */
+    uint32_t insn = 0;
+    vaddr pc = cpu->env.pc;
+    if (!exec_copy_from_guest(cpu, &insn, pc, 2)) {
+        return false;
+    }
+    exec_copy_from_guest(cpu, (uint8_t *)&insn + 2, pc + 2, 2);
+    cpu->fault_signal = SIGSEGV;    /* also for a stack fault, which is SIGBUS */
+    cpu->fault_signal_code = SEGV_MAPERR;
+    if (!cpu->guest->access_address(cpu, insn, &cpu->fault_addr, &cpu->fault_is_store)) {
+        cpu->fault_addr = 0;        /* the code was changed meanwhile */
+    }
+    return true;
 }
 
 bool exec_handle_fault_sigsafe(CPUState *cpu, int sig, siginfo_t *si, void *ucontext)

@@ -214,6 +214,11 @@ void tb_invalidate_locked(TranslationBlock *tb);
 void tb_verify_volatile(CPUState *cpu);
 void tb_flush_exclusive(void);
 
+/* ---- host-fault.c ---- */
+/* After a MEMORY_FAULT, outside generated code: see to it that fault_addr and its like are true.
+   False: the instruction at pc is to be run again. */
+bool exec_find_fault_addr(CPUState *cpu);
+
 /* ---- work.c ---- */
 void cpu_exec_start(CPUState *cpu);
 void cpu_exec_end(CPUState *cpu);

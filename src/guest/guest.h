@@ -85,6 +85,11 @@ typedef struct Guest {
     /* Disassemble one instruction; returns its length in bytes. */
     unsigned (*disas)(vaddr pc, const uint8_t *bytes, size_t avail, char *buf, size_t size);
     void (*dump_state)(const CPUState *cpu, FILE *out);
+    /*
+     * The address that the instruction whose bytes are `insn` (as stored, up to four) accesses with the
+     * CPU's registers as they are.  False: it accesses no memory.  Owner thread; async-signal-safe.
+     */
+    bool (*access_address)(const CPUState *cpu, uint32_t insn, vaddr *addr, bool *is_store);
     /* Copy registers for a new thread. */
     void (*cpu_clone)(CPUState *to, const CPUState *from);
 } Guest;

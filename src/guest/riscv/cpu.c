@@ -81,6 +81,20 @@ static unsigned disas(vaddr pc, const uint8_t *bytes, size_t avail, char *buf,
     return (unsigned)riscv_disas(insn, pc, riscv_extensions(), buf, size);
 }
 
+static bool access_address(const CPUState *cpu, uint32_t insn, vaddr *addr, bool *is_store)
+{
+    RiscvAccess a;
+    if (!riscv_find_access(insn, riscv_extensions(), &a)) {
+        return false;
+    }
+    *addr = cpu->env.reg[RISCV_X + a.rs1] + (vaddr)(int64_t)a.disp;
+    if (a.is_block) {
+        *addr &= -(vaddr)RISCV_CBO_BLOCK_SIZE;
+    }
+    *is_store = a.is_store;
+    return true;
+}
+
 static void dump_state(const CPUState *cpu, FILE *out)
 {
     fprintf(out, " pc       %016llx\n", (unsigned long long)cpu->env.pc);
@@ -113,4 +127,5 @@ const Guest riscv64_guest = {
     .disas = disas,
     .dump_state = dump_state,
     .cpu_clone = cpu_clone,
+    .access_address = access_address,
 };

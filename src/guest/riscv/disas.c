@@ -156,13 +156,45 @@ static void add_operand(Text *t, char kind, int32_t v, uint64_t pc)
     text_add(t, s);
 }
 
+static const DisasRow *find_row(uint32_t insn, uint64_t ext)
+{
+    return riscv_insn_bytes(insn) == 2 ? riscv_find16(insn & 0xffff, ext)
+                                       : riscv_find32(insn, ext);
+}
+
+static bool starts_with(const char *s, const char *start)
+{
+    return !strncmp(s, start, strlen(start));
+}
+
+/* Templates write memory operands as "{dK}({xN})" or "({xN})", last. */
+bool riscv_find_access(uint32_t insn, uint64_t ext, RiscvAccess *access)
+{
+    const DisasRow *row = find_row(insn, ext);
+    const char *paren = row ? strstr(row->text, "({x") : NULL;
+    if (!paren || starts_with(row->name, "jal")) {
+        return false;
+    }
+    int32_t v[DISAS_MAX_VALUES];
+    row->values(v, insn);
+    bool has_disp = paren - row->text >= 4 && paren[-1] == '}' && paren[-3] == 'd';
+    *access = (RiscvAccess){
+        .rs1 = (unsigned)v[paren[3] - '0'],
+        .disp = has_disp ? v[paren[-2] - '0'] : 0,
+        .is_store = row->name[0] == 's' || starts_with(row->name, "fs") ||
+                    starts_with(row->name, "amo") || !strcmp(row->name, "cbo_zero"),
+        .is_block = starts_with(row->name, "cbo"),
+    };
+    return true;
+}
+
 int riscv_disas(uint32_t insn, uint64_t pc, uint64_t ext, char *buf, size_t size)
 {
     int bytes = riscv_insn_bytes(insn);
     if (bytes == 2) {
         insn &= 0xffff;
     }
-    const DisasRow *row = bytes == 2 ? riscv_find16(insn, ext) : riscv_find32(insn, ext);
+    const DisasRow *row = find_row(insn, ext);
     if (!row) {
         snprintf(buf, size, ".%dbyte\t0x%x", bytes, insn);
         return bytes;

@@ -7,6 +7,7 @@
 #ifndef BRAID_GUEST_RISCV_DISAS_H
 #define BRAID_GUEST_RISCV_DISAS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,18 @@ static inline int riscv_insn_bytes(uint32_t insn) { return (insn & 3) == 3 ? 4 :
 /* Write the assembly text of insn at address pc into buf (always terminated).
  * Returns the instruction's length in bytes; an illegal one becomes .2byte/.4byte. */
 int riscv_disas(uint32_t insn, uint64_t pc, uint64_t ext, char *buf, size_t size);
+
+/*
+ * The memory operand of insn: rs1 + disp.  False if it is illegal or has none (prefetches
+ * count as having one).
+ */
+typedef struct RiscvAccess {
+    unsigned rs1;
+    int32_t disp;
+    bool is_store; /* AMOs, SC and CBO.ZERO, too */
+    bool is_block; /* the cache block that rs1 points into */
+} RiscvAccess;
+bool riscv_find_access(uint32_t insn, uint64_t ext, RiscvAccess *access);
 
 const char *riscv_xreg_name(unsigned reg);
 const char *riscv_freg_name(unsigned reg);
