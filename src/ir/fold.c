@@ -342,12 +342,68 @@ static IRRef fold_andn(Fold *x)
     return is_op(x, 1, IR_NOT) ? become_binary(x, IR_AND, a, def(x, 1)->arg[0]) : IR_NONE;
 }
 
+/* What an i32 was extended from, when the instruction is wider; else the value itself. */
+static const IRIns *narrow_def(const Fold *x, unsigned i, bool *extended, bool *is_signed)
+{
+    const IRIns *d = def(x, i);
+    *extended = (d->op == IR_SEXT || d->op == IR_ZEXT) && type_of(x, d->arg[0]) == IR_I32;
+    *is_signed = d->op == IR_SEXT;
+    return *extended ? &x->f->ins[d->arg[0]] : d;
+}
+
+/* The same value, as far as can be seen before common subexpressions are merged. */
+static bool same_value(const Fold *x, IRRef a, IRRef b)
+{
+    const IRIns *p = &x->f->ins[a], *q = &x->f->ins[b];
+    return a == b || (p->op == IR_TRUNC && q->op == IR_TRUNC && p->type == q->type &&
+                      p->arg[0] == q->arg[0]);
+}
+
+/*
+ * (x << c) | (x >> (width - c)) -> x rotl c, and the same of i32 parts that were extended,
+ * as a guest with 32-bit operations writes it: sext(x << c) | ext(x >> (32 - c)) -> sext(x rotl c).
+ * The right part's sign bit is zero, so either extension of it will do.
+ */
+static IRRef fold_rotate(Fold *x)
+{
+    bool ext[2], is_signed[2];
+    const IRIns *d[2];
+    for (unsigned i = 0; i < 2; i++) {
+        d[i] = narrow_def(x, i, &ext[i], &is_signed[i]);
+    }
+    unsigned left = d[0]->op == IR_SHL ? 0 : 1;
+    const IRIns *l = d[left], *r = d[!left];
+    if (l->op != IR_SHL || r->op != IR_SHR || !same_value(x, l->arg[0], r->arg[0]) ||
+        ext[0] != ext[1] || l->type != r->type || !ref_is_const(x, l->arg[1]) || !ref_is_const(x, r->arg[1])) {
+        return IR_NONE;
+    }
+    IRType t = (IRType)l->type;
+    int64_t count = ref_value(x, l->arg[1]), bits = ir_type_bits(t);
+    IRRef v = l->arg[0];
+    if (count <= 0 || count + ref_value(x, r->arg[1]) != bits) {
+        return IR_NONE;
+    }
+    if (!ext[0]) {
+        return become_binary_const(x, IR_ROTL, v, t, (uint64_t)count);
+    }
+    if (!x->b || !is_signed[left]) {
+        return IR_NONE;
+    }
+    IRRef c = ir_const(x->b, IR_I32, (uint64_t)count);
+    return become_unary(x, IR_SEXT, ir_emit(x->b, IR_ROTL, IR_I32, 0, v, c, 0, 0));
+}
+
 static IRRef fold_or(Fold *x)
 {
     /* x | x -> x;  x | 0 -> x;  x | ~0 -> ~0 */
-    return x->ins->arg[0] == x->ins->arg[1] || arg_is(x, 1, 0) ? x->ins->arg[0]
-           : arg_is(x, 1, -1) ? become_const(x, UINT64_MAX)
-                              : fold_associate(x);
+    if (x->ins->arg[0] == x->ins->arg[1] || arg_is(x, 1, 0)) {
+        return x->ins->arg[0];
+    }
+    if (arg_is(x, 1, -1)) {
+        return become_const(x, UINT64_MAX);
+    }
+    IRRef r = fold_rotate(x);
+    return r ? r : fold_associate(x);
 }
 
 static IRRef fold_xor(Fold *x)
