@@ -66,6 +66,7 @@ typedef enum ExitReason {
     EXIT_REASON_EXCLUSIVE,      /* run the instruction at pc alone, in an exclusive section, by the interpreter */
     EXIT_REASON_YIELD,          /* pause hint: other threads should run */
     EXIT_REASON_MEMORY_FAULT,   /* load, store or AMO at pc faulted (fault_addr, fault_is_store) */
+    EXIT_REASON_MISALIGNED_JUMP, /* the jump at pc has no aligned target (fault_addr) */
     EXIT_REASON_GUEST = 64,     /* first number a guest may define for itself */
 } ExitReason;
 

@@ -129,6 +129,9 @@ static void handle_event(GuestThread *t, int reason)
     case EXIT_REASON_MISALIGNED:
         signal_deliver_fault(t, SIGBUS, BUS_ADRALN, cpu->fault_addr);
         break;
+    case EXIT_REASON_MISALIGNED_JUMP: /* the kernel reports epc here, not the target */
+        signal_deliver_fault(t, SIGBUS, BUS_ADRALN, cpu->env.pc);
+        break;
     case EXIT_REASON_FETCH_FAULT:
         handle_fetch_fault(t);
         break;

@@ -4,8 +4,9 @@
  * and touch that vCPU only.
  *
  * Counters: `time` is the host's monotonic clock at RISCV_TIME_FREQUENCY, so it is the
- * same on all vCPUs.  `cycle` and `instret` count nanoseconds of the same clock: they
- * advance with work and never go back, and instructions are not counted.
+ * same on all vCPUs.  `cycle` and `instret` are not there: Linux since 6.6 keeps them from
+ * user mode (scounteren is 2) unless kernel.perf_user_access says otherwise, so reading
+ * them is an illegal instruction.
  */
 #include "guest/riscv/csr.h"
 
@@ -42,16 +43,12 @@ static void write_frm(CPUState *cpu, uint64_t v) { riscv_set_frm(cpu, v & 7); }
 static uint64_t read_fcsr(CPUState *cpu) { return riscv_get_fcsr(cpu); }
 static void write_fcsr(CPUState *cpu, uint64_t v) { riscv_set_fcsr(cpu, (uint32_t)v); }
 
-static uint64_t nanoseconds(CPUState *cpu)
+static uint64_t read_time(CPUState *cpu)
 {
     struct timespec ts;
     clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-static uint64_t read_time(CPUState *cpu)
-{
-    return nanoseconds(cpu) / (1000000000u / RISCV_TIME_FREQUENCY);
+    return (uint64_t)ts.tv_sec * RISCV_TIME_FREQUENCY +
+           (uint64_t)ts.tv_nsec / (1000000000u / RISCV_TIME_FREQUENCY);
 }
 
 /* Ascending by number. */
@@ -59,9 +56,7 @@ static const RISCVCSR table[] = {
     {CSR_FFLAGS, false, RISCV_EXT_F, read_fflags, write_fflags},
     {CSR_FRM, true, RISCV_EXT_F, read_frm, write_frm},
     {CSR_FCSR, true, RISCV_EXT_F, read_fcsr, write_fcsr},
-    {CSR_CYCLE, false, RISCV_EXT_ZICNTR, nanoseconds, NULL},
     {CSR_TIME, false, RISCV_EXT_ZICNTR, read_time, NULL},
-    {CSR_INSTRET, false, RISCV_EXT_ZICNTR, nanoseconds, NULL},
 };
 
 const RISCVCSR *riscv_csr_find(unsigned number)

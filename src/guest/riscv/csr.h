@@ -12,9 +12,7 @@ enum {
     CSR_FFLAGS = 1,
     CSR_FRM = 2,
     CSR_FCSR = 3,
-    CSR_CYCLE = 0xc00,
-    CSR_TIME,
-    CSR_INSTRET
+    CSR_TIME = 0xc01
 };
 
 typedef struct RISCVCSR {

@@ -4,7 +4,7 @@
  *
  * Each runs on the vCPU's own thread, called from generated code or the interpreter, and
  * touches only that vCPU.  None takes a lock; check_aligned()
- * alone may leave by an exception.
+ * and check_jump() alone may leave by an exception.
  */
 #include "guest/riscv/helpers.h"
 
@@ -124,6 +124,16 @@ uint64_t helper_check_aligned(void *opaque, uint64_t addr, uint64_t size)
         cpu->fault_addr = cpu->env.exit_addr = addr;
         cpu->fault_is_store = true;
         cpu_leave_from_helper(cpu, EXIT_REASON_MISALIGNED);
+    }
+    return 0;
+}
+
+uint64_t helper_check_jump(void *opaque, uint64_t target)
+{
+    CPUState *cpu = opaque;
+    if (target & 2) {
+        cpu->fault_addr = target;
+        cpu_leave_from_helper(cpu, EXIT_REASON_MISALIGNED_JUMP);
     }
     return 0;
 }

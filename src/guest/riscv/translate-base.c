@@ -129,12 +129,21 @@ bool trans_sltiu(DisasContext *ctx, arg_i *a)
 static bool is_link(unsigned reg) { return reg == RISCV_RA || reg == RISCV_T0; }
 
 /*
- * Without C, instructions are 4-byte aligned.  The exception is that of the jump, whose
- * target the system sees as the address.
+ * Without C, instructions are 4-byte aligned.  The exception is that of the jump, before
+ * any effect of it, and of a branch only if it is taken.
  */
 static bool is_misaligned(const DisasContext *ctx, vaddr target)
 {
     return (target & 2) && !(ctx->ext & RISCV_EXT_C);
+}
+
+/* A jump to a known target that is misaligned. */
+static bool gen_misaligned_jump(DisasContext *ctx, vaddr target)
+{
+    IRRef arg = const64(ctx, target);
+    ir_call(ctx->b, RISCV_HELPER_check_jump, snap_here(ctx), 1, &arg);
+    gen_exit_lookup(ctx, ctx->pc); /* not reached */
+    return true;
 }
 
 /* A jump that does not link to a known target. */
@@ -158,7 +167,7 @@ bool trans_jal(DisasContext *ctx, arg_j *a)
 {
     vaddr target = ctx->pc + (int64_t)a->imm, link = ctx->next_pc;
     if (is_misaligned(ctx, target)) {
-        return false;
+        return gen_misaligned_jump(ctx, target);
     }
     if (a->rd == 0) {
         gen_jump(ctx, target);
@@ -198,13 +207,16 @@ bool trans_jalr(DisasContext *ctx, arg_i *a)
     if (ir_is_const(ctx->b->f, target)) {
         vaddr known = (uint64_t)ir_ins(ctx->b->f, target)->imm & ~UINT64_C(1);
         if (is_misaligned(ctx, known)) {
-            return false;
+            return gen_misaligned_jump(ctx, known);
         }
         gen_jalr_known(ctx, a->rd, known, link);
         return true;
     }
     gen_poll(ctx);
     target = ir_gen_and(ctx->b, target, const64(ctx, ~UINT64_C(1)));
+    if (!(ctx->ext & RISCV_EXT_C)) {
+        ir_call(ctx->b, RISCV_HELPER_check_jump, snap_here(ctx), 1, &target);
+    }
     IRExit kind = IR_EXIT_JUMP;
     if (is_link(a->rd)) {
         kind = IR_EXIT_CALL;
@@ -224,10 +236,12 @@ bool trans_jalr(DisasContext *ctx, arg_i *a)
 static bool gen_branch(DisasContext *ctx, arg_b *a, IRCond cond)
 {
     vaddr target = ctx->pc + (int64_t)a->imm;
-    if (is_misaligned(ctx, target)) {
-        return false;
-    }
     IRRef x = get_x(ctx, a->rs1), y = get_x(ctx, a->rs2);
+    if (is_misaligned(ctx, target)) {
+        ir_gen_exitif(ctx->b, ir_snapshot(ctx->b, ctx->next_pc), (IRCond)(cond ^ 1), x,
+                      y);
+        return gen_misaligned_jump(ctx, target);
+    }
     if (gen_skip(ctx, target, cond, x, y)) {
         return true;
     }
