@@ -11,9 +11,13 @@
  * Snapshots are made of the dirty registers alone, so that putting back the value of
  * entry makes a register cost nothing again.  A snapshot of the same map shares the
  * entries of the one before, and of the same pc is the same snapshot.
+ *
+ * A register whose bit in `raw` is set is dirty, and its value is cur[r] made canonical
+ * as canon[r] says.
  */
 #include "ir/append.h"
 #include "ir/fold.h"
+#include "ir/gen.h"
 #include "util/error.h"
 
 #define FIRST_INS 512
@@ -117,7 +121,7 @@ static IRRef read_entry(IRBuilder *b, unsigned reg)
     return b->entry[reg] = ir_append(b->f, &ins);
 }
 
-IRRef ir_get_reg(IRBuilder *b, unsigned reg)
+IRRef ir_get_reg_raw(IRBuilder *b, unsigned reg)
 {
     braid_debug_assert(reg < b->f->guest->nregs);
     if (b->cur[reg] != IR_NONE) {
@@ -129,11 +133,134 @@ IRRef ir_get_reg(IRBuilder *b, unsigned reg)
     return read_entry(b, reg);
 }
 
+static IRRef gen_canonical(IRBuilder *b, IRRef raw, IRCanon kind)
+{
+    return kind == IR_CANON_F64
+               ? ir_gen_canon(b, raw)
+               : ir_gen_box32(b, ir_gen_canon(b, ir_gen_unbox32(b, raw)));
+}
+
+static void settle_reg(IRBuilder *b, unsigned reg)
+{
+    ir_put_reg(b, reg, gen_canonical(b, b->cur[reg], (IRCanon)b->canon[reg]));
+}
+
+static bool nan_shows(const IRFunc *f, IRRef of, IRRef in, unsigned depth)
+{
+    const IRIns *ins = &f->ins[in];
+    if (of == in) {
+        return true;
+    }
+    if (in < of || depth == 0) {
+        return false;
+    }
+    switch (ins->op) {
+    case IR_FADD: case IR_FSUB: case IR_FMUL: case IR_FDIV: case IR_FSQRT: case IR_FMA:
+        for (unsigned i = 0; i < ir_op_info[ins->op].nargs; i++) {
+            if (nan_shows(f, of, ins->arg[i], depth - 1)) {
+                return true;
+            }
+        }
+        return false;
+    case IR_MOV: case IR_FCVT: case IR_CANON: case IR_FNEG: case IR_FABS: case IR_FSGNJ:
+    case IR_FSGNJN: case IR_FSGNJX:
+        return nan_shows(f, of, ins->arg[0], depth - 1);
+    default: return false;
+    }
+}
+
+static IRRef unboxed(const IRFunc *f, IRRef r)
+{
+    return f->ins[r].op == IR_BOX32 ? f->ins[r].arg[0] : r;
+}
+
+bool ir_nan_shows(const IRFunc *f, IRRef of, IRRef in)
+{
+    return nan_shows(f, unboxed(f, of), unboxed(f, in), 6);
+}
+
+/*
+ * Registers whose NaNs show in this one are made canonical at the same place, and one
+ * more: a back end that checks some of them together can do so for the price of one.
+ */
+static void settle_with_others(IRBuilder *b, unsigned reg)
+{
+    unsigned others = 0;
+    for (unsigned w = 0; w < sizeof b->raw / sizeof b->raw[0]; w++) {
+        for (uint64_t bits = b->raw[w]; bits; bits &= bits - 1) {
+            unsigned r = w * 64 + (unsigned)__builtin_ctzll(bits);
+            if (r != reg && (ir_nan_shows(b->f, b->cur[r], b->cur[reg]) ||
+                             (b->canon[r] == b->canon[reg] && others++ == 0))) {
+                settle_reg(b, r);
+            }
+        }
+    }
+    settle_reg(b, reg);
+}
+
+IRRef ir_get_reg(IRBuilder *b, unsigned reg)
+{
+    braid_debug_assert(reg < b->f->guest->nregs);
+    if (b->canon[reg]) {
+        settle_with_others(b, reg);
+    }
+    return ir_get_reg_raw(b, reg);
+}
+
+void ir_settle(IRBuilder *b)
+{
+    for (unsigned w = 0; w < sizeof b->raw / sizeof b->raw[0]; w++) {
+        while (b->raw[w]) {
+            settle_reg(b, w * 64 + (unsigned)__builtin_ctzll(b->raw[w]));
+        }
+    }
+}
+
+static void set_canon(IRBuilder *b, unsigned reg, IRCanon kind)
+{
+    uint64_t bit = UINT64_C(1) << (reg & 63);
+    if (b->canon[reg] != kind) {
+        b->canon[reg] = (uint8_t)kind;
+        b->raw[reg >> 6] = kind ? b->raw[reg >> 6] | bit : b->raw[reg >> 6] & ~bit;
+        b->map_changed = true;
+    }
+}
+
+/* No NaN, or the default one. */
+static bool is_canonical(const IRFunc *f, IRRef r, IRCanon kind)
+{
+    const IRIns *ins = &f->ins[r];
+    if (ins->op == IR_CONST) {
+        return ir_canonical(kind, (uint64_t)ins->imm) == (uint64_t)ins->imm;
+    }
+    if (kind == IR_CANON_BOXED_F32) {
+        if (ins->op != IR_BOX32) {
+            return false;
+        }
+        ins = &f->ins[ins->arg[0]];
+    }
+    return ins->op == IR_CANON || ins->op == IR_ITOF || ins->op == IR_FMIN ||
+           ins->op == IR_FMAX;
+}
+
+void ir_put_reg_raw(IRBuilder *b, unsigned reg, IRRef raw, IRCanon kind)
+{
+    if (kind == IR_CANON_NONE || is_canonical(b->f, raw, kind)) {
+        ir_put_reg(b, reg, raw);
+    } else if (raw == b->entry[reg]) { /* snapshots do not list what is as at entry */
+        ir_put_reg(b, reg, gen_canonical(b, raw, kind));
+    } else {
+        ir_put_reg(b, reg, raw);
+        set_canon(b, reg, kind);
+    }
+}
+
 void ir_put_reg(IRBuilder *b, unsigned reg, IRRef val)
 {
     braid_debug_assert(reg < b->f->guest->nregs);
     braid_debug_assert(ir_ref_type(b->f, val) == b->f->guest->regs[reg].type);
     uint64_t bit = UINT64_C(1) << (reg & 63);
+    set_canon(b, reg, IR_CANON_NONE);
     if (val == b->entry[reg]) {
         if (b->cur[reg] != IR_NONE) {
             b->cur[reg] = IR_NONE;
@@ -156,7 +283,7 @@ static uint32_t add_entries(IRBuilder *b)
     for (unsigned w = 0; w < sizeof b->dirty / sizeof b->dirty[0]; w++) {
         for (uint64_t bits = b->dirty[w]; bits; bits &= bits - 1) {
             unsigned reg = w * 64 + (unsigned)__builtin_ctzll(bits);
-            *e++ = (IRSnapEntry){ .reg = (uint16_t)reg, .val = b->cur[reg] };
+            *e++ = (IRSnapEntry){ .reg = (uint16_t)reg, .canon = b->canon[reg], .val = b->cur[reg] };
         }
     }
     f->nsnap_entries += (uint32_t)(e - start);
@@ -272,6 +399,8 @@ static void forget_registers(IRBuilder *b)
     memset(b->cur, 0, sizeof b->cur);
     memset(b->entry, 0, sizeof b->entry);
     memset(b->dirty, 0, sizeof b->dirty);
+    memset(b->raw, 0, sizeof b->raw);
+    memset(b->canon, 0, sizeof b->canon);
     b->map_changed = true;
 }
 

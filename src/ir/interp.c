@@ -41,7 +41,7 @@ static void apply_snapshot(const IRFunc *f, const uint64_t *val, uint32_t snap,
     const IRSnap *s = &f->snaps[snap];
     for (uint32_t i = 0; i < s->count; i++) {
         const IRSnapEntry *e = &f->snap_entries[s->first + i];
-        env->reg[e->reg] = val[e->val];
+        env->reg[e->reg] = ir_canonical((IRCanon)e->canon, val[e->val]);
     }
     env->pc = s->pc;
 }

@@ -134,7 +134,22 @@ typedef struct IRIns {
 } IRIns;
 _Static_assert(sizeof(IRIns) == 32, "two instructions a cache line");
 
-typedef struct IRSnapEntry { uint16_t reg; uint16_t pad; IRRef val; } IRSnapEntry;
+/*
+ * How a value becomes that of its register when a snapshot is applied.  Arithmetic gives
+ * any NaN, and most NaNs that it gives are never looked at: so the default NaN is put in
+ * their place where the guest's state is made.
+ *   F64        val, or the default NaN if it is a NaN
+ *   BOXED_F32  val is a boxed f32 (BOX32): the boxed default NaN if that is a NaN
+ */
+typedef enum IRCanon {
+    IR_CANON_NONE, IR_CANON_F64, IR_CANON_BOXED_F32, IR_NCANONS
+} IRCanon;
+
+typedef struct IRSnapEntry {
+    uint16_t reg;
+    uint16_t canon; /* IRCanon; NONE in those of terminators and of IRH_REGS helpers */
+    IRRef val;
+} IRSnapEntry;
 
 /* The guest's state at a point: pc, and the registers that differ from unit entry. */
 typedef struct IRSnap {
@@ -204,6 +219,8 @@ typedef struct IRBuilder {
     IRRef cur[IR_MAX_REGS];     /* value of each guest register; IR_NONE: as at entry */
     IRRef entry[IR_MAX_REGS];   /* its GETREG, once read */
     uint64_t dirty[(IR_MAX_REGS + 63) / 64]; /* registers that differ from entry */
+    uint64_t raw[(IR_MAX_REGS + 63) / 64];   /* those of which canon[] is not NONE */
+    uint8_t canon[IR_MAX_REGS];              /* IRCanon: what is to be done to cur[] yet */
     uint32_t last_snap;         /* 0: none yet */
     bool map_changed;           /* the register map differs from last_snap's */
     bool no_fold;               /* emit everything as it is asked for (tests, -d) */
@@ -232,12 +249,22 @@ IRRef ir_const(IRBuilder *b, IRType type, uint64_t value);
  */
 IRRef ir_get_reg(IRBuilder *b, unsigned reg);
 void ir_put_reg(IRBuilder *b, unsigned reg, IRRef val);
+/*
+ * The register becomes `raw`, made canonical as `kind` says, but not before somebody
+ * looks: ir_get_reg() and ir_settle() emit CANON, a snapshot leaves it to whoever applies
+ * it.
+ */
+void ir_put_reg_raw(IRBuilder *b, unsigned reg, IRRef raw, IRCanon kind);
+/* The register's value for ops that do not tell one quiet NaN from another. */
+IRRef ir_get_reg_raw(IRBuilder *b, unsigned reg);
+/* Make all registers canonical: before a terminator, and a CALL of an IRH_REGS helper. */
+void ir_settle(IRBuilder *b);
 /* The guest's state now, as if about to execute `pc`. */
 uint32_t ir_snapshot(IRBuilder *b, uint64_t pc);
 /*
  * Close the open block, which ends with its terminator, and start another; returns its
  * number: they count from 0 in order.  The register map is kept: the front end sees to it
- * that the values in it dominate the new block.
+ * that the values in it dominate the new block, and calls ir_settle() before a branch.
  */
 uint32_t ir_new_block(IRBuilder *b);
 /* The open block's next parameter; before anything else in the block. */
@@ -266,6 +293,17 @@ static inline int64_t ir_const_bits(IRType type, uint64_t v)
     default: return (int64_t)v;
     }
 }
+/* The register's value that a snapshot entry stands for. */
+static inline uint64_t ir_canonical(IRCanon kind, uint64_t v)
+{
+    if (kind == IR_CANON_F64 && v << 1 > UINT64_C(0xffe0000000000000)) {
+        return UINT64_C(0x7ff8000000000000);
+    }
+    if (kind == IR_CANON_BOXED_F32 && (uint32_t)v << 1 > UINT32_C(0xff000000)) {
+        return UINT64_C(0xffffffff7fc00000);
+    }
+    return v;
+}
 /* True if a CALL of this helper may leave the unit or needs registers written back. */
 static inline bool ir_helper_needs_snap(const IRHelper *h)
 {
@@ -281,6 +319,12 @@ static inline IRType ir_ref_type(const IRFunc *f, IRRef r)
 {
     return (IRType)f->ins[r].type;
 }
+
+/*
+ * True if `in` is a NaN whenever `of` is one, as far as a short look at how it is computed
+ * tells: to find one no NaN is to find the other none.
+ */
+bool ir_nan_shows(const IRFunc *f, IRRef of, IRRef in);
 
 /*
  * ir_gen_<op>: the shapes a front end needs, typed by their arguments.  Defined in

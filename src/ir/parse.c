@@ -377,11 +377,17 @@ static bool snapshot(Parser *ps, IRIns *ins)
         return false;
     }
     while (!accept(ps, "]")) {
-        if (n == IR_MAX_REGS || !reg_word(ps, &reg) || !expect(ps, "=") ||
-            !operand(ps, f->guest->regs[reg].type, &entries[n].val)) {
+        if (n == IR_MAX_REGS || !reg_word(ps, &reg) || !expect(ps, "=")) {
             return fail(ps, "bad snapshot");
         }
-        entries[n].pad = 0;
+        unsigned canon = IR_NCANONS - 1;
+        while (canon && !accept(ps, ir_canon_text[canon])) {
+            canon--;
+        }
+        entries[n].canon = (uint16_t)canon;
+        if (!operand(ps, f->guest->regs[reg].type, &entries[n].val)) {
+            return fail(ps, "bad snapshot");
+        }
         entries[n++].reg = (uint16_t)reg;
     }
     qsort(entries, n, sizeof entries[0], compare_entries);

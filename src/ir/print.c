@@ -76,7 +76,8 @@ static void print_snapshot(const Printer *p, uint32_t snap)
     for (uint32_t i = 0; i < s->count; i++) {
         const IRSnapEntry *e = &f->snap_entries[s->first + i];
         bool known = e->reg < f->guest->nregs;
-        fprintf(out, " %s=", known ? f->guest->regs[e->reg].name : "?");
+        fprintf(out, " %s=%s", known ? f->guest->regs[e->reg].name : "?",
+                e->canon < IR_NCANONS ? ir_canon_text[e->canon] : "? ");
         print_ref(p, e->val, known ? f->guest->regs[e->reg].type : IR_VOID);
     }
     fputc(']', out);

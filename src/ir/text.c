@@ -3,6 +3,12 @@
  */
 #include "ir/text.h"
 
+const char *const ir_canon_text[IR_NCANONS] = {
+    [IR_CANON_NONE] = "",
+    [IR_CANON_F64] = "canon ",
+    [IR_CANON_BOXED_F32] = "canon32 ",
+};
+
 const char *const ir_type_name[IR_NTYPES] = {
     [IR_VOID] = "void", [IR_I8] = "i8",   [IR_I16] = "i16", [IR_I32] = "i32",
     [IR_I64] = "i64",   [IR_F32] = "f32", [IR_F64] = "f64", [IR_V128] = "v128",

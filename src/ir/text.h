@@ -26,6 +26,8 @@ const IRSuffix *ir_aux_suffixes(IROp op);
 const IRSuffix *ir_imm_suffixes(IROp op);
 
 extern const char *const ir_type_name[IR_NTYPES];
+/* What stands before a snapshot's value, with the space behind it. */
+extern const char *const ir_canon_text[IR_NCANONS];
 
 /* The type that a constant has as argument `i` (after `info->nargs`: variadic) by the
  * signature alone, or IR_VOID if the text has to say it. */

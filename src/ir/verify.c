@@ -307,8 +307,10 @@ static const char *check_snapshot(const Verifier *v, const IRIns *ins)
 {
     const IRFunc *f = v->f;
     bool may = ir_op_info[ins->op].flags & (IRF_FAULT | IRF_EXIT), must = may;
+    bool settled = ir_op_info[ins->op].flags & IRF_TERM;
     if (ins->op == IR_CALL) {
         must = ir_helper_needs_snap(&f->guest->helpers[ins->imm]);
+        settled = f->guest->helpers[ins->imm].flags & IRH_REGS;
     }
     if (!ins->snap) {
         return must ? fail(v, "has no snapshot") : NULL;
@@ -333,6 +335,14 @@ static const char *check_snapshot(const Verifier *v, const IRIns *ins)
         }
         if (i && e->reg <= e[-1].reg) {
             return fail(v, "snapshot is not in ascending order");
+        }
+        if (e->canon >= IR_NCANONS ||
+            (e->canon && f->guest->regs[e->reg].type != IR_F64)) {
+            return fail(v, "snapshot cannot make %s canonical",
+                        f->guest->regs[e->reg].name);
+        }
+        if (e->canon && settled) {
+            return fail(v, "the snapshot's values must be canonical already");
         }
         TRY(check_use(v, e->val, "snapshot value"));
         if (ir_ref_type(f, e->val) != f->guest->regs[e->reg].type) {

@@ -9,7 +9,8 @@
  *   - an extension or mask that only sets bits nobody needs is a copy of its argument;
  *   - CANON between two arithmetic operations is a copy: they make a quiet NaN of any.
  *
- * Snapshots need all of their values.  Needs live in IRIns.scratch.
+ * Snapshots need all of their values, but which NaN one is only if they do not make it
+ * canonical themselves.  Needs live in IRIns.scratch.
  */
 #include "ir/eval.h"
 #include "opt/passes.h"
@@ -45,7 +46,10 @@ static void need_snapshot(Backward *w, uint32_t snap)
     w->last_first = s->first;
     w->last_count = s->count;
     for (uint32_t i = 0; i < s->count; i++) {
-        need(f, f->snap_entries[s->first + i].val, ALL);
+        const IRSnapEntry *e = &f->snap_entries[s->first + i];
+        bool any_nan = e->canon == IR_CANON_F64 ||
+                       (e->canon && f->ins[e->val].op == IR_BOX32);
+        need(f, e->val, any_nan ? 64 : ALL);
     }
 }
 
@@ -152,7 +156,7 @@ static void need_args(IRFunc *f, const IRIns *ins, unsigned n)
     case IR_SHL: case IR_SHR: case IR_SAR: case IR_ROTL: case IR_ROTR:
         need_shift_args(f, ins, bits);
         return;
-    case IR_MOV: case IR_FNEG: case IR_FABS:
+    case IR_MOV: case IR_FNEG: case IR_FABS: case IR_BOX32:
         need(f, ins->arg[0], n);
         return;
     case IR_SELECT:

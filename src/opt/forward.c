@@ -70,6 +70,18 @@ static void end_unit_at(Forward *w, IRRef at)
     f->ins[last] = (IRIns){ .op = IR_EXIT, .aux = IR_EXIT_JUMP, .snap = snap };
 }
 
+/* Snapshots of side exits may do that, not those of terminators. */
+static bool makes_canonical(const IRFunc *f, uint32_t snap)
+{
+    const IRSnap *s = &f->snaps[snap];
+    for (uint32_t i = 0; i < s->count; i++) {
+        if (f->snap_entries[s->first + i].canon) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool always_exits(const Forward *w, const IRIns *ins)
 {
     const IRFunc *f = w->f;
@@ -107,7 +119,7 @@ static void visit(Forward *w, IRRef at)
         find_common(w, at);
         return;
     }
-    if (always_exits(w, &ins)) {
+    if (always_exits(w, &ins) && !makes_canonical(w->f, ins.snap)) {
         end_unit_at(w, at);
         return;
     }

@@ -29,6 +29,7 @@ typedef struct Gen {
     Pool pool[NPOOLS];
     bool no_puts;           /* inside the arms of a diamond */
     unsigned loop_reg;
+    uint8_t raw[IR_MAX_REGS];   /* IRCanon: what was put there last */
 } Gen;
 
 /* splitmix64 */
@@ -202,19 +203,45 @@ static void step_select(Gen *g)
     push(g, t, ir_gen_select(&g->b, c, x, y));
 }
 
+/* A register that is to be canonical once somebody looks. */
+static void put_raw(Gen *g, unsigned reg)
+{
+    bool single = one_in(g, 2);
+    g->raw[reg] = single ? IR_CANON_BOXED_F32 : IR_CANON_F64;
+    const Pool *p = &g->pool[single ? RAW_F32 : RAW_F64];
+    IRRef v = p->n && !one_in(g, 6) ? pick_from(g, single ? RAW_F32 : RAW_F64)
+                                    : pick(g, single ? IR_F32 : IR_F64);
+    if (single) {
+        ir_put_reg_raw(&g->b, reg, ir_gen_box32(&g->b, v), IR_CANON_BOXED_F32);
+    } else {
+        ir_put_reg_raw(&g->b, reg, v, IR_CANON_F64);
+    }
+}
+
 static void step_put(Gen *g)
 {
     unsigned reg = below(g, g->b.f->guest->nregs);
     IRType t = g->b.f->guest->regs[reg].type;
+    if (t == IR_F64 && g->o->fp && !g->no_puts && !one_in(g, 3)) {
+        put_raw(g, reg);
+        return;
+    }
     IRRef v = one_in(g, 8) && !g->no_puts ? ir_get_reg(&g->b, reg) : pick(g, t);
     if (!g->no_puts && !(g->o->loop && reg == g->loop_reg)) {
         ir_put_reg(&g->b, reg, v);
+        g->raw[reg] = IR_CANON_NONE;
     }
 }
 
 static void step_get(Gen *g)
 {
     unsigned reg = below(g, g->b.f->guest->nregs);
+    if (g->raw[reg] && one_in(g, 2)) {
+        IRRef raw = ir_get_reg_raw(&g->b, reg);
+        bool single = g->raw[reg] == IR_CANON_BOXED_F32;
+        push(g, single ? RAW_F32 : RAW_F64, single ? ir_gen_unbox32(&g->b, raw) : raw);
+        return;
+    }
     push(g, g->b.f->guest->regs[reg].type, ir_get_reg(&g->b, reg));
 }
 
@@ -393,6 +420,9 @@ static void step_call(Gen *g)
     for (unsigned i = 0; i < helper->nargs; i++) {
         args[i] = pick(g, IR_I64);
     }
+    if (helper->flags & IRH_REGS) {
+        ir_settle(&g->b);
+    }
     IRRef r = ir_call(&g->b, h, ir_helper_needs_snap(helper) ? snap(g) : 0, helper->nargs,
                       args);
     if (helper->ret != IR_VOID) {
@@ -460,6 +490,7 @@ static void diamond(Gen *g)
     IRCond c = (IRCond)below(g, IR_NCONDS);
     IRRef x = pick(g, t), y = pick(g, t), a = pick(g, IR_I64), b = pick(g, IR_I64);
     uint32_t here = g->b.f->nblocks - 1;
+    ir_settle(&g->b);
     ir_br(&g->b, c, x, y, here + 1, 1, &a, here + 2, 1, &b);
     memcpy(saved, g->pool, sizeof saved);
     g->no_puts = true;
@@ -475,6 +506,7 @@ static void diamond(Gen *g)
 static void finish(Gen *g)
 {
     IRFunc *f = g->b.f;
+    ir_settle(&g->b);
     if (g->o->loop) {
         IRRef n =
             ir_gen_sub(&g->b, ir_get_reg(&g->b, g->loop_reg), ir_const(&g->b, IR_I64, 1));

@@ -48,6 +48,87 @@ static void finish(void)
     }
 }
 
+/* What a snapshot taken now says of a register; NULL: as at entry. */
+static const IRSnapEntry *entry_of(unsigned reg)
+{
+    const IRSnap *s = &func.snaps[ir_snapshot(b, 0x1004)];
+    for (uint32_t i = 0; i < s->count; i++) {
+        if (func.snap_entries[s->first + i].reg == reg) {
+            return &func.snap_entries[s->first + i];
+        }
+    }
+    return NULL;
+}
+
+enum { F0 = TEST_GUEST_INTS };
+
+static void test_raw_registers(void **state)
+{
+    start();
+    IRRef f1 = ir_get_reg(b, F0 + 1), sum = ir_gen_fadd(b, IR_RM_DYN, f1, f1);
+    ir_put_reg_raw(b, F0, sum, IR_CANON_F64);
+    assert_int_equal(entry_of(F0)->val, sum);
+    assert_int_equal(entry_of(F0)->canon, IR_CANON_F64);
+    assert_int_equal(ir_get_reg_raw(b, F0), sum);
+    IRRef nan = ir_get_reg(b, F0);          /* somebody looks */
+    assert_int_equal(func.ins[nan].op, IR_CANON);
+    assert_int_equal(ir_get_reg_raw(b, F0), nan);
+    assert_int_equal(entry_of(F0)->val, nan);
+    assert_int_equal(entry_of(F0)->canon, IR_CANON_NONE);
+
+    IRRef single = ir_gen_fcvt(b, IR_F32, IR_RM_DYN, sum);
+    ir_put_reg_raw(b, F0, ir_gen_box32(b, single), IR_CANON_BOXED_F32);
+    assert_int_equal(entry_of(F0)->canon, IR_CANON_BOXED_F32);
+    assert_int_equal(ir_gen_unbox32(b, ir_get_reg_raw(b, F0)), single);
+    ir_settle(b);
+    const IRIns *box = &func.ins[ir_get_reg(b, F0)];
+    assert_int_equal(box->op, IR_BOX32);
+    assert_int_equal(func.ins[box->arg[0]].op, IR_CANON);
+    assert_int_equal(func.ins[box->arg[0]].arg[0], single);
+
+    /* Overwritten before anybody looks: nothing is left to do. */
+    ir_put_reg_raw(b, F0, sum, IR_CANON_F64);
+    ir_put_reg(b, F0, sum);
+    assert_int_equal(entry_of(F0)->canon, IR_CANON_NONE);
+    ir_put_reg_raw(b, F0, sum, IR_CANON_F64);
+    ir_put_reg(b, F0, ir_get_reg(b, F0 + 1));
+    assert_int_equal(entry_of(F0)->canon, IR_CANON_NONE);
+
+    /* Canonical as it is; not so a constant with a payload, and a register's old value. */
+    IRRef whole = ir_gen_itof(b, IR_F64, IR_RM_DYN, ir_get_reg(b, 1), false);
+    ir_put_reg_raw(b, F0, whole, IR_CANON_F64);
+    assert_int_equal(entry_of(F0)->canon, IR_CANON_NONE);
+    ir_put_reg_raw(b, F0, ir_const(b, IR_F64, UINT64_C(0x7ff8000000000000)), IR_CANON_F64);
+    assert_int_equal(entry_of(F0)->canon, IR_CANON_NONE);
+    ir_put_reg_raw(b, F0, ir_const(b, IR_F64, UINT64_C(0x7ff8000000000001)), IR_CANON_F64);
+    assert_int_equal(entry_of(F0)->canon, IR_CANON_F64);
+    ir_put_reg_raw(b, F0 + 1, f1, IR_CANON_F64);
+    assert_int_equal(func.ins[entry_of(F0 + 1)->val].op, IR_CANON);
+    ir_settle(b);
+    finish();
+}
+
+/* To look at a result settles what it was made of, too. */
+static void test_raw_settled_together(void **state)
+{
+    start();
+    IRRef f3 = ir_get_reg(b, F0 + 3), product = ir_gen_fmul(b, IR_RM_DYN, f3, f3);
+    IRRef root = ir_gen_fsqrt(b, IR_RM_DYN, product);
+    IRRef sum = ir_gen_fadd(b, IR_RM_DYN, f3, root);
+    assert_true(ir_nan_shows(&func, product, sum));
+    assert_false(ir_nan_shows(&func, sum, product));
+    IRRef less = ir_gen_fmin(b, f3, product);
+    assert_false(ir_nan_shows(&func, product, less));
+    ir_put_reg_raw(b, F0, product, IR_CANON_F64);
+    ir_put_reg_raw(b, F0 + 1, root, IR_CANON_F64);
+    ir_put_reg_raw(b, F0 + 2, sum, IR_CANON_F64);
+    ir_get_reg(b, F0 + 2);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(entry_of(F0 + i)->canon, IR_CANON_NONE);
+    }
+    finish();
+}
+
 static void test_register_map(void **state)
 {
     start();
@@ -220,6 +301,8 @@ static void test_refused(void **state)
     REFUSES(snap->first = func.nsnap_entries, "out of range");
     REFUSES(snap->count = UINT32_MAX, "out of range");
     REFUSES(entry->reg = 90, "names register 90");
+    REFUSES(entry->canon = IR_NCANONS, "canonical");
+    REFUSES(entry->canon = IR_CANON_F64, "cannot make");
     REFUSES(entry[1].reg = entry->reg, "ascending");
     REFUSES(entry->val = load_ref, "not defined yet");
     REFUSES(func.blocks[0].end--, "behind the last block");
@@ -250,6 +333,7 @@ static void test_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_raw_registers), cmocka_unit_test(test_raw_settled_together),
         cmocka_unit_test(test_register_map), cmocka_unit_test(test_constants),
         cmocka_unit_test(test_growth), cmocka_unit_test(test_register_helper),
         cmocka_unit_test(test_blocks), cmocka_unit_test(test_exit_that_is_never_taken),

@@ -117,6 +117,51 @@ static void test_fault_state(void **state)
     munmap(page, 4096);
 }
 
+#define F0 TEST_GUEST_INTS
+#define LOOKS_AT_NANS                                                                    \
+    " [pc=0x1008 f0=canon %3 f1=canon32 %4 f2=canon 0x7ff0000000000000"                  \
+    " f3=canon32 0xffffffff7f800000 f4=%3 f5=canon 0xfff4000000000001"                   \
+    " f6=canon32 0x12345678ff800001]\n"
+
+static void check_canonical(void)
+{
+    static const uint64_t expected[] = {
+        0x7ff8000000000000, 0xffffffff7fc00000, 0x7ff0000000000000, 0xffffffff7f800000,
+        0xfff8000000000123, 0x7ff8000000000000, 0xffffffff7fc00000,
+    };
+    for (unsigned i = 0; i < sizeof expected / sizeof *expected; i++) {
+        assert_int_equal(env.reg[F0 + i], expected[i]);
+    }
+}
+
+/* Snapshots put default NaNs in the place of others where they say so. */
+static void test_snapshot_makes_canonical(void **state)
+{
+    static const char head[] =
+        "unit 0x1000\nblock 0:\n%1 = getreg i64 r1\n"
+        "%3 = bitcast f64 0xfff8000000000123:i64\n"
+        "%4 = bitcast f64 0xffffffffffc00007:i64\n";
+    static const char *const exits[] = { "exitif.ne %1, 0", "poll", "%5 = ld.u64 i64 [%1]" };
+    void *page = unreadable_page();
+    IRFunc f;
+    char text[2000];
+    for (unsigned i = 0; i < 3; i++) {
+        snprintf(text, sizeof text, "%s%s%s", head, exits[i],
+                 LOOKS_AT_NANS "exit.jump [pc=0x2000]\n");
+        if (i == 2) {
+            run_to_fault(text, page);
+        } else {
+            parse(&f, text);
+            env.reg[R1] = 1;
+            env.exit_request = i == 1;
+            ir_interp_run(&interp, &f, &env, &direct);
+        }
+        assert_int_equal(env.pc, 0x1008);
+        check_canonical();
+    }
+    munmap(page, 4096);
+}
+
 /* Behind an access, a fault is not the guest's any more. */
 static void test_fault_of_our_own(void **state)
 {
@@ -356,6 +401,7 @@ static void test_threads(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_snapshot_makes_canonical),
         cmocka_unit_test(test_fault_state), cmocka_unit_test(test_fault_of_our_own),
         cmocka_unit_test(test_hooks), cmocka_unit_test(test_reasons),
         cmocka_unit_test(test_misaligned_atomics), cmocka_unit_test(test_poll_and_loop),

@@ -150,8 +150,9 @@ static bool gen_misaligned_jump(DisasContext *ctx, vaddr target)
 static void gen_jump(DisasContext *ctx, vaddr target)
 {
     if (can_loop_to(ctx, target)) {
+        ir_settle(ctx->b);
         gen_poll(ctx);
-        ir_gen_loop(ctx->b, ir_snapshot(ctx->b, target));
+        ir_gen_loop(ctx->b, snap_end(ctx, target));
         ctx->ended = true;
     } else if (target > ctx->pc && !ctx->tc->exists(ctx->tc, target)) {
         ctx->next_pc = target;
@@ -212,6 +213,7 @@ bool trans_jalr(DisasContext *ctx, arg_i *a)
         gen_jalr_known(ctx, a->rd, known, link);
         return true;
     }
+    ir_settle(ctx->b);
     gen_poll(ctx);
     target = ir_gen_and(ctx->b, target, const64(ctx, ~UINT64_C(1)));
     if (!(ctx->ext & RISCV_EXT_C)) {
@@ -227,7 +229,7 @@ bool trans_jalr(DisasContext *ctx, arg_i *a)
         kind = IR_EXIT_JUMP;
     }
     put_x(ctx, a->rd, const64(ctx, link));
-    ir_gen_exitind(ctx->b, ir_snapshot(ctx->b, ctx->pc), kind, target,
+    ir_gen_exitind(ctx->b, snap_end(ctx, ctx->pc), kind, target,
                    kind == IR_EXIT_CALL ? (int64_t)link : 0);
     ctx->ended = true;
     return true;
@@ -245,13 +247,17 @@ static bool gen_branch(DisasContext *ctx, arg_b *a, IRCond cond)
     if (gen_skip(ctx, target, cond, x, y)) {
         return true;
     }
+    bool loops = can_loop_to(ctx, target);
+    if (loops) {
+        ir_settle(ctx->b); /* nothing may come between the exit and LOOP */
+    }
     if (target <= ctx->pc) {
         gen_poll(ctx);
     }
-    if (can_loop_to(ctx, target)) {
+    if (loops) {
         ir_gen_exitif(ctx->b, ir_snapshot(ctx->b, ctx->next_pc), (IRCond)(cond ^ 1), x,
                       y);
-        ir_gen_loop(ctx->b, ir_snapshot(ctx->b, target));
+        ir_gen_loop(ctx->b, snap_end(ctx, target));
         ctx->ended = true;
     } else {
         ir_gen_exitif(ctx->b, ir_snapshot(ctx->b, target), cond, x, y);

@@ -26,6 +26,19 @@ static IRRef get_f32(DisasContext *ctx, unsigned reg)
     return ir_gen_unbox32(ctx->b, get_f64(ctx, reg));
 }
 
+/* For arithmetic and compares, which do not tell one quiet NaN from another. */
+static IRRef get_f_raw(DisasContext *ctx, FPFormat f, unsigned reg)
+{
+    IRRef raw = ir_get_reg_raw(ctx->b, RISCV_F + reg);
+    if (f == FP_64) {
+        return raw; /* a boxed single is a quiet NaN, whatever it holds */
+    }
+    if (ctx->b->canon[RISCV_F + reg] != IR_CANON_BOXED_F32) {
+        raw = get_f64(ctx, reg);
+    }
+    return ir_gen_unbox32(ctx->b, raw);
+}
+
 static IRRef get_f_bits(DisasContext *ctx, unsigned reg)
 {
     return ir_gen_bitcast(ctx->b, IR_I64, get_f64(ctx, reg));
@@ -55,10 +68,15 @@ static void put_f(DisasContext *ctx, FPFormat f, unsigned reg, IRRef val)
     }
 }
 
-/* The result of an arithmetic operation: NaNs become canonical. */
+/* The result of an arithmetic operation: NaNs become canonical once somebody looks. */
 static bool put_f_canon(DisasContext *ctx, FPFormat f, unsigned reg, IRRef val)
 {
-    put_f(ctx, f, reg, ir_gen_canon(ctx->b, val));
+    if (f == FP_32) {
+        ir_put_reg_raw(ctx->b, RISCV_F + reg, ir_gen_box32(ctx->b, val),
+                       IR_CANON_BOXED_F32);
+    } else {
+        ir_put_reg_raw(ctx->b, RISCV_F + reg, val, IR_CANON_F64);
+    }
     return true;
 }
 
@@ -228,7 +246,8 @@ static bool gen_arith(DisasContext *ctx, arg_r_rm *a, FPFormat f, Binary *gen,
                         a->rs2);
     }
     return put_f_canon(ctx, f, a->rd,
-                       gen(ctx->b, rm, get_f(ctx, f, a->rs1), get_f(ctx, f, a->rs2)));
+                       gen(ctx->b, rm, get_f_raw(ctx, f, a->rs1),
+                           get_f_raw(ctx, f, a->rs2)));
 }
 
 #define TRANS_ARITH(name, op)                                                            \
@@ -260,7 +279,7 @@ static bool gen_sqrt(DisasContext *ctx, arg_r2_rm *a, FPFormat f)
         return gen_soft(ctx, fph_code(FPH_SQRT, f, (unsigned)a->rm, 0), a->rd, a->rs1,
                         a->rs1, a->rs1);
     }
-    return put_f_canon(ctx, f, a->rd, ir_gen_fsqrt(ctx->b, rm, get_f(ctx, f, a->rs1)));
+    return put_f_canon(ctx, f, a->rd, ir_gen_fsqrt(ctx->b, rm, get_f_raw(ctx, f, a->rs1)));
 }
 
 bool trans_fsqrt_h(DisasContext *ctx, arg_r2_rm *a) { return gen_sqrt(ctx, a, FP_16); }
@@ -279,9 +298,9 @@ static bool gen_fused(DisasContext *ctx, arg_r4_rm *a, FPFormat f, unsigned nega
         return gen_soft(ctx, fph_code(FPH_FMA, f, (unsigned)a->rm, negate), a->rd, a->rs1,
                         a->rs2, a->rs3);
     }
-    IRRef val = ir_gen_fma(ctx->b, rm, get_f(ctx, f, a->rs1), get_f(ctx, f, a->rs2),
-                           get_f(ctx, f, a->rs3), negate & FP_NEG_PRODUCT,
-                           (negate & FP_NEG_ADDEND) != 0);
+    IRRef val = ir_gen_fma(ctx->b, rm, get_f_raw(ctx, f, a->rs1),
+                           get_f_raw(ctx, f, a->rs2), get_f_raw(ctx, f, a->rs3),
+                           negate & FP_NEG_PRODUCT, (negate & FP_NEG_ADDEND) != 0);
     return put_f_canon(ctx, f, a->rd, val);
 }
 
@@ -316,24 +335,52 @@ static bool gen_plain(DisasContext *ctx, arg_r *a, FPFormat f, Plain *gen, FPHel
     return true;
 }
 
-#define TRANS_PLAIN(name, op)                                                            \
+static bool gen_minmax(DisasContext *ctx, arg_r *a, FPFormat f, Plain *gen, FPHelperOp op)
+{
+    if (f == FP_16) {
+        return gen_soft(ctx, fph_code(op, f, 0, 0), a->rd, a->rs1, a->rs2, a->rs2);
+    }
+    put_f(ctx, f, a->rd,
+          gen(ctx->b, get_f_raw(ctx, f, a->rs1), get_f_raw(ctx, f, a->rs2)));
+    return true;
+}
+
+/* FMV.S and FMV.D: the register stays as it is, canonical or not yet. */
+static bool gen_copy(DisasContext *ctx, arg_r *a, FPFormat f)
+{
+    static const uint8_t kinds[] = {[FP_32] = IR_CANON_BOXED_F32, [FP_64] = IR_CANON_F64};
+    IRCanon kind = (IRCanon)ctx->b->canon[RISCV_F + a->rs1];
+    if (a->rs1 != a->rs2 || (f != FP_32 && f != FP_64) || kind != kinds[f]) {
+        return false;
+    }
+    ir_put_reg_raw(ctx->b, RISCV_F + (unsigned)a->rd,
+                   ir_get_reg_raw(ctx->b, RISCV_F + (unsigned)a->rs1), kind);
+    return true;
+}
+
+static bool gen_sgnj(DisasContext *ctx, arg_r *a, FPFormat f, Plain *gen, FPHelperOp op)
+{
+    return gen_copy(ctx, a, f) || gen_plain(ctx, a, f, gen, op);
+}
+
+#define TRANS_PLAIN(how, name, op)                                                       \
     bool trans_##name##_h(DisasContext *ctx, arg_r *a)                                   \
     {                                                                                    \
-        return gen_plain(ctx, a, FP_16, ir_gen_##name, op);                              \
+        return how(ctx, a, FP_16, ir_gen_##name, op);                                    \
     }                                                                                    \
     bool trans_##name##_s(DisasContext *ctx, arg_r *a)                                   \
     {                                                                                    \
-        return gen_plain(ctx, a, FP_32, ir_gen_##name, op);                              \
+        return how(ctx, a, FP_32, ir_gen_##name, op);                                    \
     }                                                                                    \
     bool trans_##name##_d(DisasContext *ctx, arg_r *a)                                   \
     {                                                                                    \
-        return gen_plain(ctx, a, FP_64, ir_gen_##name, op);                              \
+        return how(ctx, a, FP_64, ir_gen_##name, op);                                    \
     }
-TRANS_PLAIN(fsgnj, FPH_SGNJ)
-TRANS_PLAIN(fsgnjn, FPH_SGNJN)
-TRANS_PLAIN(fsgnjx, FPH_SGNJX)
-TRANS_PLAIN(fmin, FPH_MIN)
-TRANS_PLAIN(fmax, FPH_MAX)
+TRANS_PLAIN(gen_sgnj, fsgnj, FPH_SGNJ)
+TRANS_PLAIN(gen_plain, fsgnjn, FPH_SGNJN)
+TRANS_PLAIN(gen_plain, fsgnjx, FPH_SGNJX)
+TRANS_PLAIN(gen_minmax, fmin, FPH_MIN)
+TRANS_PLAIN(gen_minmax, fmax, FPH_MAX)
 
 #define TRANS_MINMAXM(name, f, op)                                                       \
     bool trans_##name(DisasContext *ctx, arg_r *a)                                       \
@@ -354,7 +401,8 @@ static bool gen_compare(DisasContext *ctx, arg_r *a, FPFormat f, FPCompare cmp)
         return gen_soft_x(ctx, fph_code(FPH_COMPARE, f, 0, cmp), a->rd, a->rs1, a->rs2);
     }
     put_x(ctx, a->rd,
-          ir_gen_fcmp(ctx->b, names[cmp], get_f(ctx, f, a->rs1), get_f(ctx, f, a->rs2)));
+          ir_gen_fcmp(ctx->b, names[cmp], get_f_raw(ctx, f, a->rs1),
+                      get_f_raw(ctx, f, a->rs2)));
     return true;
 }
 
@@ -405,7 +453,7 @@ static bool gen_to_int(DisasContext *ctx, arg_r2_rm *a, FPFormat f, FPInt to)
                           a->rs1, a->rs1);
     }
     IRRef val =
-        ir_gen_ftoi(ctx->b, int_type(to), rm, get_f(ctx, f, a->rs1), is_unsigned(to));
+        ir_gen_ftoi(ctx->b, int_type(to), rm, get_f_raw(ctx, f, a->rs1), is_unsigned(to));
     if (int_type(to) == IR_I32) {
         put_x_sext(ctx, a->rd, val);
     } else {
@@ -466,7 +514,7 @@ bool trans_fcvt_s_d(DisasContext *ctx, arg_r2_rm *a)
                         a->rs1, a->rs1, a->rs1);
     }
     return put_f_canon(ctx, FP_32, a->rd,
-                       ir_gen_fcvt(ctx->b, IR_F32, rm, get_f64(ctx, a->rs1)));
+                       ir_gen_fcvt(ctx->b, IR_F32, rm, get_f_raw(ctx, FP_64, a->rs1)));
 }
 
 bool trans_fcvt_d_s(DisasContext *ctx, arg_r2_rm *a)
@@ -475,7 +523,7 @@ bool trans_fcvt_d_s(DisasContext *ctx, arg_r2_rm *a)
         return false;
     }
     return put_f_canon(ctx, FP_64, a->rd,
-                       ir_gen_fcvt(ctx->b, IR_F64, IR_RM_DYN, get_f32(ctx, a->rs1)));
+                       ir_gen_fcvt(ctx->b, IR_F64, IR_RM_DYN, get_f_raw(ctx, FP_32, a->rs1)));
 }
 
 /* One operand, through the helper. */

@@ -28,7 +28,7 @@ static bool must_look_up(const DisasContext *ctx)
 void gen_goto(DisasContext *ctx, vaddr pc)
 {
     IRExit kind = must_look_up(ctx) ? IR_EXIT_LOOKUP : IR_EXIT_JUMP;
-    ir_gen_exit(ctx->b, ir_snapshot(ctx->b, pc), kind, 0);
+    ir_gen_exit(ctx->b, snap_end(ctx, pc), kind, 0);
     ctx->ended = true;
 }
 
@@ -38,19 +38,19 @@ void gen_call(DisasContext *ctx, vaddr pc, vaddr return_pc)
         gen_exit_lookup(ctx, pc);
         return;
     }
-    ir_gen_exit(ctx->b, ir_snapshot(ctx->b, pc), IR_EXIT_CALL, (int64_t)return_pc);
+    ir_gen_exit(ctx->b, snap_end(ctx, pc), IR_EXIT_CALL, (int64_t)return_pc);
     ctx->ended = true;
 }
 
 void gen_exit_reason(DisasContext *ctx, vaddr pc, int reason)
 {
-    ir_gen_exit(ctx->b, ir_snapshot(ctx->b, pc), IR_EXIT_REASON, reason);
+    ir_gen_exit(ctx->b, snap_end(ctx, pc), IR_EXIT_REASON, reason);
     ctx->ended = true;
 }
 
 void gen_exit_lookup(DisasContext *ctx, vaddr pc)
 {
-    ir_gen_exit(ctx->b, ir_snapshot(ctx->b, pc), IR_EXIT_LOOKUP, 0);
+    ir_gen_exit(ctx->b, snap_end(ctx, pc), IR_EXIT_LOOKUP, 0);
     ctx->ended = true;
 }
 

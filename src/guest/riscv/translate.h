@@ -45,6 +45,13 @@ static inline uint32_t snap_here(DisasContext *ctx)
     return ir_snapshot(ctx->b, ctx->pc);
 }
 
+/* The guest's state, about to execute pc, for the terminator of the unit. */
+static inline uint32_t snap_end(DisasContext *ctx, vaddr pc)
+{
+    ir_settle(ctx->b);
+    return ir_snapshot(ctx->b, pc);
+}
+
 static inline IRRef const64(DisasContext *ctx, uint64_t value)
 {
     return ir_const(ctx->b, IR_I64, value);

@@ -79,11 +79,10 @@ static bool is_boxed(const Ctx *c, const IRIns *ins)
     }
 }
 
-/* Ops that give no NaN but the default one. */
-static bool is_canonical(const IRIns *ins)
+bool is_canonical(const IRIns *ins)
 {
     return ins->op == IR_FMA || ins->op == IR_FMIN || ins->op == IR_FMAX ||
-           ins->op == IR_CANON;
+           ins->op == IR_CANON || ins->op == IR_ITOF;
 }
 
 /*

@@ -61,6 +61,7 @@ typedef struct HostConsts {
     double f64_two31, f64_two32, f64_two63, f64_two64, f64_minus1;
     float f32_two31, f32_two32, f32_two63, f32_two64, f32_minus1;
     double f64_half;
+    uint64_t f64_inf2, f32_inf2; /* infinity shifted left by one: above are NaNs */
     uint8_t flags_to_ir[64]; /* MXCSR flags -> FPGET's */
     uint32_t flags_from_ir[32];
 } HostConsts;
@@ -132,9 +133,11 @@ typedef struct Value {
     int64_t imm;
 } Value;
 
-/* Guest register `reg` belongs in its home and is at `src`. */
+/* Guest register `reg` belongs in its home and is at `src`, which may be there. */
 typedef struct SnapMove {
     uint16_t reg;
+    uint8_t canon; /* IRCanon: to be done at home, after all moves */
+    bool quiet;    /* then: it is no signaling NaN */
     Loc src;
     int64_t imm; /* LOC_CONST */
 } SnapMove;
@@ -161,6 +164,8 @@ struct Cold {
     const SnapMove *moves;
     unsigned nmoves;
 };
+
+#define MAX_NANS 16
 
 struct Ctx {
     const IRFunc *f;
@@ -198,7 +203,8 @@ struct Ctx {
     uint32_t flags_val;
     uint8_t *flags_p, *flags_start;
 
-    uint32_t pending_nan;           /* a CANON whose check waits for the next one's, or 0 */
+    IRRef nans[MAX_NANS]; /* CANONs whose check waits for that of the next one */
+    unsigned n_nans;
 
     Cold *cold_first, **cold_last;
     Cold *tail; /* common end of all link stubs, NULL while unused */
@@ -311,6 +317,12 @@ void lower_fp_convert(Ctx *c, IRRef i);
 /* Set the flags for an FCMP; *parity: the condition also needs NP (FEQ). */
 enum HostCC emit_fcmp(Ctx *c, IRRef i, bool *parity);
 void lower_call(Ctx *c, IRRef i);
+/* True if the value cannot be a signaling NaN, so that ucomis raises nothing. */
+bool never_signaling(const Ctx *c, IRRef ref);
+/* True if an op gives no NaN but the default one. */
+bool is_canonical(const IRIns *ins);
+/* Make guest registers canonical that are at home, as their moves say. */
+void emit_canonical_homes(Ctx *c, const SnapMove *moves, unsigned n);
 /* result = fn(env, a, b, c), a C function without effect. */
 void emit_pure_call(Ctx *c, const uint8_t *thunk, const void *fn, const IRRef *args,
                     unsigned nargs, IRRef result);

@@ -142,6 +142,21 @@ static void note_displaced_entries(Ctx *c)
     }
 }
 
+/* The code behind the call wants the values as they are. */
+static void leave_canon_to_recovery(Ctx *c, SnapMove *moves, unsigned n)
+{
+    c->snap_moves = arena_alloc(c->arena, (n + 1) * sizeof *moves);
+    c->nsnap_moves = 0;
+    for (unsigned k = 0; k < n; k++) {
+        if (moves[k].canon) {
+            SnapMove *m = &c->snap_moves[c->nsnap_moves++];
+            *m = moves[k];
+            m->src = loc_home(m->reg);
+            moves[k].canon = IR_CANON_NONE;
+        }
+    }
+}
+
 void lower_call(Ctx *c, IRRef i)
 {
     const IRIns *ins = ctx_ins(c, i);
@@ -159,11 +174,10 @@ void lower_call(Ctx *c, IRRef i)
     snap_values(c, ins->snap, ids);
     spill_others(c, ids, regs_change);
     unsigned n;
-    const SnapMove *moves = collect_moves(c, ins->snap, &n);
+    SnapMove *moves = (SnapMove *)collect_moves(c, ins->snap, &n);
+    leave_canon_to_recovery(c, moves, n);
     emit_moves(c, moves, n, NULL);
     emit_thunk_call(c, host_ctx.call, h->fn);
-    c->snap_moves = NULL;
-    c->nsnap_moves = 0;
     recovery_mark(c, ins->snap);
     if (regs_change) {
         c->epoch += c->guest->nregs;

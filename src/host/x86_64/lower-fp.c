@@ -156,14 +156,7 @@ void emit_default_nan(Ctx *c, IRType t, unsigned dst)
              t == IR_F64 ? RM_CONST(f64_nan) : RM_CONST(f32_nan));
 }
 
-static void emit_cold_nan(Ctx *c, Cold *cold)
-{
-    emit_default_nan(c, (IRType)cold->op, cold->r[0]);
-    ins_jmp(&c->e, cold->resume);
-}
-
-/* True if the value cannot be a signaling NaN, so that ucomis raises nothing. */
-static bool never_signaling(const Ctx *c, IRRef ref)
+bool never_signaling(const Ctx *c, IRRef ref)
 {
     switch (ctx_ins(c, c->v[ref].root < c->f->nins ? c->v[ref].root : 0)->op) {
     case IR_FADD:
@@ -182,97 +175,141 @@ static bool never_signaling(const Ctx *c, IRRef ref)
 }
 
 /*
- * Two results can be checked by one compare, which says unordered if either is a NaN.  So
- * the check of a CANON waits for the next one, as long as nobody looks at the value in a
- * way that tells NaNs apart: arithmetic does not.
+ * CANONs that follow each other are checked together.  One compare says unordered if
+ * either of two values is a NaN; and a value that went into another by arithmetic is no NaN
+ * unless the other is one, too, so it needs no compare at all.
  */
-static bool tells_nans_apart(IROp op)
+static bool next_is_canon(const Ctx *c, IRRef i)
 {
-    return !((op >= IR_FADD && op <= IR_FCMP) || op == IR_FTOI || op == IR_FCVT);
-}
-
-/* The CANON that can check the value of `i` along with its own, or 0. */
-static IRRef next_check(const Ctx *c, IRRef i)
-{
-    for (IRRef k = i + 1; k < c->f->nins && k < i + 24; k++) {
+    for (IRRef k = i + 1; k < c->f->nins; k++) {
         const IRIns *ins = ctx_ins(c, k);
-        if (c->v[k].root != k || (c->v[k].flags & (V_DEAD | V_CONST))) {
-            continue;
-        }
-        if (ins->snap || ins->op == IR_CALL) {
-            return 0;
-        }
-        if (ins->op == IR_CANON && ins->type == ctx_type(c, i) &&
-            never_signaling(c, ins->arg[0])) {
-            return k;
-        }
-        for (unsigned n = 0; n < ir_op_info[ins->op].nargs; n++) {
-            if (ctx_id(c, ins->arg[n]) == i && tells_nans_apart((IROp)ins->op)) {
-                return 0;
-            }
+        if (c->v[k].root == k && ins->op != IR_NOP &&
+            !(c->v[k].flags & (V_DEAD | V_CONST))) {
+            return ins->op == IR_CANON && never_signaling(c, ins->arg[0]);
         }
     }
-    return 0;
+    return false;
 }
 
-/* One of r[0], r[1] is a NaN; r[1] may be NO_REG: the place in memory at imm, loaded to
- * xmm0. */
-static void emit_cold_nan_pair(Ctx *c, Cold *cold)
+/* Each of the places may hold a NaN; what is in memory is looked at in xmm0. */
+static void emit_cold_nans(Ctx *c, Cold *cold)
 {
-    IRType t = (IRType)cold->op;
-    for (unsigned k = 0; k < 2; k++) {
-        unsigned r = cold->r[k] == NO_REG ? XMM0 : cold->r[k];
+    for (unsigned k = 0; k < cold->nmoves; k++) {
+        const SnapMove *m = &cold->moves[k];
+        IRType t = m->canon == IR_CANON_F64 ? IR_F64 : IR_F32;
+        unsigned r = loc_is_reg(m->src) ? (unsigned)m->src : XMM0;
+        if (loc_is_mem(m->src)) {
+            emit_load(c, r, m->src);
+        }
         emit_ucomis(c, t, r, rm_reg(r), false);
         uint8_t *number = ins_jcc_short(&c->e, CC_NP);
         emit_default_nan(c, t, r);
-        if (cold->r[k] == NO_REG) {
-            emit_store(c, (Loc)cold->imm, XMM0);
+        if (loc_is_mem(m->src)) {
+            emit_store(c, m->src, r);
         }
         bind_rel8(number, c->e.p);
     }
     ins_jmp(&c->e, cold->resume);
 }
 
-static void check_nan(Ctx *c, IRType t, unsigned dst)
+static IRRef canon_arg(const Ctx *c, IRRef canon) { return ctx_ins(c, canon)->arg[0]; }
+
+/* The one in whose check those of nans[k] is contained: itself, if in no other. */
+static unsigned leader_of(const Ctx *c, unsigned k)
 {
-    const Value *other = NULL;
-    if (c->pending_nan && ctx_type(c, c->pending_nan) == t) {
-        other = &c->v[c->pending_nan];
-        c->pending_nan = 0;
-    }
-    Cold *cold = cold_new(c, emit_cold_nan);
-    cold->r[0] = (uint8_t)dst;
-    cold->op = t;
-    unsigned with = dst;
-    if (other && other->last_use >= c->pos) { /* else nobody wants it any more */
-        cold->emit = emit_cold_nan_pair;
-        cold->r[1] = other->reg;
-        with = other->reg;
-        if (with == NO_REG) {
-            cold->imm = other->mem;
-            emit_load(c, XMM0, other->mem);
-            with = XMM0;
+    for (unsigned n = c->n_nans; n-- > 0;) {
+        IRRef of = canon_arg(c, c->nans[k]), in = canon_arg(c, c->nans[n]);
+        if (of < in && ir_nan_shows(c->f, of, in)) {
+            return leader_of(c, n);
         }
     }
-    emit_ucomis(c, t, dst, rm_reg(with), false);
+    return k;
+}
+
+/* A value that waits, in a register or, loaded to xmm0, from memory. */
+static unsigned use_waiting(Ctx *c, IRRef ref)
+{
+    const Value *v = &c->v[ref];
+    if (v->reg == NO_REG) {
+        emit_load(c, XMM0, v->mem);
+        return XMM0;
+    }
+    return v->reg;
+}
+
+/* One compare, of one value or two, which leads those in `set` (a bit each). */
+static void check_leaders(Ctx *c, IRRef a, IRRef b, uint32_t set)
+{
+    SnapMove *m = arena_alloc(c->arena, MAX_NANS * sizeof *m);
+    Cold *cold = cold_new(c, emit_cold_nans);
+    unsigned k, n = 0;
+    for_each_bit64 (k, set) {
+        const Value *v = &c->v[c->nans[k]];
+        bool f64 = ctx_type(c, c->nans[k]) == IR_F64;
+        m[n++] = (SnapMove){ .src = v->reg != NO_REG ? (Loc)v->reg : v->mem,
+                             .canon = f64 ? IR_CANON_F64 : IR_CANON_BOXED_F32 };
+    }
+    cold->moves = m;
+    cold->nmoves = n;
+    unsigned x = use_waiting(c, a);
+    Rm y = c->v[b].reg != NO_REG ? rm_reg(c->v[b].reg)
+           : a == b              ? rm_reg(x)
+                                 : rm_env(loc_disp(c->v[b].mem));
+    emit_ucomis(c, ctx_type(c, a), x, y, false);
     emit_jcc_cold(c, CC_P, cold);
     cold->resume = c->e.p;
 }
 
-/* A value that may be any NaN, also a signaling one: above infinity, the sign aside. */
-static void check_any_nan(Ctx *c, IRType t, unsigned dst)
+/* The checks of all that wait. */
+static void check_nans(Ctx *c)
+{
+    uint32_t led[MAX_NANS] = { 0 };
+    for (unsigned k = 0; k < c->n_nans; k++) {
+        led[leader_of(c, k)] |= 1u << k;
+    }
+    for (unsigned k = 0; k < c->n_nans; k++) {
+        unsigned other = k;
+        for (unsigned n = k + 1; led[k] && n < c->n_nans && other == k; n++) {
+            if (led[n] && ctx_type(c, c->nans[n]) == ctx_type(c, c->nans[k])) {
+                other = n;
+            }
+        }
+        if (led[k]) {
+            check_leaders(c, c->nans[k], c->nans[other], led[k] | led[other]);
+            led[other] = 0;
+        }
+    }
+    c->n_nans = 0;
+}
+
+static void emit_cold_nan(Ctx *c, Cold *cold)
+{
+    emit_default_nan(c, (IRType)cold->op, cold->r[0]);
+    ins_jmp(&c->e, cold->resume);
+}
+
+/* Returns the condition that says that register r holds a NaN.  What may be a signaling
+ * one is a NaN if it is above infinity, the sign aside.  rax is lost. */
+static enum HostCC emit_is_nan(Ctx *c, IRType t, unsigned r, bool quiet)
 {
     uint32_t w = type_w(t);
-    unsigned tmp = ra_temp(c, false);
+    if (quiet) {
+        emit_ucomis(c, t, r, rm_reg(r), false);
+        return CC_P;
+    }
+    emit_sse(c, OP_MOVD_FROM_XMM | w, r, 0, rm_reg(RAX));
+    ins_alu(&c->e, ALU_ADD, w, RAX, rm_reg(RAX));
+    ins_alu(&c->e, ALU_CMP, w, RAX,
+            t == IR_F64 ? RM_CONST(f64_inf2) : RM_CONST(f32_inf2));
+    return CC_A;
+}
+
+static void check_any_nan(Ctx *c, IRType t, unsigned dst)
+{
     Cold *cold = cold_new(c, emit_cold_nan);
     cold->r[0] = (uint8_t)dst;
     cold->op = t;
-    emit_sse(c, OP_MOVD_FROM_XMM | w, dst, 0, rm_reg(RAX));
-    ins_alu(&c->e, ALU_ADD, w, RAX, rm_reg(RAX));
-    ins_mov_imm(&c->e, tmp,
-                t == IR_F64 ? (int64_t)UINT64_C(0xffe0000000000000) : 0xff000000);
-    ins_alu(&c->e, ALU_CMP, w, RAX, rm_reg(tmp));
-    emit_jcc_cold(c, CC_A, cold);
+    emit_jcc_cold(c, emit_is_nan(c, t, dst, false), cold);
     cold->resume = c->e.p;
 }
 
@@ -285,10 +322,34 @@ static void lower_canon(Ctx *c, IRRef i)
     emit_move_reg(c, dst, a);
     if (!never_signaling(c, ins->arg[0])) {
         check_any_nan(c, t, dst);
-    } else if (!c->pending_nan && next_check(c, i)) {
-        c->pending_nan = i;
-    } else {
-        check_nan(c, t, dst);
+        return;
+    }
+    c->nans[c->n_nans++] = i;
+    if (c->n_nans == MAX_NANS || !next_is_canon(c, i)) {
+        check_nans(c);
+    }
+}
+
+void emit_canonical_homes(Ctx *c, const SnapMove *moves, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        const SnapMove *m = &moves[i];
+        if (!m->canon) {
+            continue;
+        }
+        IRType t = m->canon == IR_CANON_F64 ? IR_F64 : IR_F32;
+        Loc home = loc_home(m->reg);
+        unsigned r = loc_is_reg(home) ? (unsigned)home : XMM0;
+        if (!loc_is_reg(home)) {
+            emit_load(c, r, home);
+        }
+        enum HostCC is_nan = emit_is_nan(c, t, r, m->quiet);
+        uint8_t *number = ins_jcc_short(&c->e, (enum HostCC)(is_nan ^ 1));
+        emit_default_nan(c, t, r);
+        if (!loc_is_reg(home)) {
+            emit_store(c, home, r);
+        }
+        bind_rel8(number, c->e.p);
     }
 }
 

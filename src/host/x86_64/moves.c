@@ -5,7 +5,9 @@
  * Sources and targets may overlap in any way (two guest registers swapped, slot to slot),
  * so a move is emitted only when nobody else still reads its target; a cycle is opened by
  * saving one target to HostEnv.scratch.  rax carries what goes from memory to memory: it
- * is never a source or target.  Flags survive.
+ * is never a source or target.  Flags survive, unless values are made canonical, which is
+ * done when all are home: two registers may share one value, and only one of them want it
+ * canonical.
  */
 #include "host/x86_64/compile.h"
 
@@ -20,7 +22,21 @@ static bool is_at(const Value *v, Loc at)
     return loc_is_reg(at) ? v->reg == (uint8_t)at : v->mem == at;
 }
 
-/* What of the snapshot's state is not where `at` says. */
+/* What an entry leaves to be done. */
+static IRCanon entry_canon(const Ctx *c, const IRSnapEntry *e, bool *quiet)
+{
+    IRRef def = e->val;
+    if (e->canon == IR_CANON_BOXED_F32 && ctx_ins(c, def)->op == IR_BOX32) {
+        def = ctx_ins(c, def)->arg[0];
+    } else if (e->canon == IR_CANON_BOXED_F32) {
+        *quiet = false;
+        return IR_CANON_BOXED_F32;
+    }
+    *quiet = never_signaling(c, def);
+    return is_canonical(ctx_ins(c, def)) ? IR_CANON_NONE : (IRCanon)e->canon;
+}
+
+/* What of the snapshot's state is not where `at` says, or not canonical. */
 static unsigned differences(Ctx *c, uint32_t snap, bool head, SnapMove *m)
 {
     const IRSnap *s = &c->f->snaps[snap];
@@ -30,8 +46,14 @@ static unsigned differences(Ctx *c, uint32_t snap, bool head, SnapMove *m)
         const IRSnapEntry *e = &c->f->snap_entries[s->first + k];
         const Value *v = ctx_val(c, e->val);
         listed[e->reg >> 6] |= UINT64_C(1) << (e->reg & 63);
-        if (!is_at(v, head ? c->head[e->reg] : loc_home(e->reg))) {
-            m[n++] = (SnapMove){ .reg = e->reg, .src = value_loc(v), .imm = v->imm };
+        bool quiet = false, at_home = is_at(v, head ? c->head[e->reg] : loc_home(e->reg));
+        IRCanon canon = e->canon ? entry_canon(c, e, &quiet) : IR_CANON_NONE;
+        if (!at_home || canon) {
+            m[n++] = (SnapMove){ .reg = e->reg,
+                                 .canon = (uint8_t)canon,
+                                 .quiet = quiet,
+                                 .src = at_home ? loc_home(e->reg) : value_loc(v),
+                                 .imm = v->imm };
         }
     }
     for (unsigned w = 0; w < (IR_MAX_REGS + 63) / 64; w++) {
@@ -137,15 +159,19 @@ void emit_parallel(Ctx *c, Move *m, unsigned n)
 void emit_moves(Ctx *c, const SnapMove *moves, unsigned n, const Move *extra)
 {
     Move m[IR_MAX_REGS + 1];
+    unsigned k = 0;
     for (unsigned i = 0; i < n; i++) {
-        m[i] = (Move){ .dst = loc_home(moves[i].reg),
-                       .src = moves[i].src,
-                       .imm = moves[i].imm };
+        if (moves[i].src != loc_home(moves[i].reg)) {
+            m[k++] = (Move){ .dst = loc_home(moves[i].reg),
+                             .src = moves[i].src,
+                             .imm = moves[i].imm };
+        }
     }
     if (extra) {
-        m[n++] = *extra;
+        m[k++] = *extra;
     }
-    emit_parallel(c, m, n);
+    emit_parallel(c, m, k);
+    emit_canonical_homes(c, moves, n);
 }
 
 void emit_head_moves(Ctx *c, const SnapMove *moves, unsigned n)

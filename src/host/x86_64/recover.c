@@ -7,7 +7,8 @@
  *
  *   entry  = uvarint(offset - last offset) svarint(pc - last pc) uvarint(n) n * place
  *   place  = u8 guest register, u8 kind, payload
- *   kind   = 0-31 host register; 32 svarint(disp from rbp); 33 svarint(constant)
+ *   kind   = 0-31 host register; 32 svarint(disp from rbp); 33 svarint(constant); 34 at
+ *            home; plus IRCanon << 6: what is to be made canonical
  *
  * It is read by a walk from its start: faults are rare, and the table stays small enough
  * to copy next to each unit.  The readers run in signal handlers: no locks, no
@@ -18,7 +19,7 @@
 
 #include "host/x86_64/compile.h"
 
-enum { KIND_MEM = 32, KIND_CONST = 33 };
+enum { KIND_MEM = 32, KIND_CONST = 33, KIND_HOME = 34, KIND_MASK = 63, CANON_SHIFT = 6 };
 #define ENTRY_MAX (32 + IR_MAX_REGS * 12)
 
 /* ---- writing ---- */
@@ -57,14 +58,17 @@ void recovery_mark(Ctx *c, uint32_t snap)
     p = put_uvarint(p, c->nsnap_moves);
     for (unsigned i = 0; i < c->nsnap_moves; i++) {
         const SnapMove *m = &c->snap_moves[i];
+        uint8_t canon = (uint8_t)(m->canon << CANON_SHIFT);
         *p++ = (uint8_t)m->reg;
-        if (loc_is_reg(m->src)) {
-            *p++ = (uint8_t)m->src;
+        if (m->src == loc_home(m->reg)) {
+            *p++ = KIND_HOME | canon;
+        } else if (loc_is_reg(m->src)) {
+            *p++ = (uint8_t)m->src | canon;
         } else if (m->src == LOC_CONST) {
-            *p++ = KIND_CONST;
+            *p++ = KIND_CONST | canon;
             p = put_svarint(p, m->imm);
         } else {
-            *p++ = KIND_MEM;
+            *p++ = KIND_MEM | canon;
             p = put_svarint(p, loc_disp(m->src));
         }
     }
@@ -110,7 +114,7 @@ static uint64_t context_reg(const ucontext_t *uc, unsigned r)
 
 typedef struct Recovered {
     unsigned n;
-    uint8_t reg[IR_MAX_REGS];
+    uint8_t reg[IR_MAX_REGS], kind[IR_MAX_REGS];
     uint64_t val[IR_MAX_REGS];
 } Recovered;
 
@@ -123,7 +127,8 @@ static const uint8_t *read_places(const uint8_t *p, const HostEnv *env,
     out->n = (unsigned)n;
     for (unsigned i = 0; i < n; i++) {
         out->reg[i] = *p++;
-        unsigned kind = *p++;
+        out->kind[i] = *p++;
+        unsigned kind = out->kind[i] & KIND_MASK;
         int64_t x = 0;
         if (kind == KIND_CONST) {
             p = get_svarint(p, &x);
@@ -132,7 +137,7 @@ static const uint8_t *read_places(const uint8_t *p, const HostEnv *env,
             if (want) {
                 memcpy(&x, (const char *)env + ENV_BIAS + x, 8);
             }
-        } else if (want) {
+        } else if (want && kind != KIND_HOME) {
             x = uc ? (int64_t)context_reg(uc, kind) : 0;
         }
         out->val[i] = (uint64_t)x;
@@ -172,7 +177,10 @@ bool host_recover(HostEnv *env, const uint8_t *code, const uint8_t *recovery,
         env->fp_state = uc->uc_mcontext.fpregs->mxcsr;
     }
     for (unsigned i = 0; i < places.n; i++) {
-        env->reg[places.reg[i]] = places.val[i];
+        unsigned kind = places.kind[i];
+        uint64_t *reg = &env->reg[places.reg[i]];
+        uint64_t val = (kind & KIND_MASK) == KIND_HOME ? *reg : places.val[i];
+        *reg = ir_canonical((IRCanon)(kind >> CANON_SHIFT), val);
     }
     env->pc = pc;
     return true;

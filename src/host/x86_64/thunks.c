@@ -86,6 +86,8 @@ static void write_consts(HostConsts *k)
         .f32_two64 = 0x1p64f,
         .f32_minus1 = -1,
         .f64_half = 0.5,
+        .f64_inf2 = UINT64_C(0xffe0000000000000),
+        .f32_inf2 = 0xff000000,
     };
     for (unsigned i = 0; i < 64; i++) {
         k->flags_to_ir[i] = (uint8_t)flags_to_ir(i);
