@@ -188,6 +188,13 @@ void start_exclusive(CPUState *cpu)
     __atomic_store_n(&exec_ctx.exclusive_pending, 1, __ATOMIC_RELAXED);
     /* [EXCL] pairs with the fences in cpu_exec_start() and cpu_exec_end(). */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    /* Kick all before waiting for one: with more vCPUs than processors, those not yet asked
+       would use up their time slices meanwhile. */
+    for (CPUState *c = exec_ctx.cpus; c; c = c->next_cpu) {
+        if (c != cpu && __atomic_load_n(&c->running, __ATOMIC_RELAXED)) {
+            cpu_kick(c);
+        }
+    }
     for (CPUState *c = exec_ctx.cpus; c; c = c->next_cpu) {
         if (c == cpu) {
             continue;

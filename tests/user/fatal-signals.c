@@ -52,7 +52,7 @@ static void kill_from_thread(void)
 
 static void exit_with_threads(void)
 {
-    for (int i = 0; i < 40; i++) {
+    for (int i = 0; i < (int)scaled(40); i++) {
         start_thread(spin, NULL);
     }
     exit(77);
