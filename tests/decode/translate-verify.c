@@ -139,6 +139,7 @@ static const uint32_t all_cflags[] = {
     CF_LOOKUP_EXITS | CF_PARALLEL,
     CF_SINGLE_INSN | CF_LOOKUP_EXITS | CF_NO_CHAIN,
     CF_PARALLEL | CF_STRICT_LLSC,
+    CF_SINGLE_INSN | CF_LOOKUP_EXITS | CF_NO_CHAIN | CF_STRICT_LLSC,
 };
 
 static void test_streams(void **state)
@@ -156,7 +157,7 @@ static void test_streams(void **state)
         for (unsigned k = 0; k < 8; k++) {
             vaddr pc = CODE_PC + 2 * (rnd() % (code_end / 2));
             TranslateContext tc =
-                translate(s, pc, all_flags[rnd() % 3], all_cflags[rnd() % 7], max_insns);
+                translate(s, pc, all_flags[rnd() % 3], all_cflags[rnd() % 8], max_insns);
             assert_true(tc.ninsns <= max_insns);
             assert_true(tc.nbytes >= 2 * tc.ninsns && tc.nbytes <= 4 * tc.ninsns);
             total += tc.ninsns;
@@ -227,11 +228,13 @@ static void test_illegal_at_run_time(void **state)
         bool legal;
     } cases[] = {
         {0x00302573, RISCV_TB_FRM_HOST, true},  /* csrrs a0, fcsr, x0 */
-        {0xc0002573, RISCV_TB_FRM_HOST, true},  /* csrrs a0, cycle, x0 */
-        {0xc0051073, RISCV_TB_FRM_HOST, false}, /* csrrw x0, cycle, a0 */
-        {0xc0052573, RISCV_TB_FRM_HOST, false}, /* csrrs a0, cycle, a0 */
-        {0xc0006573, RISCV_TB_FRM_HOST, true},  /* csrrsi a0, cycle, 0 */
-        {0xc000e573, RISCV_TB_FRM_HOST, false}, /* csrrsi a0, cycle, 1 */
+        {0xc0102573, RISCV_TB_FRM_HOST, true},  /* csrrs a0, time, x0 */
+        {0xc0151073, RISCV_TB_FRM_HOST, false}, /* csrrw x0, time, a0 */
+        {0xc0152573, RISCV_TB_FRM_HOST, false}, /* csrrs a0, time, a0 */
+        {0xc0106573, RISCV_TB_FRM_HOST, true},  /* csrrsi a0, time, 0 */
+        {0xc010e573, RISCV_TB_FRM_HOST, false}, /* csrrsi a0, time, 1 */
+        {0xc0002573, RISCV_TB_FRM_HOST, false}, /* csrrs a0, cycle, x0 */
+        {0xc0202573, RISCV_TB_FRM_HOST, false}, /* csrrs a0, instret, x0 */
         {0x10002573, RISCV_TB_FRM_HOST, false}, /* csrrs a0, sstatus, x0 */
         {0x30002573, RISCV_TB_FRM_HOST, false}, /* csrrs a0, mstatus, x0 */
         {0x00002573, RISCV_TB_FRM_HOST, false}, /* csrrs a0, 0, x0 */

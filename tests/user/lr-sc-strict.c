@@ -154,6 +154,7 @@ static void check_ways(bool same_hart)
             } else {
                 atomic_store(&turn, w);
                 while (atomic_load(&turn) >= 0) {
+                    sched_yield();
                 }
             }
             CHECK(__atomic_load_n(X, __ATOMIC_RELAXED) == 1, "%s", ways[w].name);
