@@ -474,7 +474,7 @@ static void emit_cold_fma(Ctx *c, Cold *cold)
     Rm save_rcx = rm_env(ENV_DISP(scratch)), save_rdx = rm_env(ENV_DISP(scratch) + 8);
     ins_store(e, save_rcx, RCX);
     ins_store(e, save_rdx, RDX);
-    /* magnitudes shifted left: inf and zero are the only pair with this or and no and */
+    /* magnitudes shifted left: is one inf and the other zero? */
     if (cold->r[1] != NO_REG) {
         emit_sse(c, OP_MOVD_FROM_XMM | w, cold->r[1], 0, rm_reg(RCX));
         emit_sse(c, OP_MOVD_FROM_XMM | w, cold->r[2], 0, rm_reg(RDX));
@@ -484,18 +484,20 @@ static void emit_cold_fma(Ctx *c, Cold *cold)
     }
     ins_alu(e, ALU_ADD, w, RCX, rm_reg(RCX));
     ins_alu(e, ALU_ADD, w, RDX, rm_reg(RDX));
-    ins_mov_rr(e, OPW, RAX, RCX);
-    ins_alu(e, ALU_AND, w, RAX, rm_reg(RDX));
-    uint8_t *no1 = ins_jcc_short(e, CC_NE);
-    ins_alu(e, ALU_OR, w, RCX, rm_reg(RDX));
-    uint8_t *zero = ins_jcc_short(e, CC_E);
     ins_mov_imm(e, RAX, t == IR_F64 ? (int64_t)UINT64_C(0xffe0000000000000) : 0xff000000);
     ins_alu(e, ALU_CMP, w, RCX, rm_reg(RAX));
-    uint8_t *no2 = ins_jcc_short(e, CC_NE);
+    uint8_t *first_finite = ins_jcc_short(e, CC_NE);
+    ins_alu(e, ALU_OR, w, RDX, rm_reg(RDX));
+    uint8_t *second_zero = ins_jcc_short(e, CC_E);
+    bind_rel8(first_finite, e->p);
+    ins_alu(e, ALU_CMP, w, RDX, rm_reg(RAX));
+    uint8_t *second_finite = ins_jcc_short(e, CC_NE);
+    ins_alu(e, ALU_OR, w, RCX, rm_reg(RCX));
+    uint8_t *first_not_zero = ins_jcc_short(e, CC_NE);
+    bind_rel8(second_zero, e->p);
     emit_raise_invalid(c);
-    bind_rel8(no1, e->p);
-    bind_rel8(no2, e->p);
-    bind_rel8(zero, e->p);
+    bind_rel8(second_finite, e->p);
+    bind_rel8(first_not_zero, e->p);
     ins_load(e, RCX, save_rcx);
     ins_load(e, RDX, save_rdx);
     emit_default_nan(c, t, cold->r[0]);
