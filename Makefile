@@ -1,7 +1,7 @@
 # The build is Meson's; this file is for the habit of typing `make`.
 BUILD ?= build
 
-.PHONY: all deps demo check check-quick bench bench-structures install clean
+.PHONY: all deps demo check check-quick bench bench-structures bench-translate install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) src/main/braid-riscv64
@@ -44,6 +44,10 @@ bench: all
 bench-structures: $(BUILD)/build.ninja
 	ninja -C $(BUILD) bench/structures/bench-hash-tables
 	$(BUILD)/bench/structures/bench-hash-tables
+
+# Translation speed: guest instructions per second.
+bench-translate: all
+	tools/bench-translate --braid $(BUILD)/braid-riscv64
 
 install: all
 	meson install -C $(BUILD)

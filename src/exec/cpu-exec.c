@@ -19,7 +19,7 @@ void exec_init(const ExecConfig *config)
     ExecContext *x = &exec_ctx;
     x->config = *config;
     page_table_init();
-    qht_init(&x->blocks, tb_equal, 4096, true);
+    qht_init(&x->blocks, tb_equal, 1024, true);
     mutex_init(&x->exclusive_lock, LOCK_RANK_EXCLUSIVE);
     mutex_init(&x->cpu_list_lock, LOCK_RANK_CPU_LIST);
     mutex_init(&x->serial_lock, LOCK_RANK_TRANSLATE);

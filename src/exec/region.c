@@ -26,6 +26,10 @@
 #define MIN_BLOCK_FOOTPRINT 192
 /* A region with less room than this is not worth giving back. */
 #define MIN_ROOM 2048
+/* Memory is asked for in such steps, when less than LOW_WATER is at hand. */
+#define POPULATE_CODE (32u << 10)
+#define POPULATE_DATA (16u << 10)
+#define LOW_WATER 1024
 
 static void region_reset(CodeRegion *r)
 {
@@ -60,15 +64,24 @@ void code_regions_init(void)
     x->region_size = size;
     x->nregions = x->buffer_size / size;
     x->regions = xcalloc(x->nregions, sizeof(CodeRegion));
-    for (uint32_t i = 0; i < x->nregions; i++) {
-        CodeRegion *r = &x->regions[i];
-        r->start = x->buffer + THUNKS_CAPACITY + i * size;
-        r->end = r->start + size;
-        r->index_capacity = size / MIN_BLOCK_FOOTPRINT;
+    mutex_init(&x->region_lock, LOCK_RANK_REGION);
+}
+
+/* Regions come into being one by one: there are thousands, and few are needed. */
+static CodeRegion *region_create(uint32_t i)
+{
+    ExecContext *x = &exec_ctx;
+    CodeRegion *r = &x->regions[i];
+    if (!r->start) {
+        r->start = x->buffer + THUNKS_CAPACITY + i * x->region_size;
+        r->end = r->start + x->region_size;
+        r->index_capacity = x->region_size / MIN_BLOCK_FOOTPRINT;
         r->index = (TranslationBlock **)r->end - r->index_capacity;
+        r->code_ready = r->start;
+        r->data_ready = r->end;
         region_reset(r);
     }
-    mutex_init(&x->region_lock, LOCK_RANK_REGION);
+    return r;
 }
 
 bool code_region_take(TranslateThread *tx)
@@ -79,7 +92,7 @@ bool code_region_take(TranslateThread *tx)
     if (r) {
         x->free_regions = r->next_free;
     } else if (x->next_region < x->nregions) {
-        r = &x->regions[x->next_region++];
+        r = region_create(x->next_region++);
     }
     tx->region = r;
     tx->region_flush_count = __atomic_load_n(&x->flush_count, __ATOMIC_RELAXED);
@@ -135,6 +148,34 @@ void code_regions_reset_exclusive(void)
     x->free_regions = NULL;
     __atomic_fetch_add(&x->flush_count, 1, __ATOMIC_RELAXED);
     mutex_unlock(&x->region_lock);
+}
+
+/*
+ * A page fault costs a good part of what the translation of a block costs, and much more
+ * than that in a virtual machine; a system call that brings some pages costs no more than
+ * one fault.  Where the kernel does not know how (before 5.14), pages come one by one.
+ */
+static void populate(uint8_t *from, uint8_t *to)
+{
+#ifdef MADV_POPULATE_WRITE
+    madvise(from, (size_t)(to - from), MADV_POPULATE_WRITE);
+#endif
+}
+
+void code_region_prepare(CodeRegion *r)
+{
+    if (r->code_ptr + LOW_WATER > r->code_ready && r->code_ready < r->data_ready) {
+        uint8_t *to = r->code_ready + POPULATE_CODE;
+        to = to < r->data_ready ? to : r->data_ready;
+        populate(r->code_ready, to);
+        r->code_ready = to;
+    }
+    if (r->data_ptr - LOW_WATER < r->data_ready && r->code_ready < r->data_ready) {
+        uint8_t *from = r->data_ready - POPULATE_DATA;
+        from = from > r->code_ready ? from : r->code_ready;
+        populate(from, r->data_ready);
+        r->data_ready = from;
+    }
 }
 
 /* Bytes at the top of the region, 16-byte aligned; NULL when it meets the code. */

@@ -94,13 +94,15 @@ typedef struct PageDesc {
  * lets a host pc be found.
  */
 struct CodeRegion {
-    /* constant after exec_init() */
+    /* constant once the region was taken; all 0 before */
     uint8_t *start, *end;
     TranslationBlock **index;   /* at the very end of the region */
     uint32_t index_capacity;
     /* owned by the translation context that took it */
     uint8_t *code_ptr;          /* next free byte */
     uint8_t *data_ptr;          /* lowest byte in use at the top */
+    uint8_t *code_ready;        /* memory from start to here, and from data_ready to end, */
+    uint8_t *data_ready;        /* has been asked for; see code_region_prepare() */
     /* atomic: stored by the owner after index[n] [REGION-INDEX], read by tb_find_by_host_pc() */
     uint32_t nblocks;
     /* guarded by the region lock */
@@ -170,6 +172,8 @@ bool code_regions_scarce(void);
 bool code_region_is_empty(const CodeRegion *r);
 void code_regions_reset_exclusive(void);
 void *code_region_alloc_data(CodeRegion *r, size_t size);
+/* Have memory for the next block or so at hand, rather than fault page by page. */
+void code_region_prepare(CodeRegion *r);
 /* The block whose code contains host_pc.  Async-signal-safe. */
 TranslationBlock *tb_find_by_host_pc(uintptr_t host_pc);
 

@@ -122,29 +122,51 @@ static bool build_read(TBBuild *bld, const TBSegment *s, vaddr end)
     return true;
 }
 
-static bool build_fetch(TranslateContext *tc, vaddr pc, unsigned size, uint32_t *insn, bool *fault)
+static uint32_t read_insn(const uint8_t *p, unsigned size)
 {
-    TBBuild *bld = container_of(tc, TBBuild, tc);
+    uint16_t half;
+    uint32_t word = 0;
+    if (size == 2) {
+        memcpy(&half, p, 2);
+        return half;
+    }
+    memcpy(&word, p, 4);
+    return word;
+}
+
+/* Open a segment at pc if it does not go on in the last one, and have its bytes. */
+static TBSegment *build_fetch_slow(TBBuild *bld, vaddr pc, unsigned size)
+{
     TBSegment *s = bld->nsegments ? &bld->segments[bld->nsegments - 1] : NULL;
-    bld->fault = false;         /* of an earlier fetch, which the front end did without */
     if (!s || pc < s->pc || pc > s->pc + s->len) {
         if (bld->nsegments == TB_MAX_SEGMENTS) {
-            return false;
+            return NULL;
         }
         bld->seg_offset[bld->nsegments] = build_nbytes(bld);
         bld->nread = 0;
         s = &bld->segments[bld->nsegments++];
         *s = (TBSegment){ .pc = pc };
     }
-    if (!build_read(bld, s, pc + size)) {
-        *fault = bld->fault;
-        return false;
+    return build_read(bld, s, pc + size) ? s : NULL;
+}
+
+static bool build_fetch(TranslateContext *tc, vaddr pc, unsigned size, uint32_t *insn, bool *fault)
+{
+    TBBuild *bld = container_of(tc, TBBuild, tc);
+    TBSegment *s = bld->nsegments ? &bld->segments[bld->nsegments - 1] : NULL;
+    bld->fault = false;         /* of an earlier fetch, which the front end did without */
+    if (!s || pc - s->pc > s->len || pc - s->pc + size > bld->nread) {
+        s = build_fetch_slow(bld, pc, size);
+        if (!s) {
+            *fault = bld->fault;
+            return false;
+        }
     }
-    if (s->len < pc + size - s->pc) {
-        s->len = pc + size - s->pc;
+    uint32_t at = (uint32_t)(pc - s->pc);
+    if (s->len < at + size) {
+        s->len = at + size;
     }
-    *insn = 0;
-    memcpy(insn, bld->bytes + bld->seg_offset[bld->nsegments - 1] + (pc - s->pc), size);
+    *insn = read_insn(bld->bytes + bld->seg_offset[bld->nsegments - 1] + at, size);
     return true;
 }
 
@@ -399,6 +421,7 @@ static BuildResult build_once(CPUState *cpu, vaddr pc, uint32_t flags, uint32_t 
         .fetch = build_fetch,
         .exists = build_exists,
     };
+    code_region_prepare(tx->region);
     BuildResult res = build_locked(&bld, tx, out);
     build_leave_pages(&bld);
     if (res == BUILD_FAULT) {

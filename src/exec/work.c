@@ -63,7 +63,9 @@ static void ras_destroy(void *top)
 CPUState *cpu_create(const Guest *guest)
 {
     size_t size = (guest->cpu_size + 4095) & ~(size_t)4095;
-    CPUState *cpu = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    /* Nearly all of it is the jump cache, which the first lookups would fault in piecemeal. */
+    CPUState *cpu = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (cpu == MAP_FAILED) {
         fatal("out of memory for a CPU");
     }

@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <string.h>
 
 typedef struct Arena Arena;
 
@@ -150,6 +151,11 @@ typedef struct IRSnapEntry {
     uint16_t canon; /* IRCanon; NONE in those of terminators and of IRH_REGS helpers */
     IRRef val;
 } IRSnapEntry;
+
+static inline bool ir_snap_entry_equal(const IRSnapEntry *a, const IRSnapEntry *b)
+{
+    return memcmp(a, b, sizeof *a) == 0;
+}
 
 /* The guest's state at a point: pc, and the registers that differ from unit entry. */
 typedef struct IRSnap {

@@ -46,7 +46,7 @@ static size_t map_bytes(size_t n_buckets)
     return align_up(n_buckets * sizeof(QhtBucket), 4096);
 }
 
-/* An empty map, or NULL. Zeroed by mmap, so that a large one costs what is used of it. */
+/* An empty map, or NULL. All its pages at once: entries are soon all over them. */
 static QhtMap *map_create(size_t n_buckets)
 {
     QhtMap *map = aligned_alloc(CACHE_LINE, sizeof(*map));
@@ -55,7 +55,7 @@ static QhtMap *map_create(size_t n_buckets)
     }
     *map = (QhtMap){ .mask = n_buckets - 1 };
     map->buckets = mmap(NULL, map_bytes(n_buckets), PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (map->buckets == MAP_FAILED) {
         free(map);
         return NULL;

@@ -41,12 +41,15 @@ static size_t node_size(const RadixTree *t, unsigned level)
 /* @key: any key below the node. */
 static void *new_node(const RadixTree *t, unsigned level, uint64_t key)
 {
+    bool leaf = level + 1u == t->n_levels;
     void *node = mmap(NULL, node_size(t, level), PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
+                          (leaf && t->elem_init ? MAP_POPULATE : 0),
+                      -1, 0);
     if (node == MAP_FAILED) {
         fatal("out of memory: %zu bytes for a page table", node_size(t, level));
     }
-    if (level + 1u == t->n_levels && t->elem_init) {
+    if (leaf && t->elem_init) {
         size_t n = (size_t)1 << t->bits[level];
         uint64_t first = align_down(key, n);
         for (size_t i = 0; i < n; i++) {

@@ -125,6 +125,14 @@ static void track_saved_flags(Ctx *c, SavedFlags *s, IRRef i)
     }
 }
 
+/* Integer ops of which find_roots() wants to know nothing else. */
+static inline bool is_plain(const IRIns *ins)
+{
+    return ins->op >= IR_ADD && ins->op <= IR_SELECT && ins->op != IR_TRUNC &&
+           ins->op != IR_ZEXT && ins->op != IR_BITCAST &&
+           ir_type_is_int((IRType)ins->type);
+}
+
 static bool find_roots(Ctx *c)
 {
     SavedFlags saved = { 0 };
@@ -133,14 +141,22 @@ static bool find_roots(Ctx *c)
     for (IRRef i = 1; i < f->nins; i++) {
         const IRIns *ins = &f->ins[i];
         Value *v = &c->v[i];
+        if (ins->op == IR_NOP) {
+            v->root = 0;
+            v->flags = V_DEAD;
+            continue;
+        }
+        *v = (Value){ .root = i, .mem = LOC_NONE, .hint = -1, .reg = NO_REG };
+        if (is_plain(ins)) {
+            v->flags = ins->type == IR_I32 ? V_Z32 : 0;
+            continue;
+        }
         if (!ins_supported(c, ins)) {
             return false;
         }
-        *v = (Value){ .root = i,
-                      .mem = LOC_NONE,
-                      .hint = -1,
-                      .reg = NO_REG,
-                      .flags = ir_type_is_float((IRType)ins->type) ? V_FP : 0 };
+        if (ir_type_is_float((IRType)ins->type)) {
+            v->flags = V_FP;
+        }
         if (clears_upper(ins)) {
             v->flags |= V_Z32;
         }
@@ -196,9 +212,9 @@ static bool find_roots(Ctx *c)
 typedef struct Back {
     uint32_t epoch;           /* id of E value 0 */
     uint64_t seen[REG_WORDS]; /* E values whose last use is known */
-    uint64_t all[REG_WORDS];  /* all guest registers */
-    uint32_t next_snap_pos;   /* nearest later instruction with a snapshot */
-    uint32_t last_snap;       /* snapshot seen last, and its position */
+    const IRSnapEntry *last;  /* entries of the snapshot seen last, later in the unit */
+    const IRSnapEntry *last_end;
+    bool any;                 /* one was seen in this epoch */
 } Back;
 
 static inline void use_at(Value *v, uint32_t pos)
@@ -215,32 +231,92 @@ static inline void use_arg(Ctx *c, IRRef ref, uint32_t pos)
     if (!v->last_arg) {
         v->last_arg = pos;
     }
-    v->uses += v->uses < UINT16_MAX;
 }
 
-static void use_snapshot(Ctx *c, Back *b, uint32_t snap, uint32_t pos)
+/* The register was written between the two snapshots: its value at entry lives up to here. */
+static void use_entry_value(Ctx *c, Back *b, unsigned reg, uint32_t pos)
 {
-    const IRSnap *s = &c->f->snaps[snap];
+    uint64_t bit = UINT64_C(1) << (reg & 63);
+    if (!(b->seen[reg >> 6] & bit)) {
+        b->seen[reg >> 6] |= bit;
+        use_at(&c->v[b->epoch + reg], pos);
+    }
+}
+
+/* The earliest snapshot with the value decides, in it the last of several registers. */
+static inline void hint_at(Value *v, unsigned reg)
+{
+    v->hint = (int16_t)reg;
+    v->flags &= (uint8_t)~V_WEAK_HINT;
+}
+
+/* Later, but not yet here, the register got a value that was another's before. */
+static void retract_hint(Ctx *c, const IRSnapEntry *e, const IRSnapEntry *end,
+                         const IRSnapEntry *later, uint32_t pos)
+{
+    uint32_t id = ctx_id(c, later->val);
+    if (id > pos || c->v[id].hint != later->reg) {
+        return;
+    }
+    for (; e < end; e++) {
+        if (ctx_id(c, e->val) == id) {
+            hint_at(&c->v[id], e->reg);
+        }
+    }
+}
+
+static void use_first_snapshot(Ctx *c, Back *b, uint32_t pos)
+{
     uint64_t listed[REG_WORDS] = { 0 };
-    for (uint32_t k = 0; k < s->count; k++) {
-        const IRSnapEntry *e = &c->f->snap_entries[s->first + k];
+    for (const IRSnapEntry *e = b->last; e < b->last_end; e++) {
         Value *v = ctx_val(c, e->val);
         listed[e->reg >> 6] |= UINT64_C(1) << (e->reg & 63);
         use_at(v, pos);
-        /* The earliest snapshot decides, a pinned register wins over others in it. */
-        if (b->last_snap != snap || v->hint < 0 || c->place[e->reg] != NO_REG) {
-            v->hint = (int16_t)e->reg;
-            v->flags &= (uint8_t)~V_WEAK_HINT;
-        }
+        hint_at(v, e->reg);
     }
     for (unsigned w = 0; w < REG_WORDS; w++) {
-        uint64_t bits = b->all[w] & ~listed[w] & ~b->seen[w];
+        uint64_t bits = host_ctx.all_regs[w] & ~listed[w] & ~b->seen[w];
         b->seen[w] |= bits;
         for (; bits; bits &= bits - 1) {
             use_at(&c->v[b->epoch + w * 64 + (unsigned)__builtin_ctzll(bits)], pos);
         }
     }
-    b->last_snap = snap;
+}
+
+/*
+ * Most of a snapshot is what the next one has as well, and that is used later anyhow: only
+ * what differs is looked at.
+ */
+static void use_snapshot(Ctx *c, Back *b, uint32_t snap, uint32_t pos)
+{
+    const IRSnap *s = &c->f->snaps[snap];
+    const IRSnapEntry *start = c->f->snap_entries + s->first, *end = start + s->count;
+    const IRSnapEntry *e = start, *l = b->last, *lend = b->last_end;
+    b->last = start;
+    b->last_end = end;
+    if (!b->any) {
+        b->any = true;
+        use_first_snapshot(c, b, pos);
+        return;
+    }
+    if (start == l && end == lend) {
+        return;
+    }
+    while (e < end || l < lend) {
+        if (e < end && l < lend && ir_snap_entry_equal(e, l)) {
+            e++, l++;
+        } else if (l < lend && (e == end || l->reg < e->reg)) {
+            use_entry_value(c, b, l->reg, pos);
+            retract_hint(c, start, end, l++, pos);
+        } else {
+            if (l < lend && l->reg == e->reg) {
+                retract_hint(c, start, end, l++, pos);
+            }
+            Value *v = ctx_val(c, e->val);
+            use_at(v, pos);
+            hint_at(v, e++->reg);
+        }
+    }
 }
 
 static bool is_zero_const(const Ctx *c, IRRef r)
@@ -345,8 +421,9 @@ static void visit_back(Ctx *c, Back *b, IRRef i)
     if (ins->op == IR_CALL && (c->guest->helpers[ins->imm].flags & IRH_REGS)) {
         b->epoch -= c->guest->nregs;
         memset(b->seen, 0, sizeof b->seen);
+        b->any = false;
     }
-    if (v->root != i || ins->op == IR_NOP || ins->op == IR_CONST) {
+    if (v->root != i || ins->op == IR_CONST) {
         return; /* a copy: uses go to the root */
     }
     if ((v->flags & V_DEAD) || is_dead(c, i)) {
@@ -440,39 +517,67 @@ static void lend_idle_homes(Ctx *c)
     }
 }
 
+/* Registers that change at helpers: E values start again behind each. */
+static unsigned count_epochs(const Ctx *c)
+{
+    const IRFunc *f = c->f;
+    unsigned n = 1;
+    for (IRRef i = 1; i < f->nins; i++) {
+        n += f->ins[i].op == IR_CALL &&
+             (c->guest->helpers[f->ins[i].imm].flags & IRH_REGS);
+    }
+    return n;
+}
+
+/*
+ * All E values live up to the last snapshot but those that it replaces: what use_snapshot()
+ * would find out one by one.
+ */
+static void make_entry_values(Ctx *c, Back *b)
+{
+    const IRFunc *f = c->f;
+    unsigned nregs = c->guest->nregs;
+    uint32_t pos = f->ins[f->nins - 1].snap ? f->nins - 1 : 0;
+    for (uint32_t id = f->nins; id < c->nvalues; id += nregs) {
+        memcpy(&c->v[id], host_ctx.entry_values, nregs * sizeof *c->v);
+        for (unsigned r = 0; r < nregs; r++) {
+            c->v[id + r].root = id + r;
+            c->v[id + r].last_use = id == b->epoch ? pos : 0;
+        }
+        for (unsigned r = 0; r < nregs && id != f->nins; r++) {
+            c->v[id + r].mem = LOC_NONE; /* comes into being behind a helper */
+            c->v[id + r].reg = NO_REG;
+        }
+    }
+    if (!pos) {
+        return;
+    }
+    memcpy(b->seen, host_ctx.all_regs, sizeof b->seen);
+    const IRSnap *s = &f->snaps[f->ins[pos].snap];
+    for (uint32_t k = 0; k < s->count; k++) {
+        unsigned reg = f->snap_entries[s->first + k].reg;
+        b->seen[reg >> 6] &= ~(UINT64_C(1) << (reg & 63));
+        c->v[b->epoch + reg].last_use = 0;
+    }
+}
+
 bool analyse(Ctx *c)
 {
     const IRFunc *f = c->f;
-    unsigned nregs = c->guest->nregs, nepochs = 1;
-    for (IRRef i = 1; i < f->nins; i++) {
-        if (f->ins[i].op == IR_CALL &&
-            (c->guest->helpers[f->ins[i].imm].flags & IRH_REGS)) {
-            nepochs++;
-        }
-    }
+    unsigned nregs = c->guest->nregs, nepochs = count_epochs(c);
     c->nvalues = f->nins + nepochs * nregs;
     c->v = arena_alloc(c->arena, c->nvalues * sizeof *c->v);
     c->v[0] = (Value){ .mem = LOC_NONE, .hint = -1, .reg = NO_REG };
-    for (uint32_t id = f->nins; id < c->nvalues; id++) {
-        bool fp = c->guest->regs[(id - f->nins) % nregs].type == IR_F64;
-        c->v[id] = (Value){
-            .root = id, .mem = LOC_NONE, .hint = -1, .reg = NO_REG, .flags = fp ? V_FP : 0
-        };
-    }
-    for (unsigned r = 0; r < nregs; r++) {
-        c->place[r] = host_ctx.home[r];
-        c->head[r] = loc_home(r);
-    }
+    Back b = { .epoch = f->nins + (nepochs - 1) * nregs };
+    make_entry_values(c, &b);
+    memcpy(c->place, host_ctx.home, sizeof c->place);
+    memcpy(c->head, host_ctx.home_loc, sizeof c->head);
     if (f->nblocks != 1 || !find_roots(c)) {
         return false;
     }
     c->loops = f->ins[f->nins - 1].op == IR_LOOP;
     if (c->loops) {
         lend_idle_homes(c);
-    }
-    Back b = { .epoch = f->nins + (nepochs - 1) * nregs };
-    for (unsigned r = 0; r < nregs; r++) {
-        b.all[r >> 6] |= UINT64_C(1) << (r & 63);
     }
     for (IRRef i = f->nins - 1; i >= 1; i--) {
         visit_back(c, &b, i);

@@ -112,7 +112,9 @@ HostResult host_compile(const IRFunc *f, HostCode *out)
     }
     out->exits = arena_alloc(c.arena, count_exits(f) * sizeof *out->exits);
     ra_init(&c);
-    emit_head(&c);
+    if (c.loops) {
+        emit_head(&c);
+    }
     lower_body(&c);
     if (c.result == HOST_OK) {
         emit_cold_code(&c);

@@ -66,20 +66,6 @@ typedef struct HostConsts {
     uint32_t flags_from_ir[32];
 } HostConsts;
 
-typedef struct HostContext {
-    HostConfig config;
-    uint32_t features;
-    uint8_t home[IR_MAX_REGS];      /* host register, or NO_REG: HostEnv.reg[] */
-    int8_t home_guest[N_HOST_REGS]; /* guest register at home in a host register, or -1 */
-    bool gs;
-    const HostConsts *consts;
-    const uint8_t *enter, *leave, *leave_tail, *lookup, *ras_miss;
-    const uint8_t *call, *call_pure, *call_fma;
-} HostContext;
-extern HostContext host_ctx;
-
-static inline bool host_has(uint32_t feature) { return host_ctx.features & feature; }
-
 uint32_t host_cpu_features(uint32_t disabled);
 
 /*
@@ -102,12 +88,6 @@ static inline Loc loc_spill(unsigned n)
 {
     return loc_mem(ENV_DISP(spill) + (int32_t)n * 8);
 }
-/* Where guest register r is at unit entry and exit. */
-static inline Loc loc_home(unsigned r)
-{
-    return host_ctx.home[r] != NO_REG ? (Loc)host_ctx.home[r] : loc_slot(r);
-}
-
 enum ValueFlags {
     V_CONST = 1,      /* imm is its value */
     V_FP = 2,         /* lives in vector registers */
@@ -120,18 +100,42 @@ enum ValueFlags {
 };
 
 typedef struct Value {
-    uint32_t
-        root; /* the value it shares its place with: itself, or what it is a copy of */
+    uint32_t root;     /* the value it shares its place with: itself, or what it copies */
     uint32_t last_use; /* last position that needs it, snapshots included; 0: none */
     uint32_t last_arg; /* the same for operands alone */
     Loc mem;           /* valid copy in memory, or LOC_NONE */
-    uint16_t uses;     /* as an operand */
     int16_t hint;      /* guest register it becomes, or -1 */
     uint8_t reg;       /* host register, or NO_REG */
     uint8_t flags;
     uint32_t mark; /* for whoever needs a set of values */
     int64_t imm;
 } Value;
+_Static_assert(sizeof(Value) == 32, "two values a cache line");
+
+typedef struct HostContext {
+    HostConfig config;
+    uint32_t features;
+    uint8_t home[IR_MAX_REGS];      /* host register, or NO_REG: HostEnv.reg[] */
+    Loc home_loc[IR_MAX_REGS];  /* the same as a Loc */
+    uint8_t in_slot[IR_MAX_REGS];   /* the guest registers without a host register */
+    unsigned nin_slot;
+    uint64_t all_regs[(IR_MAX_REGS + 63) / 64]; /* the set of all guest registers */
+    Value entry_values[IR_MAX_REGS]; /* at entry to a unit, but for `root` and uses */
+    int8_t home_guest[N_HOST_REGS]; /* guest register at home in a host register, or -1 */
+    bool gs;
+    const HostConsts *consts;
+    const uint8_t *enter, *leave, *leave_tail, *lookup, *ras_miss;
+    const uint8_t *call, *call_pure, *call_fma;
+} HostContext;
+extern HostContext host_ctx;
+
+static inline bool host_has(uint32_t feature) { return host_ctx.features & feature; }
+
+/* Where guest register r is at unit entry and exit. */
+static inline Loc loc_home(unsigned r)
+{
+    return host_ctx.home_loc[r];
+}
 
 /* Guest register `reg` belongs in its home and is at `src`, which may be there. */
 typedef struct SnapMove {

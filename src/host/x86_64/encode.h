@@ -154,41 +154,50 @@ static inline int32_t emit_rel(const uint8_t *from, const void *to)
     return (int32_t)d;
 }
 
-/* ModRM, SIB and displacement; imm_bytes follow the operand (rip counts from behind them). */
-static inline void emit_modrm(Emit *e, unsigned reg, Rm rm, unsigned imm_bytes)
+static inline uint8_t *put_u32(uint8_t *p, uint32_t v)
+{
+    memcpy(p, &v, 4);
+    return p + 4;
+}
+
+/*
+ * ModRM, SIB and displacement; imm_bytes follow the operand (rip counts from behind them).
+ * These work on a pointer of their own: a byte written through Emit.p might be Emit.p itself,
+ * for all that the compiler knows.
+ */
+static inline uint8_t *put_modrm(uint8_t *p, unsigned reg, Rm rm, unsigned imm_bytes)
 {
     unsigned r = (reg & 7) << 3;
     if (rm.mode == RM_REG) {
-        emit_u8(e, 0xc0 | r | (rm.base & 7));
-        return;
+        *p++ = (uint8_t)(0xc0 | r | (rm.base & 7));
+        return p;
     }
     if (rm.mode == RM_RIP) {
-        emit_u8(e, r | 5);
-        emit_u32(e, (uint32_t)emit_rel(e->p + 4 + imm_bytes, rm.target));
-        return;
+        *p++ = (uint8_t)(r | 5);
+        return put_u32(p, (uint32_t)emit_rel(p + 4 + imm_bytes, rm.target));
     }
     if (rm.base == NO_REG) {
-        emit_u8(e, r | 4);
-        emit_u8(e, rm.index == NO_REG ? 0x25 : rm.shift << 6 | (rm.index & 7) << 3 | 5);
-        emit_u32(e, (uint32_t)rm.disp);
-        return;
+        *p++ = (uint8_t)(r | 4);
+        *p++ = (uint8_t)(rm.index == NO_REG ? 0x25 : rm.shift << 6 | (rm.index & 7) << 3 | 5);
+        return put_u32(p, (uint32_t)rm.disp);
     }
     unsigned base = rm.base & 7;
     unsigned mod = rm.disp == 0 && base != 5 ? 0 : fits_signed(rm.disp, 8) ? 0x40 : 0x80;
     if (rm.index != NO_REG) {
-        emit_u8(e, mod | r | 4);
-        emit_u8(e, rm.shift << 6 | (rm.index & 7) << 3 | base);
+        *p++ = (uint8_t)(mod | r | 4);
+        *p++ = (uint8_t)(rm.shift << 6 | (rm.index & 7) << 3 | base);
     } else if (base == 4) {
-        emit_u8(e, mod | r | 4);
-        emit_u8(e, 0x24);
+        *p++ = (uint8_t)(mod | r | 4);
+        *p++ = 0x24;
     } else {
-        emit_u8(e, mod | r | base);
+        *p++ = (uint8_t)(mod | r | base);
     }
     if (mod == 0x40) {
-        emit_u8(e, (uint8_t)rm.disp);
+        *p++ = (uint8_t)rm.disp;
     } else if (mod == 0x80) {
-        emit_u32(e, (uint32_t)rm.disp);
+        p = put_u32(p, (uint32_t)rm.disp);
     }
+    return p;
 }
 
 static inline unsigned rex_xb(Rm rm)
@@ -201,24 +210,25 @@ static inline unsigned rex_xb(Rm rm)
 /* Legacy encoding: prefixes, REX, opcode, ModRM. The caller adds imm_bytes of immediate. */
 static inline void emit_op(Emit *e, uint32_t op, unsigned reg, Rm rm, unsigned imm_bytes)
 {
+    uint8_t *p = e->p;
     if (rm.gs) {
-        emit_u8(e, 0x65);
+        *p++ = 0x65;
     }
     if (op & (P66 | PF3 | PF2)) {
-        emit_u8(e, op & P66 ? 0x66 : op & PF3 ? 0xf3 : 0xf2);
+        *p++ = op & P66 ? 0x66 : op & PF3 ? 0xf3 : 0xf2;
     }
     unsigned rex = (op & OPW ? 8 : 0) | (reg >> 3 & 1) << 2 | rex_xb(rm);
     if (rex || (op & OPB)) {
-        emit_u8(e, 0x40 | rex);
+        *p++ = (uint8_t)(0x40 | rex);
     }
     if (op & (M0F | M38 | M3A)) {
-        emit_u8(e, 0x0f);
+        *p++ = 0x0f;
         if (op & (M38 | M3A)) {
-            emit_u8(e, op & M38 ? 0x38 : 0x3a);
+            *p++ = op & M38 ? 0x38 : 0x3a;
         }
     }
-    emit_u8(e, op);
-    emit_modrm(e, reg, rm, imm_bytes);
+    *p++ = (uint8_t)op;
+    e->p = put_modrm(p, reg, rm, imm_bytes);
 }
 
 /* VEX.128 encoding of the same opcode with a third operand vvvv (0 where there is none). */
@@ -230,19 +240,20 @@ static inline void emit_vex(Emit *e, uint32_t op, unsigned reg, unsigned vvvv, R
     unsigned xb = rex_xb(rm);
     unsigned not_r = reg & 8 ? 0 : 0x80;
     unsigned low = (~vvvv & 15) << 3 | pp;
+    uint8_t *p = e->p;
     if (rm.gs) {
-        emit_u8(e, 0x65);
+        *p++ = 0x65;
     }
     if (map == 1 && !xb && !(op & OPW)) {
-        emit_u8(e, 0xc5);
-        emit_u8(e, not_r | low);
+        *p++ = 0xc5;
+        *p++ = (uint8_t)(not_r | low);
     } else {
-        emit_u8(e, 0xc4);
-        emit_u8(e, not_r | (~xb & 3) << 5 | map);
-        emit_u8(e, (op & OPW ? 0x80 : 0) | low);
+        *p++ = 0xc4;
+        *p++ = (uint8_t)(not_r | (~xb & 3) << 5 | map);
+        *p++ = (uint8_t)((op & OPW ? 0x80 : 0) | low);
     }
-    emit_u8(e, op);
-    emit_modrm(e, reg, rm, imm_bytes);
+    *p++ = (uint8_t)op;
+    e->p = put_modrm(p, reg, rm, imm_bytes);
 }
 
 /* ---- the common integer instructions; `w` is OPW or 0 ---- */

@@ -356,25 +356,43 @@ void ra_end_ins(Ctx *c) { c->lock_ops = c->lock_temps = 0; }
 
 /* ---- the state at the head ---- */
 
-void ra_init(Ctx *c)
+/* Registers that a unit that loops has elsewhere than at home. */
+static void init_lent(Ctx *c)
 {
-    unsigned nregs = c->guest->nregs;
-    for (unsigned r = 0; r < nregs; r++) {
-        uint32_t id = c->epoch + r;
-        Value *v = &c->v[id];
+    for (unsigned r = 0; r < c->guest->nregs; r++) {
+        Value *v = &c->v[c->epoch + r];
         Loc at = c->head[r];
-        c->slot_dies[r] = 0;
-        if (v->last_use == 0) {
+        if (at == loc_home(r)) {
             continue;
         }
-        if (loc_is_reg(at)) {
-            ra_set_owner(c, (unsigned)at, id);
-        } else {
-            v->mem = at;
-            c->slot_dies[r] = v->last_use;
-        }
-        if (at != loc_home(r)) {
+        if (v->last_use) {
             c->displaced[r >> 6] |= UINT64_C(1) << (r & 63);
         }
+        v->reg = loc_is_reg(at) ? (uint8_t)at : NO_REG;
+        v->mem = loc_is_reg(at) ? LOC_NONE : at;
+        c->slot_dies[r] = loc_is_reg(at) ? 0 : v->last_use;
+        if (loc_is_reg(at)) {
+            c->owner[at] = v->last_use ? c->epoch + r : 0;
+            c->dies[at] = v->last_use;
+        }
+    }
+}
+
+void ra_init(Ctx *c)
+{
+    const Value *v = &c->v[c->epoch];
+    for (unsigned k = 0; k < host_ctx.nin_slot; k++) {
+        unsigned r = host_ctx.in_slot[k];
+        c->slot_dies[r] = v[r].last_use;
+    }
+    for (unsigned h = 0; h < N_HOST_REGS; h++) {
+        int r = host_ctx.home_guest[h];
+        if (r >= 0 && v[r].last_use) {
+            c->owner[h] = c->epoch + (unsigned)r;
+            c->dies[h] = v[r].last_use;
+        }
+    }
+    if (c->loops) {
+        init_lent(c);
     }
 }

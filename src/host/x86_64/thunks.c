@@ -48,6 +48,25 @@ static void choose_homes(const IRGuest *guest)
     }
 }
 
+/* What every compilation needs to know of the homes, in the form it wants it. */
+static void note_homes(const IRGuest *guest)
+{
+    for (unsigned r = 0; r < guest->nregs; r++) {
+        unsigned home = host_ctx.home[r];
+        host_ctx.home_loc[r] = home != NO_REG ? (Loc)home : loc_slot(r);
+        host_ctx.all_regs[r >> 6] |= UINT64_C(1) << (r & 63);
+        if (home == NO_REG) {
+            host_ctx.in_slot[host_ctx.nin_slot++] = (uint8_t)r;
+        }
+        host_ctx.entry_values[r] = (Value){
+            .mem = home != NO_REG ? LOC_NONE : loc_slot(r),
+            .hint = -1,
+            .reg = (uint8_t)home,
+            .flags = guest->regs[r].type == IR_F64 ? V_FP : 0,
+        };
+    }
+}
+
 /* ---- constants ---- */
 
 static unsigned flags_to_ir(unsigned mxcsr)
@@ -303,6 +322,7 @@ size_t host_init(const HostConfig *config, uint8_t *code, size_t capacity)
     host_ctx.features = host_cpu_features(config->disabled_features);
     host_ctx.gs = config->guest_base != 0;
     choose_homes(config->guest);
+    note_homes(config->guest);
     HostConsts *consts = (HostConsts *)(code + align);
     write_consts(consts);
     host_ctx.consts = consts;
