@@ -283,7 +283,9 @@ static uint32_t add_entries(IRBuilder *b)
     for (unsigned w = 0; w < sizeof b->dirty / sizeof b->dirty[0]; w++) {
         for (uint64_t bits = b->dirty[w]; bits; bits &= bits - 1) {
             unsigned reg = w * 64 + (unsigned)__builtin_ctzll(bits);
-            *e++ = (IRSnapEntry){ .reg = (uint16_t)reg, .canon = b->canon[reg], .val = b->cur[reg] };
+            *e++ = (IRSnapEntry){
+                .reg = (uint16_t)reg, .canon = b->canon[reg], .val = b->cur[reg]
+            };
         }
     }
     f->nsnap_entries += (uint32_t)(e - start);

@@ -226,7 +226,7 @@ typedef struct IRBuilder {
     IRRef entry[IR_MAX_REGS];   /* its GETREG, once read */
     uint64_t dirty[(IR_MAX_REGS + 63) / 64]; /* registers that differ from entry */
     uint64_t raw[(IR_MAX_REGS + 63) / 64];   /* those of which canon[] is not NONE */
-    uint8_t canon[IR_MAX_REGS];              /* IRCanon: what is to be done to cur[] yet */
+    uint8_t canon[IR_MAX_REGS];              /* IRCanon: what cur[] still needs */
     uint32_t last_snap;         /* 0: none yet */
     bool map_changed;           /* the register map differs from last_snap's */
     bool no_fold;               /* emit everything as it is asked for (tests, -d) */
@@ -327,8 +327,8 @@ static inline IRType ir_ref_type(const IRFunc *f, IRRef r)
 }
 
 /*
- * True if `in` is a NaN whenever `of` is one, as far as a short look at how it is computed
- * tells: to find one no NaN is to find the other none.
+ * True if `in` is a NaN whenever `of` is one, as far as a short look at how it is
+ * computed tells: to find `in` no NaN is to find `of` none.
  */
 bool ir_nan_shows(const IRFunc *f, IRRef of, IRRef in);
 

@@ -386,9 +386,46 @@ static void step_fp_other(Gen *g)
     }
 }
 
+/*
+ * Results in several registers, some of them made of others, which are looked at
+ * together.
+ */
+static void step_fp_group(Gen *g)
+{
+    static const uint8_t ops[] = { IR_FADD, IR_FSUB, IR_FMUL, IR_FDIV, IR_FSQRT };
+    const IRGuest *guest = g->b.f->guest;
+    unsigned n = 2 + below(g, 5), last = 0;
+    IRRef made[2][8];
+    unsigned count[2] = { 0, 0 };
+    for (unsigned i = 0; i < n && !g->no_puts; i++) {
+        bool single = one_in(g, 3);
+        IRType t = single ? IR_F32 : IR_F64;
+        IROp op = (IROp)ops[below(g, sizeof ops)];
+        IRRef x = pick_raw(g, t), y = pick_raw(g, t);
+        if (count[single] && one_in(g, 2)) {
+            x = made[single][below(g, count[single])];
+        }
+        IRRef r = ir_emit(&g->b, op, t, IR_RM_DYN, x, op == IR_FSQRT ? 0 : y, 0, 0);
+        made[single][count[single]++] = r;
+        unsigned reg = below(g, guest->nregs);
+        while (guest->regs[reg].type != IR_F64) {
+            reg = (reg + 1) % guest->nregs;
+        }
+        g->raw[last = reg] = single ? IR_CANON_BOXED_F32 : IR_CANON_F64;
+        ir_put_reg_raw(&g->b, reg, single ? ir_gen_box32(&g->b, r) : r,
+                       (IRCanon)g->raw[reg]);
+    }
+    if (one_in(g, 3)) {
+        ir_settle(&g->b);
+    } else if (!g->no_puts) {
+        push(g, IR_F64, ir_get_reg(&g->b, last));
+    }
+}
+
 static void step_fp(Gen *g)
 {
-    switch (below(g, 4)) {
+    switch (below(g, 5)) {
+    case 4: step_fp_group(g); break;
     case 0: step_fp_convert(g); break;
     case 1: step_fp_bits(g); break;
     case 2: step_fp_other(g); break;

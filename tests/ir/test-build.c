@@ -94,13 +94,15 @@ static void test_raw_registers(void **state)
     ir_put_reg(b, F0, ir_get_reg(b, F0 + 1));
     assert_int_equal(entry_of(F0)->canon, IR_CANON_NONE);
 
-    /* Canonical as it is; not so a constant with a payload, and a register's old value. */
+    /* Canonical as it is; not so a constant with a payload, a register's old value. */
     IRRef whole = ir_gen_itof(b, IR_F64, IR_RM_DYN, ir_get_reg(b, 1), false);
     ir_put_reg_raw(b, F0, whole, IR_CANON_F64);
     assert_int_equal(entry_of(F0)->canon, IR_CANON_NONE);
-    ir_put_reg_raw(b, F0, ir_const(b, IR_F64, UINT64_C(0x7ff8000000000000)), IR_CANON_F64);
+    IRRef nan64 = ir_const(b, IR_F64, UINT64_C(0x7ff8000000000000));
+    ir_put_reg_raw(b, F0, nan64, IR_CANON_F64);
     assert_int_equal(entry_of(F0)->canon, IR_CANON_NONE);
-    ir_put_reg_raw(b, F0, ir_const(b, IR_F64, UINT64_C(0x7ff8000000000001)), IR_CANON_F64);
+    nan64 = ir_const(b, IR_F64, UINT64_C(0x7ff8000000000001));
+    ir_put_reg_raw(b, F0, nan64, IR_CANON_F64);
     assert_int_equal(entry_of(F0)->canon, IR_CANON_F64);
     ir_put_reg_raw(b, F0 + 1, f1, IR_CANON_F64);
     assert_int_equal(func.ins[entry_of(F0 + 1)->val].op, IR_CANON);

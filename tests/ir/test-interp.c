@@ -141,7 +141,8 @@ static void test_snapshot_makes_canonical(void **state)
         "unit 0x1000\nblock 0:\n%1 = getreg i64 r1\n"
         "%3 = bitcast f64 0xfff8000000000123:i64\n"
         "%4 = bitcast f64 0xffffffffffc00007:i64\n";
-    static const char *const exits[] = { "exitif.ne %1, 0", "poll", "%5 = ld.u64 i64 [%1]" };
+    static const char *const exits[] = { "exitif.ne %1, 0", "poll",
+                                         "%5 = ld.u64 i64 [%1]" };
     void *page = unreadable_page();
     IRFunc f;
     char text[2000];

@@ -1,8 +1,8 @@
 /*
- * Results of arithmetic are the default NaN wherever somebody can tell: in memory, in
- * integer registers, after sign injection and classification, in the next iteration of a
- * loop, behind a side exit, and in the registers that a signal handler sees.  NaNs that no
- * arithmetic made keep their payload.
+ * Results of arithmetic are the default NaN wherever somebody can tell: in memory,
+ * in integer registers, after sign injection and classification, in the next
+ * iteration of a loop, behind a side exit, and in the registers that a signal
+ * handler sees.  NaNs that no arithmetic made keep their payload.
  *
  * test-native: no
  */
@@ -68,7 +68,7 @@ static __attribute__((noinline)) void stores(void)
 
 static __attribute__((noinline)) void moves(void)
 {
-    uint64_t d, s, t, x, c, e;
+    uint64_t d, s, t, x, e;
     __asm__ volatile(MAKE "fmv.x.d %[a], fa0\nfmv.x.w %[b], fa1\nfmv.x.d %[c], fa1\n"
                      : [a] "=&r"(d), [b] "=&r"(s), [c] "=&r"(t) : IN : CLOBBERS);
     check("fmv.x.d", d, DEFAULT64);
@@ -94,13 +94,22 @@ static __attribute__((noinline)) void moves(void)
     __asm__ volatile(MAKE "fclass.d %[a], fa0\nfclass.s %[b], fa1\n"
                      "feq.d %[c], fa0, fa0\nfcvt.w.s %[x], fa1, rtz\n"
                      "fcvt.l.d %[e], fa0, rtz\n"
-                     : [a] "=&r"(d), [b] "=&r"(s), [c] "=&r"(t), [x] "=&r"(x), [e] "=&r"(e)
-                     : IN : CLOBBERS);
+                     : [a] "=&r"(d), [b] "=&r"(s), [c] "=&r"(t), [x] "=&r"(x),
+                       [e] "=&r"(e) : IN : CLOBBERS);
     check("fclass.d", d, 1 << 9);
     check("fclass.s", s, 1 << 9);
     check("feq.d", t, 0);
     check("fcvt.w.s", x, 0x7fffffff);
     check("fcvt.l.d", e, 0x7fffffffffffffff);
+    __asm__ volatile(MAKE "fmv.s fa2, fa0\nfmv.d fa3, fa1\n"
+                     "fmv.x.d %[a], fa2\nfmv.x.d %[b], fa3\n"
+                     : [a] "=&r"(d), [b] "=&r"(s) : IN : CLOBBERS);
+    check("fmv.s of a double", d, DEFAULT32);
+    check("fmv.d of a single", s, DEFAULT32);
+    /* a NaN whose upper half looks like a box until it is canonical */
+    __asm__ volatile("fmv.d.x ft0, %[s]\nfadd.d fa0, ft0, ft0\nfmv.s fa1, fa0\n"
+                     "fmv.x.d %[a], fa1\n" : [a] "=&r"(d) : IN : CLOBBERS);
+    check("fmv.s of a NaN that looks boxed", d, DEFAULT32);
     /* a single where a double is wanted, and a double where a single is */
     __asm__ volatile(MAKE "fadd.d fa2, fa1, fa1\nfadd.s fa3, fa0, fa0\n"
                      "fmv.d.x ft0, %[s]\nfadd.d ft0, ft0, ft0\nfadd.s fa0, ft0, ft0\n"
@@ -113,15 +122,14 @@ static __attribute__((noinline)) void moves(void)
     check("fadd.s of doubles", s, DEFAULT32);
     check("fadd.s of a NaN that looked boxed before it was canonical", t, DEFAULT32);
     check("fmin.d", x, DEFAULT64);
-    (void)c;
 }
 
 /* Conversions and each operation, in a chain. */
 static __attribute__((noinline)) void chain(void)
 {
     uint64_t d, s;
-    __asm__ volatile(MAKE "fmul.d fa0, fa0, ft0\nfsub.d fa0, ft0, fa0\nfdiv.d fa0, fa0, ft0\n"
-                     "fsqrt.d fa0, fa0\nfmadd.d fa0, fa0, ft0, ft0\n"
+    __asm__ volatile(MAKE "fmul.d fa0, fa0, ft0\nfsub.d fa0, ft0, fa0\n"
+                     "fdiv.d fa0, fa0, ft0\nfsqrt.d fa0, fa0\nfmadd.d fa0, fa0, ft0, ft0\n"
                      "fcvt.s.d fa1, fa0\nfnmsub.s fa1, fa1, fa1, fa1\nfcvt.d.s fa0, fa1\n"
                      "fmv.x.d %[a], fa0\nfmv.x.d %[b], fa1\n"
                      : [a] "=&r"(d), [b] "=&r"(s) : IN : CLOBBERS);
@@ -160,8 +168,8 @@ static __attribute__((noinline)) void side_exits(int n)
 }
 
 /*
- * The NaNs appear in some iteration: before it, numbers.  Each iteration looks at what the
- * one before left, before it makes new ones, or faults there.
+ * The NaNs appear in some iteration: before it, numbers.  Each iteration looks at
+ * what the one before left, before it makes new ones, or faults there.
  */
 static __attribute__((noinline)) void loops(long n, long bad)
 {
@@ -174,7 +182,8 @@ static __attribute__((noinline)) void loops(long n, long bad)
                      "fadd.d fa0, fa0, ft0\nfadd.s fa1, fa1, ft1\n"
                      "2: fadd.d fa0, fa0, fa0\nfadd.s fa1, fa1, fa1\n"
                      "addi t0, t0, -1\nbnez t0, 1b\n"
-                     "sd t1, 0(%[m])\nsd t2, 8(%[m])\nfsd fa2, 16(%[m])\nfsd fa3, 24(%[m])\n"
+                     "sd t1, 0(%[m])\nsd t2, 8(%[m])\n"
+                     "fsd fa2, 16(%[m])\nfsd fa3, 24(%[m])\n"
                      : : IN, [m] "r"(m), [n] "r"(n), [bad] "r"(bad) : CLOBBERS);
     check_four("left by the iteration before", m);
     memset(as_seen, 0, sizeof as_seen);

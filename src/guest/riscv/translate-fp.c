@@ -279,7 +279,8 @@ static bool gen_sqrt(DisasContext *ctx, arg_r2_rm *a, FPFormat f)
         return gen_soft(ctx, fph_code(FPH_SQRT, f, (unsigned)a->rm, 0), a->rd, a->rs1,
                         a->rs1, a->rs1);
     }
-    return put_f_canon(ctx, f, a->rd, ir_gen_fsqrt(ctx->b, rm, get_f_raw(ctx, f, a->rs1)));
+    IRRef x = get_f_raw(ctx, f, a->rs1);
+    return put_f_canon(ctx, f, a->rd, ir_gen_fsqrt(ctx->b, rm, x));
 }
 
 bool trans_fsqrt_h(DisasContext *ctx, arg_r2_rm *a) { return gen_sqrt(ctx, a, FP_16); }
@@ -345,12 +346,13 @@ static bool gen_minmax(DisasContext *ctx, arg_r *a, FPFormat f, Plain *gen, FPHe
     return true;
 }
 
-/* FMV.S and FMV.D: the register stays as it is, canonical or not yet. */
+/* FMV.D, and FMV.S of a single: what is not canonical yet need not be for that. */
 static bool gen_copy(DisasContext *ctx, arg_r *a, FPFormat f)
 {
-    static const uint8_t kinds[] = {[FP_32] = IR_CANON_BOXED_F32, [FP_64] = IR_CANON_F64};
     IRCanon kind = (IRCanon)ctx->b->canon[RISCV_F + a->rs1];
-    if (a->rs1 != a->rs2 || (f != FP_32 && f != FP_64) || kind != kinds[f]) {
+    bool whole = f == FP_64 ? kind != IR_CANON_NONE
+                            : f == FP_32 && kind == IR_CANON_BOXED_F32;
+    if (a->rs1 != a->rs2 || !whole) {
         return false;
     }
     ir_put_reg_raw(ctx->b, RISCV_F + (unsigned)a->rd,
@@ -522,8 +524,8 @@ bool trans_fcvt_d_s(DisasContext *ctx, arg_r2_rm *a)
     if (!is_rounding_legal(ctx, (unsigned)a->rm)) {
         return false;
     }
-    return put_f_canon(ctx, FP_64, a->rd,
-                       ir_gen_fcvt(ctx->b, IR_F64, IR_RM_DYN, get_f_raw(ctx, FP_32, a->rs1)));
+    IRRef x = get_f_raw(ctx, FP_32, a->rs1);
+    return put_f_canon(ctx, FP_64, a->rd, ir_gen_fcvt(ctx->b, IR_F64, IR_RM_DYN, x));
 }
 
 /* One operand, through the helper. */

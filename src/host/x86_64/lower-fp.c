@@ -176,8 +176,8 @@ bool never_signaling(const Ctx *c, IRRef ref)
 
 /*
  * CANONs that follow each other are checked together.  One compare says unordered if
- * either of two values is a NaN; and a value that went into another by arithmetic is no NaN
- * unless the other is one, too, so it needs no compare at all.
+ * either of two values is a NaN; and a value that went into another by arithmetic is no
+ * NaN unless the other is one, too, so it needs no compare at all.
  */
 static bool next_is_canon(const Ctx *c, IRRef i)
 {
