@@ -135,7 +135,7 @@ static uint32_t read_insn(const uint8_t *p, unsigned size)
 }
 
 /* Open a segment at pc if it does not go on in the last one, and have its bytes. */
-static TBSegment *build_fetch_slow(TBBuild *bld, vaddr pc, unsigned size)
+static attr_noinline TBSegment *build_fetch_slow(TBBuild *bld, vaddr pc, unsigned size)
 {
     TBSegment *s = bld->nsegments ? &bld->segments[bld->nsegments - 1] : NULL;
     if (!s || pc < s->pc || pc > s->pc + s->len) {

@@ -14,6 +14,7 @@
 
 #define attr_noreturn __attribute__((noreturn))
 #define attr_cold __attribute__((cold, noinline))
+#define attr_noinline __attribute__((noinline))
 #define attr_always_inline __attribute__((always_inline)) inline
 #define attr_printf(fmt, args) __attribute__((format(printf, fmt, args)))
 #define attr_cache_aligned __attribute__((aligned(CACHE_LINE)))

@@ -37,16 +37,22 @@ static IRCanon entry_canon(const Ctx *c, const IRSnapEntry *e, bool *quiet)
 }
 
 /* What of the snapshot's state is not where `at` says, or not canonical. */
-static unsigned differences(Ctx *c, uint32_t snap, bool head, SnapMove *m)
+static unsigned differences(const Ctx *c, uint32_t snap, const Loc *at, SnapMove *m)
 {
     const IRSnap *s = &c->f->snaps[snap];
-    uint64_t listed[(IR_MAX_REGS + 63) / 64] = { 0 };
+    const IRSnapEntry *e = c->f->snap_entries + s->first, *end = e + s->count;
+    const Value *values = c->v;
+    uint64_t away[(IR_MAX_REGS + 63) / 64]; /* E values, unless the snapshot replaces them */
     unsigned n = 0;
-    for (uint32_t k = 0; k < s->count; k++) {
-        const IRSnapEntry *e = &c->f->snap_entries[s->first + k];
-        const Value *v = ctx_val(c, e->val);
-        listed[e->reg >> 6] |= UINT64_C(1) << (e->reg & 63);
-        bool quiet = false, at_home = is_at(v, head ? c->head[e->reg] : loc_home(e->reg));
+    memcpy(away, c->displaced, sizeof away);
+    for (; e < end; e++) {
+        const Value *v = &values[values[e->val].root];
+        away[e->reg >> 6] &= ~(UINT64_C(1) << (e->reg & 63));
+        bool at_home = is_at(v, at[e->reg]);
+        if (likely(at_home && !e->canon)) {
+            continue;
+        }
+        bool quiet = false;
         IRCanon canon = e->canon ? entry_canon(c, e, &quiet) : IR_CANON_NONE;
         if (!at_home || canon) {
             m[n++] = (SnapMove){ .reg = e->reg,
@@ -57,11 +63,10 @@ static unsigned differences(Ctx *c, uint32_t snap, bool head, SnapMove *m)
         }
     }
     for (unsigned w = 0; w < (IR_MAX_REGS + 63) / 64; w++) {
-        uint64_t bits = c->displaced[w] & ~listed[w];
-        for (; bits; bits &= bits - 1) {
+        for (uint64_t bits = away[w]; bits; bits &= bits - 1) {
             unsigned r = w * 64 + (unsigned)__builtin_ctzll(bits);
-            const Value *v = &c->v[c->epoch + r];
-            if (!is_at(v, head ? c->head[r] : loc_home(r))) {
+            const Value *v = &values[c->epoch + r];
+            if (!is_at(v, at[r])) {
                 m[n++] =
                     (SnapMove){ .reg = (uint16_t)r, .src = value_loc(v), .imm = v->imm };
             }
@@ -73,7 +78,7 @@ static unsigned differences(Ctx *c, uint32_t snap, bool head, SnapMove *m)
 static const SnapMove *collect(Ctx *c, uint32_t snap, bool head, unsigned *n)
 {
     SnapMove buf[IR_MAX_REGS];
-    *n = differences(c, snap, head, buf);
+    *n = differences(c, snap, head ? c->head : host_ctx.home_loc, buf);
     if (*n == 0) {
         return NULL;
     }
