@@ -261,6 +261,9 @@ static bool gen_branch(DisasContext *ctx, arg_b *a, IRCond cond)
         ctx->ended = true;
     } else {
         ir_gen_exitif(ctx->b, ir_snapshot(ctx->b, target), cond, x, y);
+        if (ctx->tc->exists(ctx->tc, ctx->next_pc)) {
+            gen_goto(ctx, ctx->next_pc);
+        }
     }
     return true;
 }
