@@ -22,6 +22,7 @@ struct DisasContext {
     vaddr pc;      /* of this instruction */
     vaddr next_pc; /* where translation goes on; a followed jump changes it */
     bool ended;    /* the unit's terminator has been emitted */
+    unsigned side_exits; /* conditional branches that left the unit so far */
     bool stop;     /* end the unit before the next instruction */
     /* the last LR of this unit, its reservation still held; lr_addr IR_NONE: none */
     IRRef lr_addr, lr_val;
