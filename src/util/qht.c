@@ -228,14 +228,18 @@ bool qht_remove(Qht *ht, const void *entry, uint32_t hash)
     return false;
 }
 
+/* Without locks: a bucket that a writer has just added must be seen initialised. */
 static size_t map_count(const QhtMap *map)
 {
     size_t count = 0;
     for (size_t n = 0; n <= map->mask; n++) {
-        for (const QhtBucket *b = &map->buckets[n]; b; b = next_bucket(b)) {
+        const QhtBucket *b = &map->buckets[n];
+        while (b) {
             for (int i = 0; i < QHT_BUCKET_ENTRIES; i++) {
                 count += slot_entry(b, i) != NULL;
             }
+            /* [QHT-CHAIN] pairs with the release store in qht_add_bucket_locked(). */
+            b = __atomic_load_n(&b->next, __ATOMIC_ACQUIRE);
         }
     }
     return count;
