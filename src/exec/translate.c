@@ -226,7 +226,7 @@ typedef struct RegionMark {
 static void *copy_array(CodeRegion *r, const void *from, size_t size)
 {
     void *to = code_region_alloc_data(r, size);
-    if (to) {
+    if (to && size) {       /* nothing may come from a null pointer */
         memcpy(to, from, size);
     }
     return to;

@@ -33,7 +33,7 @@
 #define SIG_IGN_GUEST 1
 #define HOST_SA_RESTORER 0x04000000
 #ifndef SS_AUTODISARM
-#define SS_AUTODISARM (1 << 31)
+#define SS_AUTODISARM INT32_MIN     /* bit 31 */
 #endif
 
 #define NEVER_BLOCKED (SIG_BIT(SIGKILL) | SIG_BIT(SIGSTOP))

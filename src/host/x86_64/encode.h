@@ -282,7 +282,7 @@ static inline void ins_mov_imm(Emit *e, unsigned dst, int64_t imm)
         emit_op(e, OP_MOV_IMM | OPW, 0, rm_reg(dst), 4);
         emit_u32(e, (uint32_t)imm);
     } else {
-        int64_t rel = imm - (int64_t)(uintptr_t)(e->p + 7);
+        int64_t rel = (int64_t)((uint64_t)imm - (uintptr_t)(e->p + 7));
         if (fits_signed(rel, 32)) {
             emit_op(e, OP_LEA | OPW, dst, rm_rip((const void *)(uintptr_t)imm), 0);
             return;
