@@ -1,7 +1,7 @@
 # The build is Meson's; this file is for the habit of typing `make`.
 BUILD ?= build
 
-.PHONY: all deps demo check check-quick bench bench-structures bench-translate install clean
+.PHONY: all deps demo check check-quick check-sanitize bench bench-structures bench-translate install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) src/main/braid-riscv64
@@ -37,6 +37,11 @@ check-quick:
 	@$(MAKE) --no-print-directory all
 	@ninja -C $(BUILD)
 	@tools/check $(BUILD) --quick
+
+# The same sources under AddressSanitizer and UndefinedBehaviorSanitizer (docs/testing.md).
+check-sanitize:
+	@tools/install-deps --if-missing
+	@tools/check-sanitize build-sanitize
 
 bench: all
 	tools/bench.py --braid $(BUILD)/braid-riscv64 $(BENCH_ARGS)
