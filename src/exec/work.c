@@ -74,7 +74,7 @@ CPUState *cpu_create(const Guest *guest)
     cpu->env.ras_top = ras_create();
     cpu->env.fp_state = host_fp_init();
     spin_init(&cpu->work_lock, LOCK_RANK_WORK_QUEUE);
-    jump_cache_clear(cpu);
+    cpu->jump_cache_cflags = ~0u;   /* fits no block: the first look-up empties the jump cache */
     if (guest->cpu_reset) {
         guest->cpu_reset(cpu);
     }
