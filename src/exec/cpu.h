@@ -42,8 +42,9 @@ struct CPUState {
     bool copy_active;           /* exec_copy_from_guest() is under way: a fault goes to copy_fault */
     sigjmp_buf copy_fault;
 
-    /* atomic: written by the owner, read by start_exclusive(); a futex */
+    /* atomic: written by the owner, read by start_exclusive(); futexes */
     uint32_t running;           /* in cpu_exec(), may be in generated code */
+    uint32_t held_back;         /* waits in cpu_exec_start() for the end of a section */
 
     SpinLock work_lock;         /* rank WORK_QUEUE */
     /* guarded by work_lock; work_first is also peeked at (atomic) by the owner */

@@ -156,6 +156,7 @@ void cpu_exec_start(CPUState *cpu)
     for (;;) {
         /* A peek first: who is seen running is kicked, and a kick costs a turn of cpu_exec(). */
         while (unlikely(__atomic_load_n(&exec_ctx.exclusive_pending, __ATOMIC_RELAXED))) {
+            __atomic_store_n(&cpu->held_back, 1, __ATOMIC_RELAXED);
             futex_wait(&exec_ctx.exclusive_pending, 1, NULL);
         }
         __atomic_store_n(&cpu->running, 1, __ATOMIC_RELAXED);
@@ -163,9 +164,13 @@ void cpu_exec_start(CPUState *cpu)
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
         /* [EXCL-END] pairs with the release in end_exclusive(). */
         if (likely(!__atomic_load_n(&exec_ctx.exclusive_pending, __ATOMIC_ACQUIRE))) {
-            return;
+            break;
         }
         cpu_exec_end(cpu);
+    }
+    if (unlikely(cpu->held_back)) {
+        __atomic_store_n(&cpu->held_back, 0, __ATOMIC_RELAXED);
+        futex_wake_all(&cpu->held_back);
     }
 }
 
@@ -180,6 +185,16 @@ void cpu_exec_end(CPUState *cpu)
     }
 }
 
+/* Whom the last section held back runs before the next one, however quickly that follows. */
+static void admit_held_back_locked(void)
+{
+    for (CPUState *c = exec_ctx.cpus; c; c = c->next_cpu) {
+        while (__atomic_load_n(&c->held_back, __ATOMIC_RELAXED)) {
+            futex_wait(&c->held_back, 1, NULL);
+        }
+    }
+}
+
 void start_exclusive(CPUState *cpu)
 {
     bool was_running = cpu && cpu->running;
@@ -187,6 +202,7 @@ void start_exclusive(CPUState *cpu)
         cpu_exec_end(cpu);
     }
     mutex_lock(&exec_ctx.exclusive_lock);
+    admit_held_back_locked();
     __atomic_store_n(&exec_ctx.exclusive_pending, 1, __ATOMIC_RELAXED);
     /* [EXCL] pairs with the fences in cpu_exec_start() and cpu_exec_end(). */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);

@@ -405,6 +405,9 @@ static void vfork_reset_cpu(CPUState *cpu)
     if (__atomic_exchange_n(&cpu->running, 0, __ATOMIC_RELEASE /* [EXCL-STOP] */)) {
         futex_wake_all(&cpu->running);
     }
+    if (__atomic_exchange_n(&cpu->held_back, 0, __ATOMIC_RELAXED)) {
+        futex_wake_all(&cpu->held_back);
+    }
 }
 
 static int64_t clone_vfork(GuestThread *t, const CloneArgs *c)

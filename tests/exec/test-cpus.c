@@ -364,7 +364,7 @@ void test_fork(void)
     unsigned children = 0;
     for (; time(NULL) < end; children++) {
         CPUState *cpu = &self.cpu->parent;
-        self.limit = self.syscalls + any(10);
+        self.limit = self.syscalls + 1 + any(10);   /* 0 is no limit */
         executor_run(&self);
         bool outer = any(2);
         if (outer) {
