@@ -93,7 +93,8 @@ typedef enum IRAmo {
 /*
  * MemOp, in aux of LD ST AMO CAS: log2 of the size in bytes (bits 0-2), sign extension of
  * integer loads (3), the access must be aligned or raises the guest's misaligned
- * exception (4), plain: no other thread exists, so no atomic instruction is needed (5).
+ * exception (4), plain: no other thread exists, so no atomic instruction is needed (5);
+ * CAS only, backoff: whoever finds another value lost a race and had better wait a moment (6).
  * Aligned accesses up to 8 bytes are single-copy atomic always.  All accesses have at
  * least the ordering of the host's plain loads and stores; AMO and CAS not MO_PLAIN are
  * sequentially consistent and order all accesses before them with all after them, as a
@@ -101,7 +102,7 @@ typedef enum IRAmo {
  */
 enum MemOp {
     MO_8 = 0, MO_16 = 1, MO_32 = 2, MO_64 = 3, MO_128 = 4, MO_SIZE = 7,
-    MO_SIGN = 8, MO_ALIGN = 16, MO_PLAIN = 32,
+    MO_SIGN = 8, MO_ALIGN = 16, MO_PLAIN = 32, MO_BACKOFF = 64,
 };
 
 /*

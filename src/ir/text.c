@@ -61,7 +61,8 @@ static const IRSuffix memop_suffixes[] = {
     { "u128", SIZE_SIGN, MO_128 },        { "s8", SIZE_SIGN, MO_8 | MO_SIGN },
     { "s16", SIZE_SIGN, MO_16 | MO_SIGN }, { "s32", SIZE_SIGN, MO_32 | MO_SIGN },
     { "s64", SIZE_SIGN, MO_64 | MO_SIGN }, { "align", MO_ALIGN, MO_ALIGN },
-    { "plain", MO_PLAIN, MO_PLAIN },      { 0 },
+    { "plain", MO_PLAIN, MO_PLAIN },      { "backoff", MO_BACKOFF, MO_BACKOFF },
+    { 0 },
 };
 
 static const IRSuffix order_suffixes[] = {

@@ -197,7 +197,8 @@ static const char *check_memop(const Verifier *v, const IRIns *ins)
 {
     unsigned size = 1u << (ins->aux & MO_SIZE);
     if ((ins->aux & MO_SIZE) > MO_64 ||
-        ins->aux & ~(MO_SIZE | MO_SIGN | MO_ALIGN | MO_PLAIN)) {
+        ins->aux & ~(MO_SIZE | MO_SIGN | MO_ALIGN | MO_PLAIN | MO_BACKOFF) ||
+        (ins->op != IR_CAS && ins->aux & MO_BACKOFF)) {
         return fail(v, "bad memop");
     }
     IRType t = ins->op == IR_ST ? ir_ref_type(v->f, ins->arg[1]) : (IRType)ins->type;

@@ -298,6 +298,7 @@ static void step_atomic(Gen *g)
         IRRef expected = one_in(g, 3) ? y
                                       : ir_gen_ld(&g->b, snap(g), t,
                                                   memop & ~MO_PLAIN & ~MO_ALIGN, addr, 0);
+        memop |= one_in(g, 2) ? MO_BACKOFF : 0;
         r = ir_gen_cas(&g->b, snap(g), t, memop, addr, expected, x);
         break;
     }

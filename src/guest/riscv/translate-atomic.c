@@ -294,8 +294,8 @@ static bool gen_sc(DisasContext *ctx, arg_amo *a, unsigned size)
         gen_check_tags(ctx, (unsigned)a->rd, addr);
     }
     uint32_t snap = snap_here(ctx);
-    IRRef seen =
-        ir_gen_cas(b, snap, IR_I64, atomic_memop(ctx, size), addr, expected, val);
+    IRRef seen = ir_gen_cas(b, snap, IR_I64, atomic_memop(ctx, size) | MO_BACKOFF, addr,
+                            expected, val);
     gen_store_tag(ctx, snap, addr, 0);
     put_x(ctx, a->rd, ir_gen_setcc(b, IR_I64, IR_NE, seen, expected));
     return true;

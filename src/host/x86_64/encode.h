@@ -304,6 +304,12 @@ static inline void ins_alu(Emit *e, enum HostAlu alu, uint32_t w, unsigned dst, 
     emit_op(e, (uint32_t)alu << 3 | 3 | w, dst, src, 0);
 }
 
+static inline void ins_pause(Emit *e)
+{
+    emit_u8(e, 0xf3);
+    emit_u8(e, 0x90);
+}
+
 static inline void ins_alu_imm(Emit *e, enum HostAlu alu, uint32_t w, Rm dst, int32_t imm)
 {
     if (fits_signed(imm, 8)) {

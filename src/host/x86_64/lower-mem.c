@@ -270,6 +270,23 @@ static void lower_amo(Ctx *c, IRRef i)
     define_old(c, i);
 }
 
+/*
+ * About a microsecond, in which whoever won goes on undisturbed: an immediate retry mostly takes
+ * the cache line away from the winner's next turn, and loses again. No register is free here.
+ */
+#define BACKOFF_PAUSES 32
+
+static void emit_cold_backoff(Ctx *c, Cold *cold)
+{
+    Emit *e = &c->e;
+    emit_store_const(c, MO_32, RM_ENV(scratch), BACKOFF_PAUSES);
+    uint8_t *again = e->p;
+    ins_pause(e);
+    ins_alu_imm(e, ALU_SUB, 0, RM_ENV(scratch), 1);
+    bind_rel8(ins_jcc_short(e, CC_NE), again);
+    ins_jmp(e, cold->resume);
+}
+
 static void lower_cas(Ctx *c, IRRef i)
 {
     const IRIns *ins = ctx_ins(c, i);
@@ -284,6 +301,11 @@ static void lower_cas(Ctx *c, IRRef i)
         emit_lock(c);
     }
     emit_op(&c->e, sized(ins->aux, OP_CMPXCHG), desired, m, 0);
+    if ((ins->aux & MO_BACKOFF) && !(ins->aux & MO_PLAIN)) {
+        Cold *lost = cold_new(c, emit_cold_backoff);
+        emit_jcc_cold(c, CC_NE, lost);
+        lost->resume = c->e.p;
+    }
     define_old(c, i);
 }
 
