@@ -34,6 +34,18 @@ void exec_init(const ExecConfig *config)
     }
 }
 
+void exec_set_vdso(vaddr start, vaddr end, VdsoCall *call)
+{
+    exec_ctx.vdso_start = start;
+    exec_ctx.vdso_end = end;
+    exec_ctx.vdso_call = call;
+}
+
+uint64_t exec_vdso_call(CPUState *cpu, uint64_t nr, uint64_t a0, uint64_t a1)
+{
+    return exec_ctx.vdso_call(cpu, nr, a0, a1);
+}
+
 /* Options of translations made now. */
 static uint32_t current_cflags(void)
 {

@@ -53,6 +53,16 @@ typedef struct ExecConfig {
 /* Once, before the first cpu_create(). */
 void exec_init(const ExecConfig *config);
 
+/*
+ * A call of the vDSO, made from generated code without leaving it.  Returns 0 if it is done; otherwise
+ * the guest makes the system call.  May access guest memory in ways that survive a fault only.
+ */
+typedef uint64_t VdsoCall(CPUState *cpu, uint64_t nr, uint64_t a0, uint64_t a1);
+/* Code in [start, end) may make such calls.  Before the first guest instruction. */
+void exec_set_vdso(vaddr start, vaddr end, VdsoCall *call);
+/* For the guest's helper. */
+uint64_t exec_vdso_call(CPUState *cpu, uint64_t nr, uint64_t a0, uint64_t a1);
+
 /* ---- vCPUs ---- */
 /* A zeroed CPU of guest->cpu_size, with its return stack, in the list of vCPUs.  Without locks; waits
    for exclusive sections. */

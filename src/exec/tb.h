@@ -129,6 +129,10 @@ typedef struct ExecContext {
     uint8_t *buffer;
     size_t buffer_size;
     size_t thunks_size;
+    /* constant after exec_set_vdso() */
+    vaddr vdso_start, vdso_end;
+    VdsoCall *vdso_call;
+
     uint64_t *llsc_tags;        /* llsc=strict: LLSC_TAGS tags and a counter; atomic, by generated code */
     CodeRegion *regions;
     uint32_t nregions;

@@ -418,6 +418,8 @@ static BuildResult build_once(CPUState *cpu, vaddr pc, uint32_t flags, uint32_t 
         .cflags = cflags,
         .max_insns = max_insns,
         .llsc_tags = (uintptr_t)exec_ctx.llsc_tags - exec_ctx.config.guest_base,
+        .vdso_start = exec_ctx.vdso_start,
+        .vdso_end = exec_ctx.vdso_end,
         .fetch = build_fetch,
         .exists = build_exists,
     };

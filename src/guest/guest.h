@@ -43,6 +43,8 @@ typedef struct TranslateContext {
      * gives it a meaning.
      */
     vaddr llsc_tags;
+    /* The code of the vDSO, which may use an instruction that programs have not (none: both 0). */
+    vaddr vdso_start, vdso_end;
     /*
      * Read `size` (2 or 4) bytes of code at pc, little endian as stored.  Returns false if they
      * lie in a third page, or cannot be fetched; then *fault says which (a unit may cover two pages).

@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "exec/exec.h"
+#include "linux-user/vdso.h"
 
 typedef struct GuestThread GuestThread;
 typedef struct GuestSigaction GuestSigaction;
@@ -22,9 +23,8 @@ typedef struct LinuxAbi {
     uint16_t elf_machine;
     unsigned sp_reg;            /* number of the stack pointer among the registers */
     unsigned minsigstksz;
-    /* Code of the signal trampoline: calls rt_sigreturn. */
-    const uint8_t *sigreturn_code;
-    unsigned sigreturn_size;
+    uint32_t elf_flags;         /* e_flags of what braid makes itself */
+    const VdsoCode *vdso;
 
     uint64_t (*hwcap)(void);
     void (*get_syscall)(const CPUState *cpu, uint64_t *nr, uint64_t args[6]);

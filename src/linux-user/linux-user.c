@@ -24,6 +24,7 @@
 #include "linux-user/user-signal.h"
 #include "linux-user/syscall.h"
 #include "linux-user/user-mem.h"
+#include "linux-user/vdso.h"
 #include "util/bitops.h"
 #include "util/error.h"
 #include "util/log.h"
@@ -336,19 +337,6 @@ static void choose_address_space(const LinuxUserOptions *opt, const ElfFile *exe
     }
 }
 
-static void map_trampoline(void)
-{
-    int64_t at = user_mmap(0, USER_PAGE_SIZE, PROT_READ | PROT_WRITE,
-                           MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (at < 0) {
-        fatal("no room for the signal trampoline");
-    }
-    const LinuxAbi *abi = user_process.abi;
-    user_write((uint64_t)at, abi->sigreturn_code, abi->sigreturn_size);
-    user_mprotect((uint64_t)at, USER_PAGE_SIZE, PROT_READ | PROT_EXEC);
-    user_process.sigreturn_addr = (uint64_t)at;
-}
-
 /* Map everything; *entry and *sp are where the program starts. */
 static int load(const LinuxUserOptions *opt, Program *p, char **envp, uint64_t *entry,
                 uint64_t *sp, char **err)
@@ -365,7 +353,7 @@ static int load(const LinuxUserOptions *opt, Program *p, char **envp, uint64_t *
     user_mem.exec_end = p->exe.code_end;
     user_mem.data_start = p->exe.data_start;
     user_mem.data_end = p->exe.data_end;
-    map_trampoline();
+    vdso_map();
     *entry = p->exe.interp ? p->interp.entry : p->exe.entry;
     StackInfo info = {
         .exe = &p->exe,

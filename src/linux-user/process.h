@@ -25,6 +25,7 @@ typedef struct UserProcess {
     int argc;
     uint64_t auxv[64];          /* /proc/self/auxv */
     unsigned auxv_len;          /* in words */
+    uint64_t vdso_addr;
     uint64_t sigreturn_addr;    /* of the trampoline */
 
     Mutex lock;                 /* rank LEAF */

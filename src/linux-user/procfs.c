@@ -33,7 +33,7 @@ static void write_map_part(FILE *out, uint64_t start, uint64_t end, unsigned fla
         name = "[stack]";
     } else if (start >= user_mem.brk_start && end <= user_mem.brk + USER_PAGE_SIZE && !*name) {
         name = "[heap]";
-    } else if (start == (user_process.sigreturn_addr & USER_PAGE_MASK)) {
+    } else if (start == user_process.vdso_addr) {
         name = "[vdso]";
     }
     fprintf(out, "%*s%s\n", *name ? 20 : 0, "", name);

@@ -81,6 +81,7 @@ static void make_auxv(const StackInfo *info, uint64_t random, uint64_t exec_fn,
 {
     const ElfFile *exe = info->exe;
     const LinuxAbi *abi = user_process.abi;
+    aux(AT_SYSINFO_EHDR, user_process.vdso_addr);
     aux(AT_PHDR, exe->phdr_addr);
     aux(AT_PHENT, sizeof(Elf64_Phdr));
     aux(AT_PHNUM, exe->eh.e_phnum);

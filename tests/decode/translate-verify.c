@@ -41,6 +41,7 @@ void host_fp_set_rounding(HostEnv *env, IRRound rm) { fail(); }
 uint32_t host_fp_init(void) { return 0; }
 
 void cpu_leave_from_helper(CPUState *cpu, int reason) { abort(); }
+uint64_t exec_vdso_call(CPUState *cpu, uint64_t nr, uint64_t a0, uint64_t a1) { abort(); }
 
 static uint64_t seed = 88172645463325252u;
 

@@ -25,6 +25,9 @@ enum {
     RISCV_A7 = 17
 };
 
+/* .insn custom-0, rd = t0: legal in the vDSO only, see translate-system.c. */
+#define RISCV_VDSO_INSN 0x0000028bu
+
 typedef struct RISCVCPU {
     CPUState cs;
     /* owned by the vCPU thread */

@@ -138,6 +138,11 @@ uint64_t helper_check_jump(void *opaque, uint64_t target)
     return 0;
 }
 
+uint64_t helper_vdso_call(void *cpu, uint64_t nr, uint64_t a0, uint64_t a1)
+{
+    return exec_vdso_call(cpu, nr, a0, a1);
+}
+
 uint64_t helper_csr_read(void *cpu, uint64_t number)
 {
     return riscv_csr_find((unsigned)number)->read(cpu);

@@ -23,6 +23,7 @@ uint64_t helper_fclass(void *cpu, uint64_t format, uint64_t a);
 uint64_t helper_set_frm(void *cpu, uint64_t frm);
 uint64_t helper_check_aligned(void *opaque, uint64_t addr, uint64_t size);
 uint64_t helper_check_jump(void *opaque, uint64_t target);
+uint64_t helper_vdso_call(void *cpu, uint64_t nr, uint64_t a0, uint64_t a1);
 uint64_t helper_csr_read(void *cpu, uint64_t number);
 uint64_t helper_csr_write(void *cpu, uint64_t number, uint64_t value);
 

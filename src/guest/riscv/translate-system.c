@@ -23,6 +23,21 @@ bool trans_ebreak(DisasContext *ctx, arg_empty *a)
     return true;
 }
 
+/*
+ * The vDSO asks user mode for the time with an instruction of its own (custom-0, rd = t0), which is
+ * illegal everywhere else: t0 = 0 if the call that a7, a0 and a1 describe is done.
+ */
+bool gen_vdso_call(DisasContext *ctx, uint32_t insn)
+{
+    if (insn != RISCV_VDSO_INSN || ctx->pc < ctx->tc->vdso_start ||
+        ctx->pc >= ctx->tc->vdso_end) {
+        return false;
+    }
+    IRRef args[] = {get_x(ctx, RISCV_A7), get_x(ctx, RISCV_A0), get_x(ctx, RISCV_A0 + 1)};
+    put_x(ctx, RISCV_T0, ir_call(ctx->b, RISCV_HELPER_vdso_call, 0, 3, args));
+    return true;
+}
+
 /* ---- CSRs ---- */
 
 typedef enum CSROp { CSR_OP_WRITE, CSR_OP_SET, CSR_OP_CLEAR } CSROp;

@@ -79,7 +79,7 @@ void translate_insn(DisasContext *ctx, uint32_t insn, unsigned bytes)
     ctx->next_pc = ctx->pc + bytes;
     bool legal = bytes == 2 ? riscv_decode16(ctx, ctx->ext, insn)
                             : riscv_decode32(ctx, ctx->ext, insn);
-    if (!legal) {
+    if (!legal && !gen_vdso_call(ctx, insn)) {
         gen_exit_reason(ctx, ctx->pc, EXIT_REASON_ILLEGAL);
     }
     ctx->tc->ninsns++;

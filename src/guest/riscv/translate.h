@@ -106,6 +106,10 @@ void gen_poll(DisasContext *ctx);
 /* True if the unit may go back to its own head without leaving. */
 bool can_loop_to(const DisasContext *ctx, vaddr pc);
 
+/* ---- translate-system.c ---- */
+/* The instruction of the vDSO; false if it is none, or stands elsewhere. */
+bool gen_vdso_call(DisasContext *ctx, uint32_t insn);
+
 /* ---- translate.c: one instruction ---- */
 /* Read the instruction at pc.  Returns its length, 0 if it cannot be had. */
 unsigned fetch_insn(TranslateContext *tc, vaddr pc, uint32_t *insn);

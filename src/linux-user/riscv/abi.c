@@ -126,17 +126,14 @@ static void write_cpuinfo(FILE *out, unsigned ncpus)
     }
 }
 
-/* li a7, 139; ecall */
-static const uint8_t sigreturn_code[] = { 0x93, 0x08, 0xb0, 0x08, 0x73, 0x00, 0x00, 0x00 };
-
 const LinuxAbi linux_abi_riscv64 = {
     .machine = "riscv64",
     .platform = NULL,
     .elf_machine = EM_RISCV,
     .sp_reg = RISCV_SP,
     .minsigstksz = 2048,
-    .sigreturn_code = sigreturn_code,
-    .sigreturn_size = sizeof(sigreturn_code),
+    .elf_flags = 0x5,       /* EF_RISCV_RVC, EF_RISCV_FLOAT_ABI_DOUBLE */
+    .vdso = &riscv_vdso,
     .hwcap = riscv_hwcap,
     .get_syscall = get_syscall,
     .finish_syscall = finish_syscall,

@@ -47,6 +47,8 @@ _Static_assert(offsetof(RiscvUcontext, mcontext) == 176, "uc_mcontext");
 _Static_assert(sizeof(RiscvUcontext) == 960, "struct ucontext");
 _Static_assert(sizeof(RiscvSigframe) == 1088, "struct rt_sigframe");
 
+extern const VdsoCode riscv_vdso;
+
 bool riscv_setup_frame(GuestThread *t, int sig, const siginfo_t *info,
                        const GuestSigaction *action, uint64_t mask, uint64_t restorer);
 bool riscv_sigreturn(GuestThread *t, uint64_t *mask);
