@@ -1,7 +1,7 @@
 # The build is Meson's; this file is for the habit of typing `make`.
 BUILD ?= build
 
-.PHONY: all deps demo check check-quick check-sanitize bench bench-structures bench-translate install clean
+.PHONY: all deps demo check check-quick check-real check-sanitize bench bench-structures bench-translate install clean
 
 all: $(BUILD)/build.ninja
 	@ninja -C $(BUILD) src/main/braid-riscv64
@@ -37,6 +37,10 @@ check-quick:
 	@$(MAKE) --no-print-directory all
 	@ninja -C $(BUILD)
 	@tools/check $(BUILD) --quick
+
+# Programs of Debian's riscv64 archive, all of them; CHECK_ARGS: options and names (docs/testing.md).
+check-real: all
+	tests/real/run.py $(CHECK_ARGS) $(BUILD)/braid-riscv64 $(CHECKS)
 
 # The same sources under AddressSanitizer and UndefinedBehaviorSanitizer (docs/testing.md).
 check-sanitize:
