@@ -72,6 +72,20 @@ static void retire_code_locked(uint64_t start, uint64_t end)
 }
 
 /*
+ * Some code in the range cannot be written to so far: blocks made of it have no copy of their
+ * bytes for fence.i to compare.
+ */
+static bool has_constant_code_locked(uint64_t start, uint64_t end)
+{
+    for (uint32_t i = vma_find_locked(start); i < user_mem.nvma && user_mem.vma[i].start < end; i++) {
+        if ((user_mem.vma[i].flags & (PAGE_EXEC | PAGE_WRITE)) == PAGE_EXEC) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
  * The end of a call that may have taken code away: when it returns to the guest, no other thread is
  * still inside a block made from it.
  */
@@ -231,6 +245,7 @@ int64_t user_mprotect(uint64_t addr, uint64_t len, int prot)
     if (!vma_all_mapped_locked(addr, end)) {
         ret = -ENOMEM;
     } else {
+        bool constant = (prot & PROT_WRITE) && has_constant_code_locked(addr, end);
         if (!(prot & PROT_EXEC)) {
             retire_code_locked(addr, end);
         }
@@ -239,6 +254,8 @@ int64_t user_mprotect(uint64_t addr, uint64_t len, int prot)
         } else if (!vma_change_locked(addr, end, PAGE_SHARED | PAGE_ANON,
                                       vma_flags(prot, 0))) {
             ret = -ENOMEM;
+        } else if (constant && (prot & PROT_EXEC)) {
+            tb_invalidate_range(addr, end);
         }
     }
     mmap_unlock_quiesce();
