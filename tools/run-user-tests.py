@@ -45,6 +45,11 @@ MATRIX = {
 }
 
 
+# Where a test's conditions on --stats must hold: others translate more, or differently.
+STATS_SETS = ("default", "no-chain", "serial")
+STATS_COMPARE = {"<=": int.__le__, ">=": int.__ge__, "=": int.__eq__}
+
+
 class Failure(Exception):
     """Ends the run with one sentence and exit status 2."""
 
@@ -61,6 +66,7 @@ class Test:
         self.seconds = int(fields.get("time", "30"))
         self.plugins = int(fields.get("plugins", "0"))
         self.alone = fields.get("alone", "no") == "yes"
+        self.stats = re.findall(r"(\w+) *(<=|>=|=) *(\d+)", fields.get("stats", ""))
         self.skip = [s for s in re.split(r"[,\s]+", fields.get("skip", "")) if s]
         self.name = source.stem + ("-dynamic" if link == "dynamic" else "")
         if march:
@@ -116,7 +122,7 @@ def build(test, compiler, directory):
 
 
 def run(command, seconds, scale, extra=None):
-    """(ok, detail, standard output, seconds taken)"""
+    """(ok, detail, standard output, standard error, seconds taken)"""
     environment = dict(os.environ, TEST_SCALE=str(scale), **(extra or {}))
     start = time.monotonic()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
@@ -143,7 +149,19 @@ def run(command, seconds, scale, extra=None):
             f"killed by {signal.Signals(-status).name}"
     if detail and message:
         detail += ": " + message.splitlines()[-1]
-    return not detail, detail, output, time.monotonic() - start
+    return not detail, detail, output, message, time.monotonic() - start
+
+
+def failed_condition(test, report):
+    """The first condition on --stats that `report` does not meet, or an empty string."""
+    values = {name: int(value) for name, value in
+              re.findall(r"^(\w+) +(\d+)  ", report, re.MULTILINE)}
+    for name, compare, limit in test.stats:
+        if name not in values:
+            return f"--stats says nothing of {name}"
+        if not STATS_COMPARE[compare](values[name], int(limit)):
+            return f"--stats: {name} is {values[name]}, not {compare} {limit}"
+    return ""
 
 
 class Job:
@@ -159,7 +177,7 @@ class Job:
         native_output = None
         if self.option_set == "native" or test.compare:
             program = build(test, "gcc", options.directory("gcc"))
-            ok, detail, native_output, taken = run([str(program)], test.seconds, 100)
+            ok, detail, native_output, _, taken = run([str(program)], test.seconds, 100)
             if self.option_set == "native" or not ok:
                 return ok, detail and "natively: " + detail, taken
         program = build(test, CROSS_CC, options.directory(CROSS_CC))
@@ -167,9 +185,17 @@ class Job:
         command = [*options.emulator, *words]
         if test.link == "dynamic" and Path(SYSROOT).is_dir():
             command += ["-L", SYSROOT]
-        ok, detail, output, taken = run([*command, str(program)],
-                                        int(test.seconds * factor * options.slower), scale,
-                                        extra)
+        with_stats = (test.stats and self.option_set in STATS_SETS and
+                      Path(options.emulator[0]).name.startswith("braid"))
+        if with_stats:
+            command.append("--stats")
+        ok, detail, output, report, taken = run([*command, str(program)],
+                                                int(test.seconds * factor * options.slower),
+                                                scale, extra)
+        if ok and with_stats:
+            detail = failed_condition(test, report)
+            if detail:
+                return False, detail, taken
         if ok and test.compare and output != native_output:
             ours, theirs = output.splitlines(), native_output.splitlines()
             line = next((i for i, (a, b) in enumerate(zip(ours, theirs)) if a != b),

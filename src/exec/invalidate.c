@@ -1,8 +1,8 @@
 /*
  * Taking blocks out of circulation.
  *
- * One block is invalidated under the locks of all its pages, which makes it happen once.  A
- * vCPU that runs the block may finish it; its memory stays as it is until the next flush,
+ * One block is invalidated under the locks of all its pages, which makes it happen once
+ * (until it is revived, see dormant.c).  A vCPU that runs the block may finish it; its memory stays as it is until the next flush,
  * which runs with all vCPUs stopped and starts over with an empty buffer.
  *
  * A thread that is not running (a system call that unmaps code) is not stopped by an exclusive
@@ -16,9 +16,6 @@
  * promises nothing earlier).  Blocks of volatile pages carry a copy of the bytes they were
  * made from; what still agrees with memory stays.
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "exec/tb.h"
 #include "util/error.h"
 #include "util/stats.h"
@@ -72,30 +69,22 @@ static bool tb_overlaps(const TranslationBlock *tb, vaddr start, vaddr end)
     return false;
 }
 
-/* Does the block still agree with memory? */
-static bool tb_bytes_unchanged(CPUState *cpu, const TranslationBlock *tb)
-{
-    const uint8_t *saved = tb->guest_bytes;
-    for (unsigned i = 0; i < tb->nsegments; i++) {
-        const TBSegment *s = &tb->segments[i];
-        uint8_t now[GUEST_PAGE_SIZE];
-        for (uint32_t done = 0; done < s->len;) {
-            uint32_t n = s->len - done < sizeof(now) ? s->len - done : sizeof(now);
-            if (!exec_copy_from_guest(cpu, now, s->pc + done, n) || memcmp(now, saved, n)) {
-                return false;
-            }
-            saved += n;
-            done += n;
-        }
-    }
-    return true;
-}
-
 typedef struct InvalidateWalk {
     CPUState *cpu;
     vaddr start, end;
     bool verify;        /* only blocks whose bytes have changed */
 } InvalidateWalk;
+
+/* One block that the walk is for, under the locks of its pages. */
+static void walk_invalidate_locked(const InvalidateWalk *w, TranslationBlock *tb)
+{
+    tb_invalidate_locked(tb);
+    /* The bytes of a range may be as they were when they are executed next; what a walk that
+       compares has found is known not to be. */
+    if (tb->guest_bytes && !w->verify) {
+        tb_lay_dormant_locked(tb);
+    }
+}
 
 /*
  * Invalidate the matching blocks of one page.  A block may also hang in a neighbour page with
@@ -118,12 +107,13 @@ restart:
             (w->verify && (!tb->guest_bytes || tb_bytes_unchanged(w->cpu, tb)))) {
             continue;
         }
+        pd->keep_bytes = true;
         PageDesc *other = tb->page[1] == NO_PAGE ? NULL : page_get_alloc(tb->page[!n]);
         if (!other) {
-            tb_invalidate_locked(tb);
+            walk_invalidate_locked(w, tb);
         } else if (other->number > pd->number) {
             mutex_lock_ordered(&other->lock, other->number);
-            tb_invalidate_locked(tb);
+            walk_invalidate_locked(w, tb);
             mutex_unlock(&other->lock);
         } else {
             mutex_unlock(&pd->lock);
@@ -132,7 +122,7 @@ restart:
             /* While no lock was held another thread may have done it; the block's memory is
                still there, for there was no flush: this thread runs or has the invalidate_lock. */
             if (!tb->invalid) {
-                tb_invalidate_locked(tb);
+                walk_invalidate_locked(w, tb);
             }
             mutex_unlock(&pd->lock);
             mutex_unlock(&other->lock);
@@ -211,16 +201,11 @@ void tb_quiesce(CPUState *cpu)
 static bool page_forget_blocks(uint64_t key, void *elem, void *opaque)
 {
     PageDesc *pd = elem;
-    if (pd->first_tb) {     /* write only what needs it: a child of fork() shares the rest */
+    if (pd->first_tb || pd->dormant) {  /* write only what needs it: a child of fork() shares the rest */
         pd->first_tb = 0;
+        pd->dormant = NULL;
     }
     return true;
-}
-
-static void tb_free_ir(void *entry, uint32_t hash, void *opaque)
-{
-    TranslationBlock *tb = entry;
-    free(tb->ir);
 }
 
 /* All other vCPUs are stopped and hold no lock of exec/; invalidate_lock keeps out the rest. */
@@ -228,7 +213,6 @@ void tb_flush_exclusive(void)
 {
     ExecContext *x = &exec_ctx;
     mutex_lock(&x->invalidate_lock);
-    qht_foreach(&x->blocks, tb_free_ir, NULL);
     qht_reset(&x->blocks);
     qht_reclaim(&x->blocks);
     radix_foreach_range(&x->pages, 0, (1ull << (64 - GUEST_PAGE_BITS)) - 1, page_forget_blocks, NULL);

@@ -11,6 +11,7 @@
  * partly filled, and the next one goes on there.  So a flush comes when the buffer is full, and
  * not when there are many threads.
  */
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "exec/tb.h"
@@ -30,6 +31,14 @@
 #define POPULATE_CODE (32u << 10)
 #define POPULATE_DATA (16u << 10)
 #define LOW_WATER 1024
+
+/* The interpreter's copies, of blocks valid and invalid. */
+static void region_free_ir(CodeRegion *r)
+{
+    for (uint32_t i = 0; i < r->nblocks; i++) {
+        free(r->index[i]->ir);
+    }
+}
 
 static void region_reset(CodeRegion *r)
 {
@@ -142,6 +151,9 @@ void code_regions_reset_exclusive(void)
     ExecContext *x = &exec_ctx;
     mutex_lock(&x->region_lock);
     for (uint32_t i = 0; i < x->next_region; i++) {
+        if (x->config.interp || x->config.lockstep) {
+            region_free_ir(&x->regions[i]);
+        }
         region_reset(&x->regions[i]);
     }
     x->next_region = 0;

@@ -2,7 +2,8 @@
  * TranslationBlock and what hangs on it; the context of exec/.  Private to exec/ and debug/.
  *
  * A block's life: built under the locks of its pages -> published in the QHT -> linked to and
- * from others -> invalidated (once) -> its memory reused at a flush, when no vCPU runs.
+ * from others -> invalidated -> perhaps dormant and revived -> its memory reused at a flush, when
+ * no vCPU runs.
  */
 #ifndef BRAID_TB_H
 #define BRAID_TB_H
@@ -64,11 +65,14 @@ struct TranslationBlock {
     uint64_t page[2];           /* page numbers; [1] may be NO_PAGE */
     TBExit *exits;
     TBSegment *segments;
-    const uint8_t *guest_bytes; /* copy of all segments, or NULL if the pages cannot change unseen */
+    const uint8_t *guest_bytes; /* copy of all segments; NULL if the pages cannot change unseen
+                                   and have shown no sign of being invalidated now and then */
     struct IRFunc *ir;          /* -accel interp and lockstep: what to interpret; owned */
 
     /* page_next[i] guarded by the lock of page[i] */
     uintptr_t page_next[2];     /* TranslationBlock | index of its link for that page */
+    /* guarded by the lock of page[0] */
+    struct TranslationBlock *next_dormant;
 
     SpinLock jmp_lock;          /* rank JMP; never two at once */
     /* guarded by jmp_lock; also read without it (atomic) after a jump cache fill [JC-FILL] */
@@ -82,7 +86,9 @@ typedef struct PageDesc {
     Mutex lock;                 /* rank PAGE, key: page number */
     /* guarded by lock */
     uintptr_t first_tb;         /* TranslationBlock | index, like page_next */
+    TranslationBlock *dormant;  /* blocks whose first page this is; one for a key at most */
     bool in_volatile_list;
+    bool keep_bytes;            /* its blocks were invalidated before: new ones keep their bytes */
     uint32_t used;              /* atomic: 1 once a translation wanted the lock [PAGE-USED] */
     uint64_t number;            /* constant */
     struct PageDesc *next_volatile; /* constant once in the list */
@@ -213,6 +219,16 @@ TranslationBlock *tb_translate(CPUState *cpu, vaddr pc, uint32_t flags, uint32_t
 void tb_link_exit(TBExit *e, TranslationBlock *dest);
 void tb_unlink_outgoing(TranslationBlock *tb);
 void tb_unlink_incoming(TranslationBlock *tb);
+
+/* ---- dormant.c ---- */
+/* Does the block, which has guest_bytes, agree with memory?  On a vCPU's thread. */
+bool tb_bytes_unchanged(CPUState *cpu, const TranslationBlock *tb);
+/* Keep an invalid block that has guest_bytes; under the locks of all its pages. */
+void tb_lay_dormant_locked(TranslationBlock *tb);
+/* The dormant block for this key, no longer in the list; or NULL.  `pd` is the page of pc. */
+TranslationBlock *page_take_dormant_locked(PageDesc *pd, vaddr pc, uint32_t flags, uint32_t cflags);
+/* Make a block that was taken valid again; under the locks of all its pages, which are `pages`. */
+void tb_revive_locked(TranslationBlock *tb, PageDesc *const pages[2]);
 
 /* ---- invalidate.c ---- */
 /* Under the locks of all the block's pages. */

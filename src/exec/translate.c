@@ -33,7 +33,7 @@ typedef struct TBBuild {
     TranslateContext tc;        /* first: fetch() gets here from it */
     PageDesc *pages[2];         /* locked; in order of use */
     unsigned npages;
-    bool is_volatile;           /* bytes may change unseen: keep a copy */
+    bool keep_bytes;            /* bytes may change unseen, or the block may be revived */
     bool fault;                 /* the byte at fault_addr cannot be executed */
     vaddr fault_addr;
     TBSegment segments[TB_MAX_SEGMENTS];
@@ -78,8 +78,10 @@ static bool build_enter_page(TBBuild *bld, uint64_t number)
         return false;
     }
     bld->pages[bld->npages++] = pd;
+    /* Memory without a file behind it that holds code is a run-time compiler's. */
+    bld->keep_bytes |= pd->keep_bytes || (flags & PAGE_ANON);
     if (flags & (PAGE_WRITE | PAGE_SHARED)) {
-        bld->is_volatile = true;
+        bld->keep_bytes = true;
         page_mark_volatile_locked(pd);
     }
     return true;
@@ -90,6 +92,27 @@ static void build_leave_pages(TBBuild *bld)
     while (bld->npages) {
         mutex_unlock(&bld->pages[--bld->npages]->lock);
     }
+}
+
+/*
+ * A block for this key that was invalidated and agrees with memory after all: use it again.  The page
+ * of pc is locked and executable.  NULL if there is none.
+ */
+static TranslationBlock *build_revive(TBBuild *bld)
+{
+    const TranslateContext *tc = &bld->tc;
+    TranslationBlock *tb = page_take_dormant_locked(bld->pages[0], tc->pc_first, tc->flags, tc->cflags);
+    if (!tb || (tb->page[1] != NO_PAGE && !build_enter_page(bld, tb->page[1]))) {
+        return NULL;
+    }
+    if (tb_bytes_unchanged(tc->cpu, tb)) {
+        tb_revive_locked(tb, bld->pages);
+        return tb;
+    }
+    if (bld->npages == 2) {     /* the new block may go elsewhere */
+        mutex_unlock(&bld->pages[--bld->npages]->lock);
+    }
+    return NULL;
 }
 
 /*
@@ -238,10 +261,10 @@ static bool tb_fill(TranslationBlock *tb, CodeRegion *r, const TBBuild *bld, con
     tb->exits = code_region_alloc_data(r, hc->nexits * sizeof(TBExit));
     tb->segments = copy_array(r, bld->segments, bld->nsegments * sizeof(TBSegment));
     tb->recovery = copy_array(r, hc->recovery, hc->recovery_size);
-    if (bld->is_volatile) {
+    if (bld->keep_bytes) {
         tb->guest_bytes = copy_array(r, bld->bytes, build_nbytes(bld));
     }
-    if (!tb->exits || !tb->segments || !tb->recovery || (bld->is_volatile && !tb->guest_bytes)) {
+    if (!tb->exits || !tb->segments || !tb->recovery || (bld->keep_bytes && !tb->guest_bytes)) {
         return false;
     }
     tb->nsegments = bld->nsegments;
@@ -371,6 +394,10 @@ static BuildResult build_locked(TBBuild *bld, TranslateThread *tx, TranslationBl
     *out = tb_find_qht(tc->pc_first, tc->flags, tc->cflags);
     if (*out) {
         return BUILD_OK;    /* another thread was faster */
+    }
+    *out = build_revive(bld);
+    if (*out) {
+        return BUILD_OK;
     }
     RegionMark mark = { tx->region->code_ptr, tx->region->data_ptr };
     build_ir(bld, tx);

@@ -288,6 +288,7 @@ static const struct {
     void (*fn)(void);
 } tests[] = {
     { "graph", test_graph }, { "mutate", test_mutate }, { "links", test_links },
+    { "revive", test_revive },
     { "own-code", test_own_code }, { "spin", test_spin }, { "work", test_work },
     { "exclusive", test_exclusive }, { "churn", test_churn }, { "fork", test_fork },
     { "crowd", test_crowd }, { "large", test_large },

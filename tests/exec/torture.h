@@ -82,6 +82,7 @@ void program_graph(uint32_t first_page, uint32_t n_pages, bool exclusive_ops);
 /* ---- the tests ---- */
 void test_graph(void);
 void test_mutate(void);
+void test_revive(void);
 void test_links(void);
 void test_own_code(void);
 void test_spin(void);

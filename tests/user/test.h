@@ -15,6 +15,8 @@
  *   test-time:   seconds allowed (default 30)
  *   test-alone:  yes      it needs the processors for itself to show anything
  *   test-plugins: N       N small shared objects are built next to the program
+ *   test-stats:  A <= N, B >= N, C = N
+ *                         what --stats must say, in option sets that change nothing of it
  *   test-skip:   A,B      option sets that make no sense for it, with the reason
  *                         in the comment
  *
