@@ -3,6 +3,8 @@
 
 usage: run.py BRAID DIRECTORY     (DIRECTORY: for the guest programs it compiles)
 """
+import collections
+import os
 import pathlib
 import re
 import subprocess
@@ -18,6 +20,10 @@ int main(int argc, char **argv)
     volatile double x = argc;
     if (argc > 1 && !strcmp(argv[1], "nowhere"))
         ((void (*)(void))0x123456780)();
+    if (argc > 2 && !strcmp(argv[1], "loop"))
+        for (int i = atoi(argv[2]); i; i--)
+            x = x + i % 3;
+    x = argc;
     if (argc > 1 && !strcmp(argv[1], "env"))
         printf("%s\n", getenv("BRAID_TEST_VARIABLE") ? getenv("BRAID_TEST_VARIABLE") : "unset");
     else
@@ -36,7 +42,18 @@ class Suite:
         source = self.dir / 'program.c'
         source.write_text(PROGRAM)
         self.program = self.dir / 'program'
-        subprocess.run([CROSS, '-O2', '-static', source, '-o', self.program], check=True)
+        self.compile(source, self.program)
+
+    @staticmethod
+    def compile(source, program):
+        subprocess.run([CROSS, '-O2', '-static', '-w', '-D_GNU_SOURCE', source, '-o', program, '-pthread'],
+                       check=True)
+
+    def stats(self, *args, env=None, status=0):
+        """The counters that --stats prints, by name."""
+        r = self.run('--stats', *args, env=env)
+        self.check(f'--stats {args}', r.returncode == status, f'status {r.returncode}: {r.stderr[:300]!r}')
+        return {name: int(value) for name, value in re.findall(r'^(\w+) +(\d+)  ', r.stderr, re.M)}
 
     def run(self, *args, env=None):
         return subprocess.run([self.braid, *map(str, args)], capture_output=True, text=True,
@@ -128,6 +145,26 @@ def looking_inside(s):
     perf.unlink(missing_ok=True)
 
 
+def how_often_code_is_translated(s):
+    few, many = (s.stats(s.program, 'loop', n, status=7) for n in ['1000000', '9000000'])
+    s.check('a loop is translated once, however often it goes round',
+            few['translations'] == many['translations'], f'{few} {many}')
+    s.check('a loop does not leave generated code', many['exits'] <= few['exits'] + 10, f'{few} {many}')
+
+    # Rounds of 64 threads that are let go into code that nobody has run: each block once.
+    fresh = s.dir / 'fresh-code'
+    s.compile(pathlib.Path(__file__).parent.parent / 'user/fresh-code.c', fresh)
+    log = s.dir / 'log'
+    env = dict(os.environ, TEST_SCALE='10')
+    s.expect('fresh code', ['-d', 'in_asm', '-D', log, fresh], 0, env=env)
+    blocks = [b for b in log.read_text().split('----------------\n')
+              if int((re.match(r'IN: 0x([0-9a-f]+)', b) or re.match('()', '')).group(1) or '0', 16) >= 1 << 28]
+    counts = collections.Counter(blocks)
+    twice = [b for b in counts if counts[b] > 1]
+    s.check('fresh code is seen by the log', len(counts) >= 10 * 64 + 10, len(counts))
+    s.check('fresh code is translated once', not twice, f'{len(twice)} of {len(counts)}: {twice[:1]}')
+
+
 def other_ways_to_run(s):
     p = s.program
     out = 'third=0.333'
@@ -142,7 +179,8 @@ def other_ways_to_run(s):
 
 def main():
     s = Suite(sys.argv[1], sys.argv[2])
-    for part in [options, files, guests_own_mistakes, looking_inside, other_ways_to_run]:
+    for part in [options, files, guests_own_mistakes, looking_inside,
+                 how_often_code_is_translated, other_ways_to_run]:
         part(s)
     print(f'{s.passed} passed, {s.failed} failed')
     sys.exit(1 if s.failed else 0)

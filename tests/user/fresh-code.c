@@ -3,7 +3,12 @@
  * all get the right result, round after round; then with a different function for each
  * thread.
  *
+ * However many arrive at once, each function is translated once: of 100 rounds' 64 versions
+ * and 100 rounds' single ones, blocks can begin at the entry, the head of the loop and behind it,
+ * which makes 19500; 1500 are enough for the C library.  tests/cli counts exactly.
+ *
  * test-native: no
+ * test-stats: translations <= 21000, insert_races = 0
  * test-time: 60
  */
 #include "rv-code.h"
