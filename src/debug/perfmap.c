@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "exec/tb.h"
+#include "util/own-fd.h"
 
 static struct {
     int fd;     /* constant after perfmap_open() */
@@ -22,10 +23,8 @@ bool perfmap_open(void)
     if (fd < 0) {
         return false;
     }
-    /* Out of the guest's way. */
-    perfmap.fd = fcntl(fd, F_DUPFD_CLOEXEC, 900);
-    close(fd);
-    return perfmap.fd >= 0;
+    perfmap.fd = own_fd_add(fd);
+    return true;
 }
 
 void perfmap_add(const TranslationBlock *tb)

@@ -1,38 +1,64 @@
 /*
- * System calls about descriptors: duplicating and closing them (braid's own are not the
- * guest's to touch), vectors of buffers, epoll, waiting for many.
+ * System calls about descriptors: duplicating and closing them (no call of the guest gets to see
+ * braid's own: syscall.c), listing them, vectors of buffers, epoll, waiting for many.
  */
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/close_range.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 
 #include "linux-user/iovec.h"
 #include "linux-user/process.h"
+#include "linux-user/procfs.h"
 #include "linux-user/structs.h"
 #include "linux-user/user-signal.h"
 #include "linux-user/syscall.h"
 #include "util/error.h"
-#include "util/log.h"
+#include "util/own-fd.h"
 
-int64_t sys_dup(GuestThread *t, const uint64_t a[6])
+/*
+ * The guest may put a descriptor where braid has one: that one moves.  The log's cannot, and a
+ * number above the limit is refused anyway.
+ */
+static bool vacate(int fd)
 {
-    return fd_is_own((int)a[0]) ? -EBADF : host_syscall(SYS_dup, (int)a[0]);
+    struct rlimit rl;
+    if (getrlimit(RLIMIT_NOFILE, &rl) || (rlim_t)fd >= rl.rlim_cur) {
+        return false;
+    }
+    if (fd == user_process.self_fd) {
+        return own_fd_vacate(&user_process.self_fd);
+    }
+    return fd == user_process.sysroot_fd && own_fd_vacate(&user_process.sysroot_fd);
 }
 
 int64_t sys_dup3(GuestThread *t, const uint64_t a[6])
 {
-    if (fd_is_own((int)a[0]) || fd_is_own((int)a[1])) {
+    int from = (int)a[0], to = (int)a[1];
+    if (own_fd_is(from) || (own_fd_is(to) && (fcntl(from, F_GETFD) < 0 || !vacate(to)))) {
         return -EBADF;
     }
-    return host_syscall(SYS_dup3, (int)a[0], (int)a[1], (int)a[2]);
+    return host_syscall(SYS_dup3, from, to, (int)a[2]);
 }
 
-int64_t sys_close(GuestThread *t, const uint64_t a[6])
+int64_t sys_getdents64(GuestThread *t, const uint64_t a[6])
 {
-    return fd_is_own((int)a[0]) ? -EBADF : host_syscall(SYS_close, (int)a[0]);
+    uint64_t buf = a[1];
+    int64_t ret;
+    if (!host_pointer(&buf)) {
+        return -EFAULT;
+    }
+    do {
+        ret = safe_syscall6(t, SYS_getdents64, (uint64_t)(int)a[0], buf, a[2], 0, 0, 0);
+        if (ret <= 0) {
+            return ret;
+        }
+        ret = procfs_filter_entries((int)a[0], a[1], ret);
+    } while (!ret);     /* nothing but what is hidden */
+    return ret;
 }
 
 /* The gaps between braid's own descriptors, one call each. */
@@ -49,14 +75,8 @@ int64_t sys_close_range(GuestThread *t, const uint64_t a[6])
         }
         flags &= ~(unsigned)CLOSE_RANGE_UNSHARE;
     }
-    int own[] = { user_process.self_fd, user_process.sysroot_fd, log_get_fd() };
     while (first <= last) {
-        unsigned next = UINT_MAX;
-        for (unsigned i = 0; i < 3; i++) {
-            if (own[i] >= 0 && (unsigned)own[i] >= first && (unsigned)own[i] < next) {
-                next = (unsigned)own[i];
-            }
-        }
+        unsigned next = own_fd_next(first);
         unsigned end = next > last ? last : next - 1;
         if (next != first) {
             int64_t ret = host_syscall(SYS_close_range, first, end, flags);
@@ -64,7 +84,7 @@ int64_t sys_close_range(GuestThread *t, const uint64_t a[6])
                 return ret;
             }
         }
-        if (next > last || next == UINT_MAX) {
+        if (next >= last) {
             break;
         }
         first = next + 1;
@@ -88,9 +108,6 @@ static bool fcntl_takes_pointer(int cmd)
 int64_t sys_fcntl(GuestThread *t, const uint64_t a[6])
 {
     uint64_t arg = a[2];
-    if (fd_is_own((int)a[0])) {
-        return -EBADF;
-    }
     if (fcntl_takes_pointer((int)a[1]) && !host_pointer(&arg)) {
         return -EFAULT;
     }

@@ -13,7 +13,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "linux-user/loader.h"
@@ -28,6 +27,7 @@
 #include "util/bitops.h"
 #include "util/error.h"
 #include "util/log.h"
+#include "util/own-fd.h"
 #include "util/strutil.h"
 #include "util/vec.h"
 
@@ -36,29 +36,6 @@
 #define MAX_SCRIPTS 5
 
 UserProcess user_process = { .sysroot_fd = -1, .self_fd = -1, .lock = MUTEX_INIT(LEAF) };
-
-/* ---- descriptors of our own ---- */
-
-bool fd_is_own(int fd)
-{
-    return fd >= 0 && (fd == user_process.self_fd || fd == user_process.sysroot_fd ||
-                       fd == log_get_fd());
-}
-
-int fd_move_high(int fd)
-{
-    struct rlimit rl;
-    int min = 900;
-    if (!getrlimit(RLIMIT_NOFILE, &rl) && rl.rlim_cur < 1024) {
-        min = rl.rlim_cur > 64 ? (int)rl.rlim_cur - 24 : 3;
-    }
-    int high = fcntl(fd, F_DUPFD_CLOEXEC, min);
-    if (high < 0) {
-        return fd;
-    }
-    close(fd);
-    return high;
-}
 
 /* ---- the run loop ---- */
 
@@ -186,14 +163,14 @@ static void open_sysroot(const char *dir)
         return;
     }
     user_process.sysroot = path;
-    user_process.sysroot_fd = fd_move_high(fd);
+    user_process.sysroot_fd = own_fd_add(fd);
 }
 
 static void open_self(void)
 {
     int fd = open("/proc/self/exe", O_PATH | O_CLOEXEC);
     if (fd >= 0) {
-        user_process.self_fd = fd_move_high(fd);
+        user_process.self_fd = own_fd_add(fd);
     }
     user_process.self_exe = realpath("/proc/self/exe", NULL);
 }
@@ -402,6 +379,7 @@ int linux_user_main(const LinuxUserOptions *opt, int argc, char **argv, char **e
     uint64_t entry, sp;
     user_process.opt = opt;
     user_process.abi = find_abi(opt->guest->elf_machine);
+    own_fd_startup_begin();
     open_sysroot(opt->sysroot);
     open_self();
     if (opt->argv0) {
@@ -433,6 +411,7 @@ int linux_user_main(const LinuxUserOptions *opt, int argc, char **argv, char **e
     set_process_name(user_process.exe_path ? user_process.exe_path : p.name);
     elf_close(&p.exe);
     elf_close(&p.interp);
+    own_fd_startup_end();
     CPUState *cpu = make_first_thread(opt, entry, sp);
     if (opt->on_start) {
         opt->on_start(cpu);

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "linux-user/process.h"
+#include "linux-user/procfs.h"
 #include "linux-user/user-mem.h"
 
 /* Where the path leads below the sysroot, as a host path; false if nowhere. */
@@ -23,7 +24,12 @@ static bool find_below(const char *path, bool follow, char out[PATH_MAX], struct
         .flags = (uint64_t)(O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW)),
         .resolve = RESOLVE_IN_ROOT,
     };
-    int fd = (int)syscall(SYS_openat2, user_process.sysroot_fd, path, &how, sizeof(how));
+    int root, fd;
+    do {
+        root = __atomic_load_n(&user_process.sysroot_fd, __ATOMIC_RELAXED);
+        fd = (int)syscall(SYS_openat2, root, path, &how, sizeof(how));
+        /* Once more if the guest has just taken this number for itself. */
+    } while (fd < 0 && root != __atomic_load_n(&user_process.sysroot_fd, __ATOMIC_RELAXED));
     if (fd < 0) {
         if (errno != ENOSYS) {
             return false;
@@ -66,6 +72,9 @@ int path_read(UserPath *p, uint64_t addr, bool follow)
     long n = user_read_string(p->guest, addr, sizeof(p->guest));
     if (n < 0) {
         return (int)n;
+    }
+    if (unlikely(procfs_hides(p->guest))) {
+        return -ENOENT;
     }
     path_resolve(p, follow);
     return 0;

@@ -17,9 +17,9 @@ typedef struct UserProcess {
     const LinuxUserOptions *opt;
     const LinuxAbi *abi;
     const char *sysroot;        /* absolute path without a slash at the end, or NULL */
-    int sysroot_fd;             /* O_PATH, high and close-on-exec; -1: none */
+    int sysroot_fd;             /* O_PATH; own_fd_vacate() may change it (atomic); -1: none */
     char *self_exe;             /* path of braid itself, for execve */
-    int self_fd;                /* braid itself, O_PATH, high and close-on-exec */
+    int self_fd;                /* braid itself, O_PATH; atomic as the one above */
     char *exe_path;             /* the guest program, absolute: /proc/self/exe */
     char **argv;                /* the guest's, for /proc/self/cmdline */
     int argc;
@@ -35,10 +35,5 @@ typedef struct UserProcess {
     uint32_t nthreads;          /* guest threads alive */
 } UserProcess;
 extern UserProcess user_process;
-
-/* True for braid's own descriptors, which the guest must not touch. */
-bool fd_is_own(int fd);
-/* A close-on-exec copy of the descriptor with a high number; closes the old one. */
-int fd_move_high(int fd);
 
 #endif

@@ -1,6 +1,8 @@
 /*
  * /proc/self as the guest expects it: exe, maps, cmdline, auxv, stat; and /proc/cpuinfo.
  *
+ * /proc/self/fd does not show braid's own descriptors.
+ *
  * The contents are made when the file is opened and live in a memory file.  maps is the host's
  * own list, reduced to the guest's part and with the guest's idea of executable.
  */
@@ -8,15 +10,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/magic.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "linux-user/process.h"
 #include "linux-user/user-mem.h"
+#include "util/error.h"
+#include "util/own-fd.h"
 
 typedef bool ProcWriter(FILE *out);
 
@@ -160,6 +167,75 @@ bool procfs_is_self_exe(const char *path)
 {
     const char *part = self_part(path);
     return part && !strcmp(part, "exe");
+}
+
+/* ---- /proc/self/fd ---- */
+
+/* The number that the text is, if it is one of braid's descriptors. */
+static bool is_own_number(const char *text)
+{
+    char *end;
+    unsigned long fd = strtoul(text, &end, 10);
+    return end != text && (*end == 0 || *end == '/') && fd <= INT_MAX && own_fd_is((int)fd);
+}
+
+/* What comes behind fd/ or fdinfo/ of this process, for a path as self_part() wants it; or NULL. */
+static const char *fd_part(const char *path)
+{
+    const char *part = self_part(path);
+    if (part && !strncmp(part, "task/", 5)) {
+        part = strchr(part + 5, '/');
+        part = part ? part + 1 : NULL;
+    }
+    if (!part) {
+        return NULL;
+    }
+    size_t len = !strncmp(part, "fdinfo", 6) ? 6 : !strncmp(part, "fd", 2) ? 2 : 0;
+    return !len || (part[len] && part[len] != '/') ? NULL : part + len + (part[len] == '/');
+}
+
+bool procfs_hides(const char *path)
+{
+    const char *number = !strncmp(path, "/dev/fd/", 8) ? path + 8 : fd_part(path);
+    return number && is_own_number(number);
+}
+
+static bool is_fd_directory(int fd)
+{
+    char link[64], path[128];
+    struct statfs fs;
+    if (fstatfs(fd, &fs) || fs.f_type != PROC_SUPER_MAGIC) {
+        return false;
+    }
+    snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+    ssize_t n = readlink(link, path, sizeof(path) - 1);
+    path[n < 0 ? 0 : n] = 0;
+    const char *rest = fd_part(path);
+    return rest && !*rest;
+}
+
+int64_t procfs_filter_entries(int fd, uint64_t addr, int64_t n)
+{
+    /* struct linux_dirent64: d_reclen at 16, d_name at 19 */
+    if (own_fd_next(0) == UINT_MAX || !is_fd_directory(fd)) {
+        return n;
+    }
+    uint8_t *buf = xmalloc((size_t)n);
+    int64_t kept = 0, ret = -EFAULT;
+    if (user_read(buf, addr, (size_t)n)) {
+        for (int64_t i = 0; i < n;) {
+            uint16_t len;
+            memcpy(&len, buf + i + 16, sizeof(len));
+            if (!is_own_number((char *)buf + i + 19)) {
+                memmove(buf + kept, buf + i, len);
+                kept += len;
+            }
+            i += len;
+        }
+        ret = user_write(addr, buf, (size_t)kept) ? kept : -EFAULT;
+    }
+    free(buf);
+    return ret;
 }
 
 static int64_t make_file(ProcWriter *writer, int flags)

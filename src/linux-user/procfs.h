@@ -15,4 +15,12 @@ int64_t procfs_open(const char *path, int flags);
 /* True if the path is the link to the guest's own program; the host's would lead to braid. */
 bool procfs_is_self_exe(const char *path);
 
+/* True for an entry of /proc/self/fd or /dev/fd that is one of braid's own descriptors. */
+bool procfs_hides(const char *path);
+/*
+ * `n` bytes of directory entries that were read from fd into guest memory at `addr`: take out what
+ * procfs_hides().  Returns how many bytes are left, or -errno.
+ */
+int64_t procfs_filter_entries(int fd, uint64_t addr, int64_t n);
+
 #endif

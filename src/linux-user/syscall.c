@@ -6,6 +6,7 @@
 
 #include "linux-user/process.h"
 #include "util/log.h"
+#include "util/own-fd.h"
 #include "util/stats.h"
 
 static int64_t sys_fails(GuestThread *t, const uint64_t a[6]);
@@ -40,10 +41,26 @@ static int64_t call_host(GuestThread *t, const SyscallInfo *info, const uint64_t
     return safe_syscall6(t, info->host_nr, h[0], h[1], h[2], h[3], h[4], h[5]);
 }
 
+/* Does an argument name one of braid's own descriptors?  (dup3 replaces what its second one names.) */
+static bool names_own_fd(const SyscallInfo *info, const uint64_t a[6])
+{
+    const char *sig = info->sig;
+    for (int i = 0; i < 6 && sig[i]; i++) {
+        if ((sig[i] == 'f' || sig[i] == 'D') && unlikely(own_fd_is((int)a[i])) &&
+            !(i == 1 && info->handler == sys_dup3)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static int64_t syscall_dispatch(GuestThread *t, uint64_t nr, const uint64_t a[6])
 {
     if (likely(nr < SYSCALL_MAX && syscall_table[nr].name)) {
         const SyscallInfo *info = &syscall_table[nr];
+        if (unlikely(names_own_fd(info, a))) {
+            return -EBADF;
+        }
         if (!info->handler) {
             return call_host(t, info, a);
         }

@@ -22,10 +22,9 @@
 
 #include "util/error.h"
 #include "util/lock.h"
+#include "util/own-fd.h"
 #include "util/strutil.h"
 
-/* Above what guests usually reach, below the usual limit of 1024. */
-#define LOG_FIRST_FD 960
 #define LOG_BUFFER (64 * 1024)
 
 _Static_assert(LOG_N_ITEMS <= 32, "items are bits of a uint32_t");
@@ -67,6 +66,7 @@ static const struct {
 static void close_stream_locked(void)
 {
     if (ctx.stream && ctx.stream != stderr) {
+        own_fd_remove(ctx.fd);
         fclose(ctx.stream);
     }
     ctx.stream = NULL;
@@ -76,18 +76,12 @@ static void close_stream_locked(void)
 /* Takes over the descriptor. Returns false with errno set, descriptor closed. */
 static bool use_fd_locked(int fd)
 {
-    int high = fcntl(fd, F_DUPFD_CLOEXEC, LOG_FIRST_FD);
-    if (high < 0) { /* the limit is lower than that */
-        high = fcntl(fd, F_DUPFD_CLOEXEC, 3);
-    }
-    int err = errno;
-    close(fd);
-    FILE *stream = high < 0 ? NULL : fdopen(high, "a");
+    int high = own_fd_add(fd);
+    FILE *stream = fdopen(high, "a");
     if (!stream) {
-        if (high >= 0) {
-            err = errno;
-            close(high);
-        }
+        int err = errno;
+        own_fd_remove(high);
+        close(high);
         errno = err;
         return false;
     }
