@@ -45,6 +45,7 @@ struct CPUState {
     /* atomic: written by the owner, read by start_exclusive(); futexes */
     uint32_t running;           /* in cpu_exec(), may be in generated code */
     uint32_t held_back;         /* waits in cpu_exec_start() for the end of a section */
+    uint32_t waiting;           /* in cpu_wait(): a kick must wake it [KICK-WAKE] */
 
     SpinLock work_lock;         /* rank WORK_QUEUE */
     /* guarded by work_lock; work_first is also peeked at (atomic) by the owner */

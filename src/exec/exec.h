@@ -84,8 +84,14 @@ int cpu_exec(CPUState *cpu);
  * leave for `reason`.
  */
 _Noreturn void cpu_leave_from_helper(CPUState *cpu, int reason);
-/* Ask the vCPU to come back from cpu_exec().  Any thread; async-signal-safe. */
+/* Ask the vCPU to come back from cpu_exec() or cpu_wait().  Any thread; async-signal-safe. */
 void cpu_kick(CPUState *cpu);
+/*
+ * Sleep until a kick that cpu_exec() has not answered yet, or until the host's CLOCK_MONOTONIC reaches
+ * deadline_ns (~0ull: no limit).  The vCPU's thread, outside cpu_exec(), without locks.  True: kicked; the kick
+ * stays for cpu_exec() to answer, which does the queued work.
+ */
+bool cpu_wait(CPUState *cpu, uint64_t deadline_ns);
 
 /* ---- Work for other vCPUs ---- */
 typedef void CPUWorkFunc(CPUState *cpu, void *data);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 #include "exec/tb.h"
 #include "util/error.h"
@@ -138,6 +139,41 @@ void cpu_kick(CPUState *cpu)
 {
     /* [KICK] pairs with the exchange in cpu_exec(): what was done before the kick is seen. */
     __atomic_store_n(&cpu->env.exit_request, 1, __ATOMIC_RELEASE);
+    /* [KICK-WAKE] pairs with the fence in cpu_wait(). */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    if (unlikely(__atomic_load_n(&cpu->waiting, __ATOMIC_RELAXED))) {
+        futex_wake_all(&cpu->env.exit_request);
+    }
+}
+
+static uint64_t monotonic_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
+bool cpu_wait(CPUState *cpu, uint64_t deadline_ns)
+{
+    bool kicked;
+    __atomic_store_n(&cpu->waiting, 1, __ATOMIC_RELAXED);
+    /* [KICK-WAKE] Dekker: we see the request, or the one who kicks sees that we wait. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    while (!(kicked = __atomic_load_n(&cpu->env.exit_request, __ATOMIC_RELAXED))) {
+        struct timespec ts, *timeout = NULL;
+        if (deadline_ns != ~0ull) {
+            uint64_t now = monotonic_ns();
+            if (now >= deadline_ns) {
+                break;
+            }
+            ts.tv_sec = (deadline_ns - now) / 1000000000;
+            ts.tv_nsec = (deadline_ns - now) % 1000000000;
+            timeout = &ts;
+        }
+        futex_wait(&cpu->env.exit_request, 0, timeout);
+    }
+    __atomic_store_n(&cpu->waiting, 0, __ATOMIC_RELAXED);
+    return kicked;
 }
 
 void exec_kick_all(void)

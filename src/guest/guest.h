@@ -69,8 +69,28 @@ typedef enum ExitReason {
     EXIT_REASON_YIELD,          /* pause hint: other threads should run */
     EXIT_REASON_MEMORY_FAULT,   /* load, store or AMO at pc faulted (fault_addr, fault_is_store) */
     EXIT_REASON_MISALIGNED_JUMP, /* the jump at pc has no aligned target (fault_addr) */
+    EXIT_REASON_EXCEPTION,      /* system mode: mmu_translate() or raise_access_fault() recorded one */
     EXIT_REASON_GUEST = 64,     /* first number a guest may define for itself */
 } ExitReason;
+
+/* ---- system mode ---- */
+
+typedef enum MMUAccess { MMU_LOAD, MMU_STORE, MMU_FETCH } MMUAccess;
+enum MMUProt { MMU_PROT_READ = 1, MMU_PROT_WRITE = 2, MMU_PROT_EXEC = 4 };
+#define MMU_MODES 8             /* MMU indices are below it */
+
+/* What a walk of the guest's page tables says of one address. */
+typedef struct MMUResult {
+    hwaddr pa;                  /* of the very address that was asked for */
+    /*
+     * MMUProt: what may be done in this page in this mode without another walk (so no WRITE while
+     * the page's dirty bit is clear).  The access that was asked for is among it.
+     */
+    uint8_t prot;
+    uint8_t page_bits;          /* log2 of the page's size, 12 or more; less: good for this access only */
+    bool global;                /* the same in all address spaces */
+    uint32_t asid;              /* not used unless it differs from that of tlb_set_space() */
+} MMUResult;
 
 typedef struct Guest {
     const char *name;           /* "riscv64" */
@@ -95,6 +115,35 @@ typedef struct Guest {
     bool (*access_address)(const CPUState *cpu, uint32_t insn, vaddr *addr, bool *is_store);
     /* Copy registers for a new thread. */
     void (*cpu_clone)(CPUState *to, const CPUState *from);
+
+    /* ---- system mode; NULL in a guest that has none.  All on the vCPU's thread ---- */
+    /*
+     * The MMU index (below MMU_MODES) of an access in the CPU's present state.  For loads and
+     * stores it must be a function of the flags of get_tb_state(): translations have it built in.
+     */
+    unsigned (*mmu_index)(const CPUState *cpu, MMUAccess access);
+    /*
+     * Walk the page tables for an access (a store sets the dirty bit, all set the accessed bit).
+     * False: the guest's exception is recorded in the CPU, for handle_exit(EXCEPTION) to take.
+     * env.pc and env.reg[] may be out of date: the pc of the exception is env.pc when
+     * handle_exit() is called.
+     */
+    bool (*mmu_translate)(CPUState *cpu, vaddr va, MMUAccess access, unsigned mmu_idx, MMUResult *out);
+    /* The same without exceptions and without touching any bit in memory: for debuggers. */
+    bool (*mmu_probe)(CPUState *cpu, vaddr va, MMUResult *out);
+    /* Record the exception of an access to a physical address where there is nothing. */
+    void (*raise_access_fault)(CPUState *cpu, vaddr va, MMUAccess access);
+    /*
+     * Something ended generated code: any ExitReason that exec/ does not deal with itself (SYSCALL, ILLEGAL,
+     * MISALIGNED, EXCEPTION, the guest's own ...), cpu->fault_addr and fault_is_store as in user mode.  env.pc and
+     * env.reg[] are true.  True: go on at env.pc; false: cpu_exec() returns the reason.
+     */
+    bool (*handle_exit)(CPUState *cpu, int reason);
+    /*
+     * Asked each time before generated code is entered after a kick: take an interrupt if one is pending and
+     * enabled (env.pc changes).  True: go on; false: cpu_exec() returns 0 (halted, stopped).
+     */
+    bool (*handle_interrupt)(CPUState *cpu);
 } Guest;
 
 #endif
