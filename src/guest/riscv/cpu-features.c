@@ -32,7 +32,8 @@ static const ExtensionInfo extensions[RISCV_EXT_COUNT] = {
 #undef EXT
 };
 
-#define EXT_PRIVILEGED (E(SM) | E(S) | E(SVINVAL))
+#define EXT_PRIVILEGED                                                                   \
+    (E(SM) | E(S) | E(SSTC) | E(SVADU) | E(SVINVAL) | E(SVNAPOT) | E(SVPBMT))
 #define EXT_RV64I (E(I) | E(ZICSR) | E(ZIFENCEI))
 #define EXT_RV64GC (EXT_RV64I | E(M) | E(A) | E(F) | E(D) | E(C) | E(ZICNTR))
 #define EXT_RVA22U64                                                                     \
@@ -59,15 +60,21 @@ static const char *const absent[] = {
     "zvfh",    "zkn",     "zknd",      "zkne",   "zknh",   "zkr",
     "zks",     "zksed",   "zksh",      "zkt",    "zbkx",   "zdinx",
     "zfinx",   "zhinx",   "zhinxmin",  "zcmp",   "zcmt",   "sscofpmf",
-    "sstc",    "svnapot", "svpbmt",    "zvbb",   "zvbc",   "zicfilp",
-    "zicfiss", "zmmul",   "smstateen", "ssdtso", "mmu",    "pmp",
+    "zvbb",    "zvbc",    "zicfilp",   "zicfiss", "zmmul", "smstateen",
+    "ssdtso",
 };
+/* ... that only a machine has.  In user mode nobody can tell. */
+static const char *const privileged_properties[] = {
+    "sstc", "svadu", "svinval", "svnapot", "svpbmt", "mmu", "pmp",
+};
+#define NPRIVILEGED (sizeof(privileged_properties) / sizeof(privileged_properties[0]))
 #define NABSENT (sizeof(absent) / sizeof(absent[0]))
 
 /* constant after riscv_configure() */
 static struct {
     uint64_t extensions;
-} features = {EXT_ALL_USER};
+    bool system;        /* of a whole machine */
+} features = {EXT_ALL_USER, false};
 
 /* What one -cpu option asks for. */
 typedef struct Request {
@@ -80,8 +87,19 @@ static const char *extension_name_at(const void *ctx, size_t i)
 }
 static const char *model_name_at(const void *ctx, size_t i) { return models[i].name; }
 
+/* Machine and supervisor mode themselves go by the machine, not by -cpu. */
+static bool is_visible(const ExtensionInfo *e)
+{
+    return features.system ? !(e->bit & (E(SM) | E(S))) : !(e->bit & EXT_PRIVILEGED);
+}
+
 static bool is_absent(const char *name)
 {
+    for (size_t i = 0; i < NPRIVILEGED; i++) {
+        if (!strcmp(privileged_properties[i], name)) {
+            return !features.system;
+        }
+    }
     for (size_t i = 0; i < NABSENT; i++) {
         if (!strcmp(absent[i], name)) {
             return true;
@@ -108,7 +126,7 @@ static bool visit_property(void *opaque, const char *key, const char *value, cha
     }
     for (size_t i = 0; i < RISCV_EXT_COUNT; i++) {
         const ExtensionInfo *e = &extensions[i];
-        if (!strcmp(e->name, key) && !(e->bit & EXT_PRIVILEGED)) {
+        if (!strcmp(e->name, key) && is_visible(e)) {
             r->on = on ? r->on | e->bit : r->on & ~e->bit;
             r->off = on ? r->off & ~e->bit : r->off | e->bit;
             return true;
@@ -177,7 +195,7 @@ static _Noreturn void print_help(void)
     }
     printf("Extensions, each NAME=on|off:\n ");
     for (size_t i = 0, column = 0; i < RISCV_EXT_COUNT; i++) {
-        if (extensions[i].bit & EXT_PRIVILEGED) {
+        if (!is_visible(&extensions[i])) {
             continue;
         }
         printf("%s%s", column && column % 8 == 0 ? "\n  " : " ", extensions[i].name);
@@ -204,7 +222,7 @@ static bool configure(const char *text, char **err)
                      str_nearest(name, strlen(name), model_name_at, NULL, NMODELS), err);
     }
     free(name);
-    return ok && apply(models[m].extensions, r, err);
+    return ok && apply(models[m].extensions | (features.system ? EXT_PRIVILEGED : 0), r, err);
 }
 
 bool riscv_configure(const char *cpu_option, char *err, size_t err_size)
@@ -217,6 +235,12 @@ bool riscv_configure(const char *cpu_option, char *err, size_t err_size)
              message ? message : "-cpu: cannot understand the option");
     free(message);
     return false;
+}
+
+bool riscv_configure_system(const char *cpu_option, char *err, size_t err_size)
+{
+    features.system = true;
+    return riscv_configure(cpu_option, err, err_size);
 }
 
 uint64_t riscv_extensions(void) { return features.extensions; }
@@ -306,7 +330,7 @@ void riscv_isa_string(char *buf, size_t size)
     size_t used = (size_t)snprintf(buf, size, "rv64");
     for (size_t i = 0; i < RISCV_EXT_COUNT && used < size; i++) {
         const ExtensionInfo *e = &extensions[i];
-        if ((features.extensions & e->bit) && !(e->bit & EXT_PRIVILEGED)) {
+        if ((features.extensions & e->bit) && is_visible(e)) {
             used += (size_t)snprintf(buf + used, size - used, "%s%s",
                                      e->name[1] ? "_" : "", e->name);
         }

@@ -9,6 +9,12 @@
 
 /* -cpu TEXT; see cpu-features.c. */
 bool riscv_configure(const char *cpu_option, char *err, size_t err_size);
+/* The same for a whole machine: with the privileged extensions. */
+bool riscv_configure_system(const char *cpu_option, char *err, size_t err_size);
+
+/* cpu.c: the register table */
+extern const IRGuestReg riscv_regs[];
+enum { RISCV_ELF_MACHINE = 243 }; /* psABI, "File Header" */
 
 /* translate.c */
 void riscv_translate(TranslateContext *tc);

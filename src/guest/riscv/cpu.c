@@ -12,16 +12,13 @@
 #include "guest/riscv/extensions.h"
 #include "guest/riscv/helpers.h"
 
-/* ELF machine number (psABI, "File Header"). */
-#define EM_RISCV 243
-
 /*
  * Priorities: how often compilers use a register, as the order in which they hand them
  * out has it.  gp and tp change once per thread and are read now and then.
  */
 #define X(n, nm, prio) [RISCV_X + n] = {.name = nm, .type = IR_I64, .priority = prio}
 #define F(n, nm, prio) [RISCV_F + n] = {.name = nm, .type = IR_F64, .priority = prio}
-static const IRGuestReg regs[RISCV_NREGS] = {
+const IRGuestReg riscv_regs[RISCV_NREGS] = {
     X(0, "zero", 0),  X(1, "ra", 89),   X(2, "sp", 98),    X(3, "gp", 2),
     X(4, "tp", 5),    X(5, "t0", 40),   X(6, "t1", 60),    X(7, "t2", 38),
     X(8, "s0", 92),   X(9, "s1", 88),   X(10, "a0", 96),   X(11, "a1", 94),
@@ -99,11 +96,11 @@ static void dump_state(const CPUState *cpu, FILE *out)
 {
     fprintf(out, " pc       %016llx\n", (unsigned long long)cpu->env.pc);
     for (unsigned i = 0; i < 32; i++) {
-        fprintf(out, " x%u/%-*s %016llx%s", i, i < 10 ? 5 : 4, regs[RISCV_X + i].name,
+        fprintf(out, " x%u/%-*s %016llx%s", i, i < 10 ? 5 : 4, riscv_regs[RISCV_X + i].name,
                 (unsigned long long)cpu->env.reg[RISCV_X + i], i % 4 == 3 ? "\n" : "");
     }
     for (unsigned i = 0; i < 32; i++) {
-        fprintf(out, " f%u/%-*s %016llx%s", i, i < 10 ? 5 : 4, regs[RISCV_F + i].name,
+        fprintf(out, " f%u/%-*s %016llx%s", i, i < 10 ? 5 : 4, riscv_regs[RISCV_F + i].name,
                 (unsigned long long)cpu->env.reg[RISCV_F + i], i % 4 == 3 ? "\n" : "");
     }
     fprintf(out, " fcsr     %02x\n", riscv_get_fcsr(cpu));
@@ -111,9 +108,9 @@ static void dump_state(const CPUState *cpu, FILE *out)
 
 const Guest riscv64_guest = {
     .name = "riscv64",
-    .elf_machine = EM_RISCV,
+    .elf_machine = RISCV_ELF_MACHINE,
     .ir = {
-        .regs = regs,
+        .regs = riscv_regs,
         .nregs = RISCV_NREGS,
         .helpers = riscv_helpers,
         .nhelpers = RISCV_NHELPERS,

@@ -37,13 +37,29 @@ typedef struct RISCVCPU {
 static inline RISCVCPU *riscv_cpu(CPUState *cpu) { return (RISCVCPU *)cpu; }
 
 /*
- * The flags of a translation: how `rm` = dynamic rounds.  All modes that the host has are
- * one class, for which code reads no frm; only changes between classes change the code.
+ * The flags of a translation.
+ *
+ * FRM: how `rm` = dynamic rounds.  All modes that the host has are one class, for which code reads no
+ * frm; only changes between classes change the code.
+ *
+ * The others are those of system mode, 0 in user mode: what mode the hart is in, how its loads and stores
+ * are translated, and which instructions trap.
  */
 typedef enum RISCVTBFlags {
+    RISCV_TB_FRM = 7,         /* mask of: */
     RISCV_TB_FRM_HOST = 0,    /* frm is RNE, RTZ, RDN or RUP: as in HostEnv.fp_state */
     RISCV_TB_FRM_RMM = 4,     /* ties away: through helpers */
     RISCV_TB_FRM_INVALID = 5, /* reserved: dynamic rounding is an illegal instruction */
+    RISCV_TB_PRIV_SHIFT = 3,  /* two bits: RISCV_PRIV_... */
+    RISCV_TB_FP_ON = 1 << 5,  /* mstatus.FS is not Off */
+    RISCV_TB_FP_DIRTY = 1 << 6, /* ... and Dirty */
+    RISCV_TB_MMU_SHIFT = 7,   /* three bits: MMU mode of loads and stores */
+    RISCV_TB_TVM = 1 << 10,   /* mstatus.TVM, TW, TSR, in S-mode */
+    RISCV_TB_TW = 1 << 11,
+    RISCV_TB_TSR = 1 << 12,
+    RISCV_TB_CBZE = 1 << 13,  /* what envcfg allows in this mode: CBO.ZERO, */
+    RISCV_TB_CBCFE = 1 << 14, /* CBO.CLEAN and CBO.FLUSH, */
+    RISCV_TB_CBIE = 1 << 15,  /* CBO.INVAL */
 } RISCVTBFlags;
 
 static inline uint32_t riscv_frm_tb_flags(uint32_t frm)

@@ -96,7 +96,7 @@ static Rounding get_rounding(DisasContext *ctx, unsigned rm, IRRound *host)
     if (rm == FP_RMM) {
         return ROUND_SOFT;
     }
-    switch (ctx->tc->flags) {
+    switch (ctx->tc->flags & RISCV_TB_FRM) {
     case RISCV_TB_FRM_HOST: return ROUND_HOST;
     case RISCV_TB_FRM_RMM: return ROUND_SOFT;
     default: return ROUND_ILLEGAL;

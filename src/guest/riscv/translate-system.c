@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * System calls, CSRs, cache and hint instructions, may-be operations, privileged
- * instructions (which user mode has none of).
+ * System calls, CSRs of user mode, cache and hint instructions, may-be operations.
  */
 #include "guest/riscv/csr.h"
 #include "guest/riscv/translate.h"
@@ -81,12 +80,16 @@ static bool keeps_state(DisasContext *ctx, const RISCVCSR *csr, IRRef val)
     }
     uint64_t v = (uint64_t)ir_ins(ctx->b->f, val)->imm;
     uint32_t frm = (csr->number == CSR_FRM ? v : v >> 5) & 7;
-    return riscv_frm_tb_flags(frm) == ctx->tc->flags;
+    return riscv_frm_tb_flags(frm) == (ctx->tc->flags & RISCV_TB_FRM);
 }
 
 static bool gen_csr(DisasContext *ctx, unsigned rd, unsigned number, CSROp op,
                     IRRef operand, bool writes, bool reads)
 {
+    if (ctx->tc->system_mode) {
+        bool is_small = ir_is_const(ctx->b->f, operand) && ctx->insn >> 14 & 1;
+        return gen_system_csr(ctx, rd, number, operand, writes, is_small);
+    }
     const RISCVCSR *csr = riscv_csr_find(number);
     if (!csr || !(csr->ext & ctx->ext) || riscv_csr_privilege(number) > 0 ||
         (writes && riscv_csr_is_read_only(number))) {
@@ -130,8 +133,17 @@ TRANS_CSR(csrrc, CSR_OP_CLEAR)
 
 /* ---- caches ---- */
 
+/* In system mode the flags say what envcfg allows; Linux lets user mode do all but CBO.INVAL. */
+static bool is_cbo_legal(const DisasContext *ctx, RISCVTBFlags allowed)
+{
+    return ctx->tc->system_mode ? (ctx->tc->flags & allowed) != 0 : allowed != RISCV_TB_CBIE;
+}
+
 bool trans_cbo_zero(DisasContext *ctx, arg_cbo *a)
 {
+    if (!is_cbo_legal(ctx, RISCV_TB_CBZE)) {
+        return false;
+    }
     IRBuilder *b = ctx->b;
     IRRef zero = const64(ctx, 0);
     IRRef mask = const64(ctx, -(uint64_t)RISCV_CBO_BLOCK_SIZE);
@@ -142,22 +154,24 @@ bool trans_cbo_zero(DisasContext *ctx, arg_cbo *a)
     return true;
 }
 
-/*
- * Caches are coherent; only the access is checked.  Without an envcfg that allows it,
- * CBO.INVAL is illegal in user mode, as under Linux.
- */
-static bool gen_cbo(DisasContext *ctx, arg_cbo *a)
+/* Caches are coherent; only the access is checked. */
+static bool gen_cbo(DisasContext *ctx, arg_cbo *a, RISCVTBFlags allowed)
 {
-    ir_gen_ld(ctx->b, snap_here(ctx), IR_I64, MO_8, get_x(ctx, a->rs1), 0);
+    if (!is_cbo_legal(ctx, allowed)) {
+        return false;
+    }
+    IRRef addr = get_x(ctx, a->rs1);
+    if (ctx->tc->system_mode) {
+        gen_cbo_check(ctx, addr);
+    } else {
+        ir_gen_ld(ctx->b, snap_here(ctx), IR_I64, MO_8, addr, 0);
+    }
     return true;
 }
 
-bool trans_cbo_clean(DisasContext *ctx, arg_cbo *a) { return gen_cbo(ctx, a); }
-bool trans_cbo_flush(DisasContext *ctx, arg_cbo *a) { return gen_cbo(ctx, a); }
-bool trans_cbo_inval(DisasContext *ctx, arg_cbo *a)
-{
-    return ctx->tc->system_mode && gen_cbo(ctx, a);
-}
+bool trans_cbo_clean(DisasContext *ctx, arg_cbo *a) { return gen_cbo(ctx, a, RISCV_TB_CBCFE); }
+bool trans_cbo_flush(DisasContext *ctx, arg_cbo *a) { return gen_cbo(ctx, a, RISCV_TB_CBCFE); }
+bool trans_cbo_inval(DisasContext *ctx, arg_cbo *a) { return gen_cbo(ctx, a, RISCV_TB_CBIE); }
 
 bool trans_prefetch_i(DisasContext *ctx, arg_pf *a) { return true; }
 bool trans_prefetch_r(DisasContext *ctx, arg_pf *a) { return true; }
@@ -183,13 +197,3 @@ bool trans_mop_rr(DisasContext *ctx, arg_mop_rr *a)
 }
 
 bool trans_c_mop(DisasContext *ctx, arg_c_mop *a) { return true; }
-
-/* ---- privileged: illegal in user mode, which is all there is so far ---- */
-
-bool trans_sret(DisasContext *ctx, arg_empty *a) { return false; }
-bool trans_mret(DisasContext *ctx, arg_empty *a) { return false; }
-bool trans_wfi(DisasContext *ctx, arg_empty *a) { return false; }
-bool trans_sfence_vma(DisasContext *ctx, arg_vma *a) { return false; }
-bool trans_sinval_vma(DisasContext *ctx, arg_vma *a) { return false; }
-bool trans_sfence_w_inval(DisasContext *ctx, arg_empty *a) { return false; }
-bool trans_sfence_inval_ir(DisasContext *ctx, arg_empty *a) { return false; }

@@ -77,9 +77,16 @@ unsigned fetch_insn(TranslateContext *tc, vaddr pc, uint32_t *insn)
 void translate_insn(DisasContext *ctx, uint32_t insn, unsigned bytes)
 {
     ctx->next_pc = ctx->pc + bytes;
-    bool legal = bytes == 2 ? riscv_decode16(ctx, ctx->ext, insn)
-                            : riscv_decode32(ctx, ctx->ext, insn);
-    if (!legal && !gen_vdso_call(ctx, insn)) {
+    ctx->insn = insn;
+    bool legal = true;
+    if (!ctx->tc->system_mode || gen_fp_check(ctx, bytes, &legal)) {
+        legal = bytes == 2 ? riscv_decode16(ctx, ctx->ext, insn)
+                           : riscv_decode32(ctx, ctx->ext, insn);
+    }
+    if (!legal && (ctx->tc->system_mode || !gen_vdso_call(ctx, insn))) {
+        if (ctx->tc->system_mode) {
+            gen_note_insn(ctx, bytes);
+        }
         gen_exit_reason(ctx, ctx->pc, EXIT_REASON_ILLEGAL);
     }
     ctx->tc->ninsns++;

@@ -20,6 +20,7 @@ struct DisasContext {
     IRBuilder *b;
     uint64_t ext;  /* bitmap of enabled extensions */
     vaddr pc;      /* of this instruction */
+    uint32_t insn; /* its bits */
     vaddr next_pc; /* where translation goes on; a followed jump changes it */
     bool ended;    /* the unit's terminator has been emitted */
     unsigned side_exits; /* conditional branches that left the unit so far */
@@ -38,6 +39,12 @@ static inline bool ctx_parallel(const DisasContext *ctx)
 static inline bool ctx_strict(const DisasContext *ctx)
 {
     return ctx->tc->cflags & CF_STRICT_LLSC;
+}
+
+/* The mode that the unit runs in; RISCV_PRIV_U in user mode. */
+static inline unsigned ctx_privilege(const DisasContext *ctx)
+{
+    return ctx->tc->flags >> RISCV_TB_PRIV_SHIFT & 3;
 }
 
 /* The guest's state just before this instruction. */
@@ -120,6 +127,22 @@ void translate_insn(DisasContext *ctx, uint32_t insn, unsigned bytes);
 /* A store to addr + disp as part of this instruction: the way for every plain store. */
 void gen_guest_store(DisasContext *ctx, unsigned memop, IRRef addr, int64_t disp,
                      IRRef val);
+
+/* ---- translate-privileged.c: system mode ---- */
+/*
+ * A CSR instruction with this operand.  False: illegal whatever the hart's state.
+ */
+bool gen_system_csr(DisasContext *ctx, unsigned rd, unsigned number, IRRef operand, bool writes,
+                    bool small_operand);
+/*
+ * What mstatus.FS says of the instruction: true, it may be translated; false, it is illegal, or the unit has been ended
+ * so that it is met again with the state marked dirty.
+ */
+bool gen_fp_check(DisasContext *ctx, unsigned bytes, bool *legal);
+/* Leave the instruction's bits for the exception that follows. */
+void gen_note_insn(DisasContext *ctx, unsigned bytes);
+/* CBO.CLEAN, FLUSH, INVAL of the block at addr. */
+void gen_cbo_check(DisasContext *ctx, IRRef addr);
 
 /* ---- translate-skip.c ---- */
 /*

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * What translations of system mode call.  Each runs on the hart's own thread, called from generated code
+ * or the interpreter.  None waits, none takes a lock of exec/ that ranks before PAGE.
+ */
+#include "guest/riscv/helpers-system.h"
+
+#include "exec/exec.h"
+#include "exec/tlb.h"
+#include "guest/riscv/hart.h"
+
+const IRHelper riscv_system_helpers[RISCV_SYSTEM_NHELPERS] = {
+#define HELPER(id, ret_type, n, fl)                                                      \
+    [RISCV_HELPER_##id] = {.name = #id,                                                  \
+                           .fn = (void *)helper_##id,                                    \
+                           .ret = ret_type,                                              \
+                           .nargs = n,                                                   \
+                           .flags = fl},
+#include "guest/riscv/helpers.def"
+#undef HELPER
+#define HELPER(id, ret_type, n, fl)                                                      \
+    [RISCV_SYSTEM_HELPER_##id] = {.name = #id,                                           \
+                                  .fn = (void *)helper_##id,                             \
+                                  .ret = ret_type,                                       \
+                                  .nargs = n,                                            \
+                                  .flags = fl},
+#include "guest/riscv/helpers-system.def"
+#undef HELPER
+};
+
+/* funct3 of CSR instructions: 1 write, 2 set, 3 clear; 4 more with an immediate. */
+uint64_t helper_csr(void *opaque, uint64_t insn, uint64_t operand)
+{
+    RISCVHart *h = riscv_hart(opaque);
+    unsigned op = insn >> 12 & 3, rs1 = insn >> 15 & 31, number = insn >> 20 & 0xfff;
+    uint64_t old, mask = op == 1 ? ~UINT64_C(0) : operand;
+    uint64_t value = op == 1 ? operand : op == 2 ? ~UINT64_C(0) : 0;
+    if (riscv_csr_access(h, number, op == 1 || rs1, mask, value, &old) != CSR_OK) {
+        h->insn = insn;
+        cpu_leave_from_helper(opaque, EXIT_REASON_ILLEGAL);
+    }
+    return old;
+}
+
+uint64_t helper_mret(void *opaque) { return riscv_mret(riscv_hart(opaque)); }
+uint64_t helper_sret(void *opaque) { return riscv_sret(riscv_hart(opaque)); }
+
+uint64_t helper_sfence_vma(void *opaque, uint64_t flags, uint64_t va, uint64_t asid)
+{
+    RISCVHart *h = riscv_hart(opaque);
+    uint64_t space = TLB_ALL_SPACES;
+    if (flags & 2) {
+        space = riscv_space_of_asid(h, asid & ((1u << SATP_ASID_BITS) - 1));
+    }
+    if (flags & 1) {
+        tlb_flush_page(opaque, va, space);
+    } else if (flags & 2) {
+        tlb_flush_space(opaque, space);
+    } else {
+        tlb_flush(opaque);
+    }
+    return 0;
+}
+
+uint64_t helper_fp_dirty(void *opaque)
+{
+    RISCVHart *h = riscv_hart(opaque);
+    h->mstatus |= MSTATUS_FS;
+    riscv_hart_changed(h);
+    return 0;
+}
+
+/*
+ * Caches are coherent, only the access is checked: it needs one of the permissions to load and to
+ * store, and its faults are those of a store (Unprivileged ISA, "Cache Management Operations").
+ */
+uint64_t helper_cbo(void *opaque, uint64_t addr)
+{
+    RISCVHart *h = riscv_hart(opaque);
+    uint64_t byte;
+    if (!cpu_load(opaque, addr, 1, &byte)) {
+        bool page = h->exception_cause == CAUSE_LOAD_PAGE;
+        h->exception_cause = page ? CAUSE_STORE_PAGE : CAUSE_STORE_ACCESS;
+        cpu_leave_from_helper(opaque, EXIT_REASON_EXCEPTION);
+    }
+    return 0;
+}

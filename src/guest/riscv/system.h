@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * The RISC-V hart of a whole machine, as the board and the firmware see it: running it,
+ * raising interrupts, timers, reset.
+ *
+ * A hart's thread calls riscv_system_run() in a loop:
+ *
+ *     for (;;) {
+ *         switch (riscv_system_run(cpu)) {
+ *         case RISCV_RUN_KICKED: look at what others asked for (stop, reset, ...); break;
+ *         case RISCV_RUN_WFI:    sleep until riscv_has_work(cpu), riscv_next_timer(cpu) or
+ *                                a wish of others; break;
+ *         case RISCV_RUN_SBI:    a0-a7 are a call's arguments, put the answer in a0 and a1; break;
+ *         case RISCV_RUN_DEBUG:  a breakpoint of the debugger; break;
+ *         }
+ *     }
+ *
+ * Sleeping without losing a wake-up: the board's wake() is called after the interrupt is
+ * pending (mip is written with release order); the sleeper looks at riscv_has_work() after it
+ * has made itself known as asleep, under whatever lock or futex wake() uses.
+ *
+ * The supervisor timer (Sstc) is not a bit that anybody sets: it is pending while time >=
+ * stimecmp, which the hart evaluates itself whenever it was kicked.  So a timer thread need
+ * only call riscv_timer_expired() at (or after) riscv_next_timer(), and a comparison
+ * value that changes meanwhile does no harm.
+ */
+#ifndef BRAID_GUEST_RISCV_SYSTEM_H
+#define BRAID_GUEST_RISCV_SYSTEM_H
+
+#include "guest/riscv/cpu.h"
+
+extern const Guest riscv64_system_guest;
+
+/* Privilege modes, as the manual numbers them. */
+enum { RISCV_PRIV_U = 0, RISCV_PRIV_S = 1, RISCV_PRIV_M = 3 };
+
+/* Interrupts: bit numbers in mip (Privileged ISA, "Machine Interrupt Registers"). */
+enum {
+    RISCV_IRQ_SSI = 1,
+    RISCV_IRQ_MSI = 3,
+    RISCV_IRQ_STI = 5,
+    RISCV_IRQ_MTI = 7,
+    RISCV_IRQ_SEI = 9,
+    RISCV_IRQ_MEI = 11,
+};
+
+/* What the board gives to all its harts; constant after riscv_system_init(). */
+typedef struct RISCVSystemConfig {
+    /* The time CSR: ticks of RISCV_TIME_FREQUENCY.  Any thread. */
+    uint64_t (*time)(void);
+    /* An interrupt has become pending: if the hart sleeps after RISCV_RUN_WFI, it shall look again.  Any
+       thread, called after cpu_kick(); may be NULL. */
+    void (*wake)(CPUState *cpu);
+    /* riscv_next_timer() has changed.  The hart's thread, no locks held, running; may be NULL. */
+    void (*timer_changed)(CPUState *cpu);
+    /* There is no firmware: ECALL from S-mode comes back as RISCV_RUN_SBI. */
+    bool sbi;
+    /* -icount: instructions retired so far; NULL: the counters are made of the time. */
+    uint64_t (*instret)(const CPUState *cpu);
+} RISCVSystemConfig;
+
+/* Once, before the first hart runs. */
+void riscv_system_init(const RISCVSystemConfig *config);
+
+/* Reasons for leaving generated code that only this guest has. */
+enum { EXIT_REASON_RISCV_WFI = EXIT_REASON_GUEST };
+
+/* Why riscv_system_run() came back.  Registers and pc are true then. */
+enum {
+    RISCV_RUN_KICKED = 0,
+    RISCV_RUN_WFI,      /* pc is behind the WFI; calling again goes on from there */
+    RISCV_RUN_SBI,      /* pc is behind the ECALL */
+    RISCV_RUN_DEBUG,    /* pc is at the breakpoint */
+};
+/* Run the hart, delivering its traps.  Its own thread, no locks held. */
+int riscv_system_run(CPUState *cpu);
+
+/*
+ * Set the hart as after reset, to run at pc in the mode `priv` with a0 and a1.  In S-mode: as a firmware
+ * hands it over (exceptions and interrupts delegated, counters and Sstc enabled, all of
+ * memory open); satp and sstatus zero.  The hart's thread, or before it runs; the TLB is flushed.
+ */
+void riscv_reset_hart(CPUState *cpu, vaddr pc, uint64_t a0, uint64_t a1, unsigned priv);
+/* mhartid; before the hart runs. */
+void riscv_set_hartid(CPUState *cpu, uint64_t hartid);
+uint64_t riscv_hartid(const CPUState *cpu);
+
+/* An interrupt line changes: mip's bit, one of RISCV_IRQ_....  Any thread. */
+void riscv_set_irq(CPUState *cpu, unsigned irq, bool level);
+/* A locally enabled interrupt is pending, whatever mstatus and delegation say: WFI ends.  Any thread. */
+bool riscv_has_work(CPUState *cpu);
+
+/* When the supervisor's timer (stimecmp) is due, in ticks; UINT64_MAX: never, or it already was due
+   when last looked at.  Any thread. */
+uint64_t riscv_next_timer(const CPUState *cpu);
+/* SBI set_timer: write stimecmp.  The hart's thread. */
+void riscv_set_timer(CPUState *cpu, uint64_t when);
+/* The time that riscv_next_timer() told has come.  Any thread. */
+void riscv_timer_expired(CPUState *cpu);
+
+/* ---- for the monitor, the debugger and -d ---- */
+unsigned riscv_privilege(const CPUState *cpu);
+/*
+ * Read or write a CSR by number as M-mode would, whatever mode the hart is in.  False: there
+ * is none, or it is read-only.  The hart's thread, or while it does not run.
+ */
+bool riscv_csr_read_debug(CPUState *cpu, unsigned number, uint64_t *value);
+bool riscv_csr_write_debug(CPUState *cpu, unsigned number, uint64_t value);
+
+#endif
