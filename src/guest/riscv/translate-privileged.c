@@ -71,6 +71,7 @@ bool gen_fp_check(DisasContext *ctx, unsigned bytes, bool *legal)
         gen_exit_lookup(ctx, ctx->pc);
     } else {
         gen_goto(ctx, ctx->pc);
+        ctx->tc->ninsns--;  /* it belongs to the next unit */
     }
     return false;
 }
