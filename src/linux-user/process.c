@@ -107,8 +107,9 @@ int64_t sys_prctl(GuestThread *t, const uint64_t a[6])
     case PR_SET_NAME:
     case PR_GET_NAME:
     case PR_GET_CHILD_SUBREAPER:
-    case PR_GET_TID_ADDRESS:
         return prctl_pointer(a, a[1]);
+    case PR_GET_TID_ADDRESS:
+        return user_write_u64(a[1], t->clear_child_tid) ? 0 : -EFAULT;
     case PR_SET_PDEATHSIG:
     case PR_GET_DUMPABLE: case PR_SET_DUMPABLE:
     case PR_GET_KEEPCAPS: case PR_SET_KEEPCAPS:
