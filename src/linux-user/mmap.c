@@ -145,13 +145,8 @@ static int64_t host_map(uint64_t addr, uint64_t len, int prot, int flags, int fd
     return p == MAP_FAILED ? -errno : 0;
 }
 
-static int64_t mmap_at_locked(uint64_t addr, uint64_t len, int prot, int flags, int fd,
-                              uint64_t offset)
+static int64_t note_mapping_locked(uint64_t addr, uint64_t len, int prot, int flags)
 {
-    int64_t ret = host_map(addr, len, prot, flags, fd, offset);
-    if (ret) {
-        return ret;
-    }
     uint64_t kind = ((flags & MAP_KIND) != MAP_PRIVATE ? PAGE_SHARED : 0) |
                     (flags & MAP_ANONYMOUS ? PAGE_ANON : 0);
     if (!vma_set_locked(addr, addr + len, vma_flags(prot, kind))) {
@@ -159,6 +154,27 @@ static int64_t mmap_at_locked(uint64_t addr, uint64_t len, int prot, int flags, 
         return -ENOMEM;
     }
     return (int64_t)addr;
+}
+
+static int64_t mmap_at_locked(uint64_t addr, uint64_t len, int prot, int flags, int fd,
+                              uint64_t offset)
+{
+    int64_t ret = host_map(addr, len, prot, flags, fd, offset);
+    return ret ? ret : note_mapping_locked(addr, len, prot, flags);
+}
+
+/*
+ * For files that insist on choosing their addresses themselves, as io_uring's do.  MAP_32BIT keeps the
+ * choice within the guest's space; what is free for the host is free for the guest.
+ */
+static int64_t mmap_anywhere_locked(uint64_t len, int prot, int flags, int fd, uint64_t offset)
+{
+    if (user_mem.guest_base) {
+        return -EINVAL;
+    }
+    void *p = mmap(NULL, len, host_prot(prot), (flags & (int)MAP_PASSED) | MAP_32BIT, fd,
+                   (off_t)offset);
+    return p == MAP_FAILED ? -errno : note_mapping_locked(h2g(p), len, prot, flags);
 }
 
 int64_t user_mmap(uint64_t addr, uint64_t len, int prot, int flags, int fd, uint64_t offset)
@@ -193,6 +209,9 @@ int64_t user_mmap(uint64_t addr, uint64_t len, int prot, int flags, int fd, uint
     }
     if (!ret) {
         ret = mmap_at_locked(addr, len, prot, flags, fd, offset);
+    }
+    if (ret == -EINVAL && !fixed && !(flags & MAP_ANONYMOUS)) {
+        ret = mmap_anywhere_locked(len, prot, flags, fd, offset);
     }
     mmap_unlock_quiesce();
     log_change("mmap", addr, len, ret);
