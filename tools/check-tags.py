@@ -23,7 +23,7 @@ STRONG = re.compile(r'__ATOMIC_(?:ACQUIRE|RELEASE|ACQ_REL|SEQ_CST)\b|'
 COMMENT = re.compile(r'/\*.*?\*/|//[^\n]*', re.S)
 ONE_END = re.compile(r'\[([A-Z][A-Z0-9-]+)\][^\n]*\bone end\b')
 # Files whose orders are the guest's own.
-GUEST_ORDERS = {'src/ir/interp.c'}
+GUEST_ORDERS = {'src/ir/interp.c', 'src/exec/soft-mmu.c'}
 # How far above its statement a tag's comment may begin.
 REACH = 8
 

@@ -8,11 +8,33 @@
 
 #include "exec/interp-run.h"
 #include "exec/lockstep.h"
+#include "exec/soft-mmu.h"
+#include "mem/memory.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "util/stats.h"
 
 ExecContext exec_ctx;
+
+static void flush_work(CPUState *cpu, void *data)
+{
+    tlb_flush(cpu);
+}
+
+/* Addresses mean something else: before any vCPU enters generated code again it forgets what it knew. */
+static void on_map_changed(void)
+{
+    mutex_lock(&exec_ctx.cpu_list_lock);
+    for (CPUState *cpu = exec_ctx.cpus; cpu; cpu = cpu->next_cpu) {
+        async_run_on_cpu(cpu, flush_work, NULL);
+    }
+    mutex_unlock(&exec_ctx.cpu_list_lock);
+}
+
+static void on_ram_written(hwaddr pa, uint64_t n)
+{
+    tb_invalidate_range(pa, pa + n);
+}
 
 void exec_init(const ExecConfig *config)
 {
@@ -25,6 +47,9 @@ void exec_init(const ExecConfig *config)
     mutex_init(&x->serial_lock, LOCK_RANK_TRANSLATE);
     mutex_init(&x->invalidate_lock, LOCK_RANK_INVALIDATE);
     code_regions_init();
+    if (config->system_mode) {
+        memory_set_hooks(&(MemoryHooks){ .ram_written = on_ram_written, .map_changed = on_map_changed });
+    }
     if (config->strict_llsc) {
         x->llsc_tags = mmap(NULL, (LLSC_TAGS + 1) * sizeof(*x->llsc_tags), PROT_READ | PROT_WRITE,
                             MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
@@ -110,12 +135,16 @@ static int exec_insn_alone(CPUState *cpu)
     vaddr pc;
     uint32_t flags;
     cpu->guest->get_tb_state(cpu, &pc, &flags);
-    TranslationBlock *tb = tb_find_qht(pc, flags, cflags);
+    TBKey key = tb_key_user(pc, flags, cflags);
+    if (cpu->soft_tlb && !soft_mmu_fetch(cpu, pc, &key.phys_pc)) {
+        return EXIT_REASON_EXCEPTION;
+    }
+    TranslationBlock *tb = tb_find_qht(&key);
     if (!tb) {
-        tb = tb_translate(cpu, pc, flags, cflags);
+        tb = tb_translate(cpu, &key);
     }
     if (!tb) {
-        return EXIT_REASON_FETCH_FAULT;
+        return cpu->soft_tlb ? EXIT_REASON_EXCEPTION : EXIT_REASON_FETCH_FAULT;
     }
     /* The jump cache is for other cflags, so this must be no indirect jump, or find it empty;
        direct exits look up. */
@@ -156,10 +185,17 @@ static bool handle_reason(CPUState *cpu, int *reason)
     if (*reason == EXIT_REASON_EXCLUSIVE) {
         *reason = exec_exclusive_insn(cpu);
     }
+    if (cpu->soft_tlb && *reason != 0 && *reason != EXIT_REASON_FENCE_I) {
+        return cpu->guest->handle_exit(cpu, *reason);
+    }
     switch (*reason) {
     case 0:
         return true;
     case EXIT_REASON_FENCE_I:
+        if (cpu->soft_tlb) {
+            settle_verify(cpu);
+            return true;
+        }
         tb_verify_volatile(cpu);
         return true;
     case EXIT_REASON_MEMORY_FAULT:
@@ -171,9 +207,27 @@ static bool handle_reason(CPUState *cpu, int *reason)
 
 static TranslationBlock *find_or_translate(CPUState *cpu, vaddr pc, uint32_t flags)
 {
-    uint32_t cflags = current_cflags();
-    TranslationBlock *tb = tb_find(cpu, pc, flags, cflags);
-    return tb ? tb : tb_translate(cpu, pc, flags, cflags);
+    TBKey key = tb_key_user(pc, flags, current_cflags());
+    bool fault;
+    TranslationBlock *tb = tb_find(cpu, &key, &fault);
+    return tb || fault ? tb : tb_translate(cpu, &key);
+}
+
+/* After a kick was answered: may generated code be entered again? */
+static bool may_go_on(CPUState *cpu)
+{
+    if (!cpu->soft_tlb) {
+        return false;       /* user mode: what it was about is the caller's business */
+    }
+    /* A stop that comes after this load comes with another kick. */
+    return !__atomic_load_n(&cpu->stop_request, __ATOMIC_RELAXED) && cpu->guest->handle_interrupt(cpu);
+}
+
+/* A link leads to a block that depends on nothing but the page that the exit's own block is in. */
+static bool may_link(const CPUState *cpu, const TBExit *e, const TranslationBlock *dest)
+{
+    return !cpu->soft_tlb || (dest->second_page == NO_PAGE && (dest->phys_pc ^ e->tb->phys_pc) >> GUEST_PAGE_BITS == 0 &&
+                              (dest->pc ^ e->tb->pc) >> GUEST_PAGE_BITS == 0);
 }
 
 int cpu_exec(CPUState *cpu)
@@ -186,7 +240,10 @@ int cpu_exec(CPUState *cpu)
         if (unlikely(__atomic_load_n(&cpu->env.exit_request, __ATOMIC_RELAXED))) {
             __atomic_exchange_n(&cpu->env.exit_request, 0, __ATOMIC_ACQUIRE);
             cpu_process_work(cpu);
-            break;
+            last = NULL;
+            if (!may_go_on(cpu)) {
+                break;
+            }
         }
         vaddr pc;
         uint32_t flags;
@@ -194,18 +251,29 @@ int cpu_exec(CPUState *cpu)
         uint32_t flush_count = __atomic_load_n(&exec_ctx.flush_count, __ATOMIC_RELAXED);
         TranslationBlock *tb = find_or_translate(cpu, pc, flags);
         if (!tb) {
-            reason = EXIT_REASON_FETCH_FAULT;
+            reason = cpu->soft_tlb ? EXIT_REASON_EXCEPTION : EXIT_REASON_FETCH_FAULT;
+            last = NULL;
+            if (handle_reason(cpu, &reason)) {
+                reason = 0;
+                continue;
+            }
             break;
         }
         /* A flush while this thread waited took the block that `last` belongs to. */
         if (last && flush_count == __atomic_load_n(&exec_ctx.flush_count, __ATOMIC_RELAXED)) {
-            tb_link_exit(last, tb);
+            if (may_link(cpu, last, tb)) {
+                tb_link_exit(last, tb);
+            }
         }
         if (!(tb->cflags & (CF_NO_CHAIN | CF_LOOKUP_EXITS))) {
             jump_cache_fill(cpu, tb);
         }
         HostExit how = run_block(cpu, tb);
         stat_inc(STAT_EXITS);
+        if (cpu->soft_tlb) {
+            /* [SETTLE] pairs with the load in settle.c: the stores of generated code come before. */
+            __atomic_store_n(&cpu->turns, cpu->turns + 1, __ATOMIC_RELEASE);
+        }
         last = linkable_exit(how);
         if (how.kind == HOST_EXIT_LOOKUP) {
             stat_inc(STAT_JUMP_CACHE_MISSES);

@@ -16,6 +16,27 @@
 
 typedef struct TranslateThread TranslateThread;
 typedef struct WorkItem WorkItem;
+struct SoftTLB;
+
+/*
+ * System mode: jump caches, each for one combination of what a block depends on beside its pc.  See exec/tlb.c.
+ */
+#define JUMP_CACHES 16
+#define RUN_PAGES_BITS 12
+typedef struct JumpCache {
+    bool valid;                 /* else its lines may hold anything */
+    uint32_t flags, cflags;
+    uint64_t space;             /* as in tlb_set_space() */
+    uint64_t last_used;
+} JumpCache;
+typedef struct JumpCaches {
+    JumpCacheEntry *lines;      /* JUMP_CACHE_SIZE of each; `pc` as in HostEnv.jump_cache */
+    /* owned by the vCPU thread */
+    JumpCache cache[JUMP_CACHES];
+    unsigned current;
+    uint64_t clock;
+    uint64_t run_pages[(1u << RUN_PAGES_BITS) / 64];    /* pages that may have lines */
+} JumpCaches;
 
 struct CPUState {
     HostEnv env;
@@ -26,7 +47,11 @@ struct CPUState {
     TranslateThread *tx;        /* this thread's translation context */
     void *user_data;            /* linux-user: its thread record; board: its hart */
 
+    struct SoftTLB *soft_tlb;   /* system mode */
+    JumpCaches *jumps;          /* system mode */
+
     /* owned by the vCPU thread */
+    HostTLBEntry scratch_line;  /* a translation that is good for one access */
     uint32_t jump_cache_flags, jump_cache_cflags; /* what the jump cache is good for */
     vaddr fault_addr;           /* of the last EXIT_REASON with an address */
     bool fault_is_store;
@@ -45,6 +70,8 @@ struct CPUState {
     /* atomic: written by the owner, read by start_exclusive(); futexes */
     uint32_t running;           /* in cpu_exec(), may be in generated code */
     uint32_t held_back;         /* waits in cpu_exec_start() for the end of a section */
+    uint32_t stop_request;      /* any thread: cpu_exec() shall return 0 (then kick it) */
+    uint64_t turns;             /* system mode: how often it left generated code [SETTLE] */
     uint32_t waiting;           /* in cpu_wait(): a kick must wake it [KICK-WAKE] */
 
     SpinLock work_lock;         /* rank WORK_QUEUE */

@@ -22,8 +22,25 @@
 #include "util/error.h"
 #include "util/stats.h"
 
+static bool tb_bytes_unchanged_phys(const TranslationBlock *tb)
+{
+    const uint8_t *saved = tb->guest_bytes;
+    for (unsigned i = 0; i < tb->nsegments; i++) {
+        const TBSegment *s = &tb->segments[i];
+        for (uint32_t k = 0; k < s->len; k++) {     /* other vCPUs may store there */
+            if (__atomic_load_n(tb_host_byte(tb, s->pc + k), __ATOMIC_RELAXED) != *saved++) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 bool tb_bytes_unchanged(CPUState *cpu, const TranslationBlock *tb)
 {
+    if (exec_ctx.config.system_mode) {
+        return tb_bytes_unchanged_phys(tb);
+    }
     const uint8_t *saved = tb->guest_bytes;
     for (unsigned i = 0; i < tb->nsegments; i++) {
         const TBSegment *s = &tb->segments[i];
@@ -49,11 +66,11 @@ void tb_lay_dormant_locked(TranslationBlock *tb)
     pd->dormant = tb;
 }
 
-TranslationBlock *page_take_dormant_locked(PageDesc *pd, vaddr pc, uint32_t flags, uint32_t cflags)
+TranslationBlock *page_take_dormant_locked(PageDesc *pd, const TBKey *key)
 {
     lock_assert_held(&pd->lock);
     for (TranslationBlock **link = &pd->dormant, *tb; (tb = *link); link = &tb->next_dormant) {
-        if (tb->pc == pc && tb->flags == flags && tb->cflags == cflags) {
+        if (tb_has_key(tb, key)) {
             *link = tb->next_dormant;
             return tb;
         }

@@ -30,6 +30,7 @@ typedef struct ExecConfig {
     const Guest *guest;
     uint64_t guest_base;
     size_t tb_size;             /* bytes of code buffer; 0 = default */
+    bool system_mode;           /* guest addresses go through the guest's MMU and mem/memory.h */
     bool interp;                /* -accel interp */
     bool one_insn_per_tb;
     bool nochain;
@@ -79,6 +80,7 @@ CPUState *cpu_current(void);
  * or 0 when somebody asked for attention with cpu_kick().  env.reg and env.pc are true then.
  */
 int cpu_exec(CPUState *cpu);
+/* In system mode Guest.handle_exit() and handle_interrupt() say when it returns; or stop_request. */
 /*
  * From a helper that generated code or the interpreter called: recover the guest's state at the call and
  * leave for `reason`.
@@ -109,7 +111,8 @@ void end_exclusive(CPUState *cpu);
 
 /* ---- Translations ---- */
 /*
- * The bytes in [start, end) have changed or are no longer executable (page_flags() says so already):
+ * The bytes in [start, end) have changed or are no longer executable (page_flags() says so already); in
+ * system mode physical addresses, and it is memory_write() that calls this:
  * drop what was made of them.  No vCPU enters it from now on; one that is inside may finish,
  * see tb_quiesce().  Under locks up to rank TRANSLATE, but not inside a section that page_flags()
  * waits for.

@@ -5,6 +5,7 @@
  * Owned by the vCPU thread and its signal handlers.
  */
 #include "exec/interp-run.h"
+#include "exec/soft-mmu.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,7 @@ HostExit interp_enter(CPUState *cpu, TranslationBlock *tb)
     TranslateThread *tx = cpu->tx;
     const IRInterpHooks hooks = {
         .guest_base = exec_ctx.config.guest_base,
+        .access = soft_mmu_access,
         .fault_reason = EXIT_REASON_MEMORY_FAULT,
         .misaligned_reason = EXIT_REASON_MISALIGNED,
         .exclusive_reason = tb->cflags & CF_PARALLEL ? EXIT_REASON_EXCLUSIVE : 0,
@@ -51,7 +53,7 @@ HostExit interp_enter(CPUState *cpu, TranslationBlock *tb)
     } else {
         tx->interp_active = true;
         how = ir_interp_run(&tx->interp, tb->ir, &cpu->env, &hooks);
-        if (how.kind == HOST_EXIT_REASON && (how.exit == EXIT_REASON_MISALIGNED ||
+        if (!cpu->soft_tlb && how.kind == HOST_EXIT_REASON && (how.exit == EXIT_REASON_MISALIGNED ||
                                              how.exit == EXIT_REASON_MEMORY_FAULT)) {
             cpu->fault_addr = tx->interp.fault_addr;
             cpu->fault_is_store = tx->interp.fault_is_store;

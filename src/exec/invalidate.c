@@ -17,6 +17,7 @@
  * made from; what still agrees with memory stays.
  */
 #include "exec/tb.h"
+#include "mem/memory.h"
 #include "util/error.h"
 #include "util/stats.h"
 
@@ -25,6 +26,10 @@ static void jump_caches_drop(const TranslationBlock *tb)
     unsigned i = jump_cache_index(tb->pc);
     mutex_lock(&exec_ctx.cpu_list_lock);
     for (CPUState *cpu = exec_ctx.cpus; cpu; cpu = cpu->next_cpu) {
+        if (cpu->jumps) {
+            jump_caches_drop_line(cpu, tb->pc);
+            continue;
+        }
         uint64_t pc = tb->pc;
         __atomic_compare_exchange_n(&cpu->env.jump_cache[i].pc, &pc, JUMP_CACHE_NONE, false,
                                     __ATOMIC_RELAXED, __ATOMIC_RELAXED);
@@ -57,9 +62,44 @@ void tb_invalidate_locked(TranslationBlock *tb)
     stat_inc(STAT_INVALIDATIONS);
 }
 
+/* Physical address of a byte of the block's code. */
+static hwaddr tb_phys(const TranslationBlock *tb, vaddr pc)
+{
+    if ((pc ^ tb->pc) >> GUEST_PAGE_BITS == 0) {
+        return tb->phys_pc + (pc - tb->pc);
+    }
+    return tb->second_page << GUEST_PAGE_BITS | (pc & (GUEST_PAGE_SIZE - 1));
+}
+
+const uint8_t *tb_host_byte(const TranslationBlock *tb, vaddr pc)
+{
+    return memory_ram_host(tb_phys(tb, pc), 1);
+}
+
+/* System mode: the same with physical addresses, page by page. */
+static bool tb_overlaps_phys(const TranslationBlock *tb, hwaddr start, hwaddr end)
+{
+    for (unsigned i = 0; i < tb->nsegments; i++) {
+        vaddr pc = tb->segments[i].pc, last = pc + tb->segments[i].len;
+        while (pc < last) {
+            vaddr stop = (pc | (GUEST_PAGE_SIZE - 1)) + 1;
+            stop = stop - pc < last - pc ? stop : last;
+            hwaddr pa = tb_phys(tb, pc);
+            if (pa < end && start < pa + (stop - pc)) {
+                return true;
+            }
+            pc = stop;
+        }
+    }
+    return false;
+}
+
 /* Does the block have bytes in [start, end)? */
 static bool tb_overlaps(const TranslationBlock *tb, vaddr start, vaddr end)
 {
+    if (exec_ctx.config.system_mode) {
+        return tb_overlaps_phys(tb, start, end);
+    }
     for (unsigned i = 0; i < tb->nsegments; i++) {
         const TBSegment *s = &tb->segments[i];
         if (s->pc < end && start < s->pc + s->len) {
@@ -130,6 +170,31 @@ restart:
         }
     }
     mutex_unlock(&pd->lock);
+}
+
+bool tb_invalidate_written(hwaddr pa, unsigned size)
+{
+    InvalidateWalk w = { .start = pa, .end = pa + size };
+    /* [PAGE-USED] pairs with the fence in page_mark_used(): the store comes before. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    PageDesc *pd = page_get_alloc(pa >> GUEST_PAGE_BITS);
+    if (!__atomic_load_n(&pd->used, __ATOMIC_RELAXED)) {
+        return true;
+    }
+    page_invalidate(pd, &w);
+    mutex_lock_ordered(&pd->lock, pd->number);
+    bool empty = !pd->first_tb;
+    if (empty) {
+        __atomic_store_n(&pd->used, 0, __ATOMIC_RELAXED);
+    }
+    mutex_unlock(&pd->lock);
+    return empty;
+}
+
+void page_verify(CPUState *cpu, PageDesc *pd)
+{
+    InvalidateWalk w = { .cpu = cpu, .end = ~0ull, .verify = true };
+    page_invalidate(pd, &w);
 }
 
 static bool page_invalidate_visit(uint64_t key, void *elem, void *opaque)

@@ -14,7 +14,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-#include "exec/tb.h"
+#include "exec/soft-mmu.h"
 #include "util/bitops.h"
 #include "util/error.h"
 #include "util/stats.h"
@@ -60,6 +60,7 @@ void code_regions_init(void)
         .guest = &x->config.guest->ir,
         .guest_base = x->config.guest_base,
         .misaligned_reason = EXIT_REASON_MISALIGNED,
+        .access = x->config.system_mode ? soft_mmu_access : NULL,
         .no_ras = x->config.no_ras,
         .no_inline_jump_cache = x->config.no_inline_jump_cache,
         .no_pinning = x->config.no_pinning,

@@ -53,6 +53,9 @@ typedef struct TBSegment {
 struct TranslationBlock {
     /* constant after publication */
     vaddr pc;
+    hwaddr phys_pc;             /* user mode: pc */
+    uint64_t second_page;       /* system mode: physical number of the page behind pc's, if the
+                                   block depends on it; else NO_PAGE */
     uint32_t flags, cflags;
     uint32_t hash;
     uint32_t code_size;
@@ -62,7 +65,7 @@ struct TranslationBlock {
     uint16_t ninsns, nexits;
     uint8_t nsegments;
     bool has_loop;              /* may run for ever without leaving */
-    uint64_t page[2];           /* page numbers; [1] may be NO_PAGE */
+    uint64_t page[2];           /* page numbers (physical ones), distinct; [1] may be NO_PAGE */
     TBExit *exits;
     TBSegment *segments;
     const uint8_t *guest_bytes; /* copy of all segments; NULL if the pages cannot change unseen
@@ -89,7 +92,10 @@ typedef struct PageDesc {
     TranslationBlock *dormant;  /* blocks whose first page this is; one for a key at most */
     bool in_volatile_list;
     bool keep_bytes;            /* its blocks were invalidated before: new ones keep their bytes */
-    uint32_t used;              /* atomic: 1 once a translation wanted the lock [PAGE-USED] */
+    bool unsettled;             /* system mode: in the list of exec/settle.c */
+    uint32_t used;              /* atomic: 1 once a translation wanted the lock [PAGE-USED];
+                                   system mode: written under lock, 0 again without blocks */
+    uint64_t store_mapped;      /* atomic: vCPUs (index mod 64) with a fast line for stores [TLB-CODE] */
     uint64_t number;            /* constant */
     struct PageDesc *next_volatile; /* constant once in the list */
 } PageDesc;
@@ -199,21 +205,51 @@ void page_mark_volatile_locked(PageDesc *pd);
 #define PAGE_TB_INDEX(link) ((unsigned)((link) & 1))
 
 /* ---- find.c ---- */
-uint32_t tb_hash(vaddr pc, uint32_t flags, uint32_t cflags);
+/* What a block is looked up by. */
+typedef struct TBKey {
+    vaddr pc;
+    hwaddr phys_pc;         /* user mode: pc */
+    uint64_t second_page;   /* as in the block; user mode: NO_PAGE */
+    uint32_t flags, cflags;
+} TBKey;
+static inline TBKey tb_key_user(vaddr pc, uint32_t flags, uint32_t cflags)
+{
+    return (TBKey){ pc, pc, NO_PAGE, flags, cflags };
+}
+static inline bool tb_has_key(const TranslationBlock *tb, const TBKey *k)
+{
+    return tb->pc == k->pc && tb->flags == k->flags && tb->cflags == k->cflags &&
+           tb->phys_pc == k->phys_pc && tb->second_page == k->second_page;
+}
+uint32_t tb_hash(const TBKey *key);
 bool tb_equal(const void *a, const void *b);
-/* Makes the jump cache fit flags and cflags, then asks the QHT.  NULL if there is none. */
-TranslationBlock *tb_find(CPUState *cpu, vaddr pc, uint32_t flags, uint32_t cflags);
-TranslationBlock *tb_find_qht(vaddr pc, uint32_t flags, uint32_t cflags);
+/*
+ * Completes the key by the physical address in system mode; makes the jump cache fit flags and cflags, and asks the
+ * QHT.  NULL if there is no block.  *fault: nothing can be fetched from pc (system mode: the exception is recorded).
+ */
+TranslationBlock *tb_find(CPUState *cpu, TBKey *key, bool *fault);
+TranslationBlock *tb_find_qht(const TBKey *key);
 void jump_cache_fill(CPUState *cpu, TranslationBlock *tb);
 void jump_cache_clear(CPUState *cpu);
 
+/* ---- tlb.c: the jump caches of system mode ---- */
+/* Let generated code use the one for these and the current address space. */
+void jump_caches_select(CPUState *cpu, uint32_t flags, uint32_t cflags);
+/* All are to be forgotten: the owner, or anybody while the vCPU is stopped. */
+void jump_caches_clear(CPUState *cpu);
+/* Any thread. */
+void jump_caches_drop_line(CPUState *cpu, vaddr pc);
+/* A line for a pc in this page is about to be filled. */
+void jump_caches_note_page(CPUState *cpu, vaddr pc);
+
 /* ---- translate.c ---- */
 /*
- * The block for pc, made if need be; NULL if pc cannot be executed (cpu->fault_addr).  May wait
+ * The block for a key, made if need be; NULL if its pc cannot be executed (cpu->fault_addr; system
+ * mode: the exception is recorded).  May wait
  * for an exclusive section and may flush: what the caller knew of other blocks is good only if
  * flush_count is as before.
  */
-TranslationBlock *tb_translate(CPUState *cpu, vaddr pc, uint32_t flags, uint32_t cflags);
+TranslationBlock *tb_translate(CPUState *cpu, const TBKey *key);
 
 /* ---- link.c ---- */
 void tb_link_exit(TBExit *e, TranslationBlock *dest);
@@ -226,13 +262,28 @@ bool tb_bytes_unchanged(CPUState *cpu, const TranslationBlock *tb);
 /* Keep an invalid block that has guest_bytes; under the locks of all its pages. */
 void tb_lay_dormant_locked(TranslationBlock *tb);
 /* The dormant block for this key, no longer in the list; or NULL.  `pd` is the page of pc. */
-TranslationBlock *page_take_dormant_locked(PageDesc *pd, vaddr pc, uint32_t flags, uint32_t cflags);
+TranslationBlock *page_take_dormant_locked(PageDesc *pd, const TBKey *key);
 /* Make a block that was taken valid again; under the locks of all its pages, which are `pages`. */
 void tb_revive_locked(TranslationBlock *tb, PageDesc *const pages[2]);
 
 /* ---- invalidate.c ---- */
 /* Under the locks of all the block's pages. */
 void tb_invalidate_locked(TranslationBlock *tb);
+/*
+ * System mode: this vCPU, which runs, has stored to [pa, pa + size) within a page; drop the blocks
+ * there.  True: none is left in the page, and the next translation will protect it afresh.
+ */
+bool tb_invalidate_written(hwaddr pa, unsigned size);
+/* Drop the page's blocks that no longer agree with memory. */
+void page_verify(CPUState *cpu, PageDesc *pd);
+/* The host's address of a byte of a system mode block's code. */
+const uint8_t *tb_host_byte(const TranslationBlock *tb, vaddr pc);
+
+/* ---- settle.c ---- */
+/* Under the page's lock: other vCPUs may be in the middle of stores to it that nobody will hear of. */
+void page_unsettle_locked(PageDesc *pd);
+/* fence.i in system mode. */
+void settle_verify(CPUState *cpu);
 /* fence.i: invalidate the blocks of volatile pages that no longer agree with memory.  The caller
    runs, or holds invalidate_lock. */
 void tb_verify_volatile(CPUState *cpu);

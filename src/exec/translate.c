@@ -17,6 +17,8 @@
 #include <time.h>
 
 #include "exec/interp-run.h"
+#include "exec/soft-mmu.h"
+#include "mem/memory.h"
 #include "opt/opt.h"
 #include "util/bitops.h"
 #include "util/error.h"
@@ -31,6 +33,8 @@
 /* One translation under way. */
 typedef struct TBBuild {
     TranslateContext tc;        /* first: fetch() gets here from it */
+    TBKey key;
+    bool needs_second;          /* system mode: the first instruction goes on in the next page */
     PageDesc *pages[2];         /* locked; in order of use */
     unsigned npages;
     bool keep_bytes;            /* bytes may change unseen, or the block may be revived */
@@ -52,9 +56,52 @@ static uint32_t build_nbytes(const TBBuild *bld)
 
 /* ---- fetching guest code ---- */
 
+/*
+ * System mode: a unit has the page of its pc; only its first instruction may go on in the
+ * next one, which is known and locked before, or asked for.
+ */
+static bool build_enter_page_system(TBBuild *bld, uint64_t number)
+{
+    uint64_t first = bld->key.pc >> GUEST_PAGE_BITS;
+    if (number == first) {
+        return true;
+    }
+    /* At the top of the address space the next page is page 0. */
+    bool next = number == ((first + 1) & (NO_PAGE >> GUEST_PAGE_BITS)) && bld->tc.ninsns == 0;
+    bld->needs_second = next && bld->key.second_page == NO_PAGE;
+    return next && !bld->needs_second;
+}
+
+static void build_lock_page(TBBuild *bld, uint64_t number)
+{
+    PageDesc *pd = page_get_alloc(number);
+    mutex_lock_ordered(&pd->lock, number);
+    bld->pages[bld->npages++] = pd;
+    if (soft_mmu_protect_code(bld->tc.cpu, pd)) {
+        page_unsettle_locked(pd);
+    }
+    bld->keep_bytes |= pd->keep_bytes || pd->unsettled;
+}
+
+/* System mode: lock all pages of the unit, and see that stores to them will be noticed. */
+static void build_lock_pages(TBBuild *bld)
+{
+    uint64_t first = bld->key.phys_pc >> GUEST_PAGE_BITS, second = bld->key.second_page;
+    if (second < first) {
+        build_lock_page(bld, second);
+    }
+    build_lock_page(bld, first);
+    if (second != NO_PAGE && second > first) {
+        build_lock_page(bld, second);
+    }
+}
+
 /* Lock the page if need be, and see that it may be executed. */
 static bool build_enter_page(TBBuild *bld, uint64_t number)
 {
+    if (bld->tc.system_mode) {
+        return build_enter_page_system(bld, number);
+    }
     for (unsigned i = 0; i < bld->npages; i++) {
         if (bld->pages[i]->number == number) {
             return true;
@@ -94,6 +141,21 @@ static void build_leave_pages(TBBuild *bld)
     }
 }
 
+static bool build_copy(TBBuild *bld, uint8_t *to, vaddr at, size_t n)
+{
+    const TBKey *k = &bld->key;
+    if (!bld->tc.system_mode) {
+        return exec_copy_from_guest(bld->tc.cpu, to, at, n);
+    }
+    bool first = (at ^ k->pc) >> GUEST_PAGE_BITS == 0;
+    hwaddr page = first ? k->phys_pc & GUEST_PAGE_MASK : k->second_page << GUEST_PAGE_BITS;
+    const uint8_t *from = memory_ram_host(page | (at & (GUEST_PAGE_SIZE - 1)), n);
+    for (size_t i = 0; from && i < n; i++) {    /* other vCPUs may store there */
+        to[i] = __atomic_load_n(&from[i], __ATOMIC_RELAXED);
+    }
+    return from != NULL;
+}
+
 /*
  * A block for this key that was invalidated and agrees with memory after all: use it again.  The page
  * of pc is locked and executable.  NULL if there is none.
@@ -101,15 +163,16 @@ static void build_leave_pages(TBBuild *bld)
 static TranslationBlock *build_revive(TBBuild *bld)
 {
     const TranslateContext *tc = &bld->tc;
-    TranslationBlock *tb = page_take_dormant_locked(bld->pages[0], tc->pc_first, tc->flags, tc->cflags);
-    if (!tb || (tb->page[1] != NO_PAGE && !build_enter_page(bld, tb->page[1]))) {
+    TranslationBlock *tb = page_take_dormant_locked(bld->pages[0], &bld->key);
+    bool all_locked = tc->system_mode;
+    if (!tb || (!all_locked && tb->page[1] != NO_PAGE && !build_enter_page(bld, tb->page[1]))) {
         return NULL;
     }
     if (tb_bytes_unchanged(tc->cpu, tb)) {
         tb_revive_locked(tb, bld->pages);
         return tb;
     }
-    if (bld->npages == 2) {     /* the new block may go elsewhere */
+    if (!all_locked && bld->npages == 2) {  /* the new block may go elsewhere */
         mutex_unlock(&bld->pages[--bld->npages]->lock);
     }
     return NULL;
@@ -135,7 +198,7 @@ static bool build_read(TBBuild *bld, const TBSegment *s, vaddr end)
         if (offset + bld->nread + n > TB_MAX_BYTES) {
             return false;
         }
-        if (!exec_copy_from_guest(bld->tc.cpu, bld->bytes + offset + bld->nread, at, n)) {
+        if (!build_copy(bld, bld->bytes + offset + bld->nread, at, n)) {
             bld->fault = true;
             bld->fault_addr = at;
             return false;
@@ -195,7 +258,15 @@ static bool build_fetch(TranslateContext *tc, vaddr pc, unsigned size, uint32_t 
 
 static bool build_exists(TranslateContext *tc, vaddr pc)
 {
-    return tb_find_qht(pc, tc->flags, tc->cflags) != NULL;
+    TBKey key = tb_key_user(pc, tc->flags, tc->cflags);
+    if (tc->system_mode) {
+        const TBBuild *bld = container_of(tc, TBBuild, tc);
+        if ((pc ^ bld->key.pc) >> GUEST_PAGE_BITS) {
+            return false;       /* not to be followed anyway */
+        }
+        key.phys_pc = bld->key.phys_pc + (pc - bld->key.pc);
+    }
+    return tb_find_qht(&key) != NULL;
 }
 
 /* ---- logging ---- */
@@ -311,13 +382,19 @@ static TranslationBlock *tb_publish(TranslationBlock *tb, CodeRegion *r, TBBuild
 
 /* ---- one attempt ---- */
 
-typedef enum BuildResult { BUILD_OK, BUILD_FAULT, BUILD_NO_SPACE, BUILD_TOO_COMPLEX } BuildResult;
+typedef enum BuildResult {
+    BUILD_OK, BUILD_FAULT, BUILD_NO_SPACE, BUILD_TOO_COMPLEX,
+    BUILD_NEEDS_SECOND,     /* system mode: the key needs a second page */
+} BuildResult;
 
 static void build_ir(TBBuild *bld, TranslateThread *tx)
 {
     IRFunc *f = &tx->func;
     arena_reset(&tx->arena);
     ir_func_init(f, &exec_ctx.config.guest->ir, &tx->arena, bld->tc.pc_first);
+    if (bld->tc.system_mode) {
+        f->soft_mmu = (uint8_t)(1 + bld->tc.cpu->guest->mmu_index(bld->tc.cpu, MMU_LOAD));
+    }
     ir_builder_init(&tx->builder, f);
     bld->tc.cpu->guest->translate(&bld->tc);
 }
@@ -354,10 +431,12 @@ static BuildResult build_code(TBBuild *bld, TranslateThread *tx, TranslationBloc
         return BUILD_NO_SPACE;
     }
     *tb = (TranslationBlock){
-        .pc = bld->tc.pc_first,
-        .flags = bld->tc.flags,
-        .cflags = bld->tc.cflags,
-        .hash = tb_hash(bld->tc.pc_first, bld->tc.flags, bld->tc.cflags),
+        .pc = bld->key.pc,
+        .phys_pc = bld->key.phys_pc,
+        .second_page = bld->key.second_page,
+        .flags = bld->key.flags,
+        .cflags = bld->key.cflags,
+        .hash = tb_hash(&bld->key),
         .code = code,
         .ninsns = bld->tc.ninsns,
         .has_loop = ir_has_loop(&tx->func),
@@ -387,11 +466,13 @@ static BuildResult build_code(TBBuild *bld, TranslateThread *tx, TranslationBloc
 static BuildResult build_locked(TBBuild *bld, TranslateThread *tx, TranslationBlock **out)
 {
     TranslateContext *tc = &bld->tc;
-    if (!build_enter_page(bld, tc->pc_first >> GUEST_PAGE_BITS)) {
+    if (tc->system_mode) {
+        build_lock_pages(bld);
+    } else if (!build_enter_page(bld, tc->pc_first >> GUEST_PAGE_BITS)) {
         bld->fault_addr = tc->pc_first;
         return BUILD_FAULT;
     }
-    *out = tb_find_qht(tc->pc_first, tc->flags, tc->cflags);
+    *out = tb_find_qht(&bld->key);
     if (*out) {
         return BUILD_OK;    /* another thread was faster */
     }
@@ -401,6 +482,9 @@ static BuildResult build_locked(TBBuild *bld, TranslateThread *tx, TranslationBl
     }
     RegionMark mark = { tx->region->code_ptr, tx->region->data_ptr };
     build_ir(bld, tx);
+    if (tc->ninsns == 0 && bld->needs_second) {
+        return BUILD_NEEDS_SECOND;
+    }
     if (bld->fault && tc->ninsns == 0) {
         return BUILD_FAULT;
     }
@@ -429,20 +513,22 @@ static BuildResult build_locked(TBBuild *bld, TranslateThread *tx, TranslationBl
     return BUILD_OK;
 }
 
-static BuildResult build_once(CPUState *cpu, vaddr pc, uint32_t flags, uint32_t cflags,
-                              unsigned max_insns, TranslationBlock **out)
+static BuildResult build_once(CPUState *cpu, const TBKey *key, unsigned max_insns,
+                              TranslationBlock **out)
 {
     TranslateThread *tx = cpu->tx;
     TBBuild bld;
     memset(&bld, 0, offsetof(TBBuild, segments));
     bld.nsegments = 0;
     bld.nread = 0;
+    bld.key = *key;
     bld.tc = (TranslateContext){
         .b = &tx->builder,
         .cpu = cpu,
-        .pc_first = pc,
-        .flags = flags,
-        .cflags = cflags,
+        .pc_first = key->pc,
+        .flags = key->flags,
+        .cflags = key->cflags,
+        .system_mode = cpu->soft_tlb != NULL,
         .max_insns = max_insns,
         .llsc_tags = (uintptr_t)exec_ctx.llsc_tags - exec_ctx.config.guest_base,
         .vdso_start = exec_ctx.vdso_start,
@@ -488,14 +574,26 @@ static uint64_t now_ns(void)
     return ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
-TranslationBlock *tb_translate(CPUState *cpu, vaddr pc, uint32_t flags, uint32_t cflags)
+/* The unit's first instruction goes on in the next page: which one is that now? */
+static bool find_second_page(CPUState *cpu, TBKey *key)
 {
+    hwaddr pa;
+    if (!soft_mmu_fetch(cpu, (key->pc | (GUEST_PAGE_SIZE - 1)) + 1, &pa)) {
+        return false;
+    }
+    key->second_page = pa >> GUEST_PAGE_BITS;
+    return true;
+}
+
+TranslationBlock *tb_translate(CPUState *cpu, const TBKey *wanted)
+{
+    TBKey key = *wanted;
     ExecContext *x = &exec_ctx;
     TranslateThread *tx = cpu->tx;
     uint64_t start = now_ns();
     unsigned max_insns = x->config.max_insns ? x->config.max_insns : DEFAULT_MAX_INSNS;
     TranslationBlock *tb = NULL;
-    if (cflags & CF_SINGLE_INSN) {
+    if (key.cflags & CF_SINGLE_INSN) {
         max_insns = 1;
     }
     for (;;) {
@@ -507,19 +605,23 @@ TranslationBlock *tb_translate(CPUState *cpu, vaddr pc, uint32_t flags, uint32_t
         if (x->config.translate_serial) {
             mutex_lock(&x->serial_lock);
         }
-        BuildResult res = build_once(cpu, pc, flags, cflags, max_insns, &tb);
+        BuildResult res = build_once(cpu, &key, max_insns, &tb);
         if (x->config.translate_serial) {
             mutex_unlock(&x->serial_lock);
         }
         if (res == BUILD_OK) {
             break;
         }
-        if (res == BUILD_FAULT) {
+        if (res == BUILD_NEEDS_SECOND && find_second_page(cpu, &key)) {
+            continue;
+        }
+        if (res == BUILD_FAULT || res == BUILD_NEEDS_SECOND) {
             return NULL;
         }
         /* What a whole region cannot hold is too much for any other one as well. */
         if (res == BUILD_TOO_COMPLEX || code_region_is_empty(tx->region)) {
-            braid_assert_msg(max_insns > 1, "no code for the instruction at 0x%" PRIx64, pc);
+            braid_assert_msg(max_insns > 1, "no code for the instruction at 0x%" PRIx64,
+                             key.pc);
             max_insns /= 2;
         } else {
             tx->region = NULL;

@@ -16,7 +16,7 @@
 #include <sys/mman.h>
 #include <time.h>
 
-#include "exec/tb.h"
+#include "exec/soft-mmu.h"
 #include "util/error.h"
 #include "util/futex.h"
 #include "util/stats.h"
@@ -76,6 +76,9 @@ CPUState *cpu_create(const Guest *guest)
     cpu->env.fp_state = host_fp_init();
     spin_init(&cpu->work_lock, LOCK_RANK_WORK_QUEUE);
     cpu->jump_cache_cflags = ~0u;   /* fits no block: the first look-up empties the jump cache */
+    if (exec_ctx.config.system_mode) {
+        soft_mmu_create(cpu);
+    }
     if (guest->cpu_reset) {
         guest->cpu_reset(cpu);
     }
@@ -92,6 +95,9 @@ CPUState *cpu_create(const Guest *guest)
 
 static void cpu_free(CPUState *cpu)
 {
+    if (cpu->soft_tlb) {
+        soft_mmu_destroy(cpu);
+    }
     if (cpu->tx) {
         arena_destroy(&cpu->tx->arena);
         ir_interp_destroy(&cpu->tx->interp);

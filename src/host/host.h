@@ -35,6 +35,27 @@ static inline unsigned jump_cache_index(uint64_t pc)
     return (unsigned)(pc >> 1) & (JUMP_CACHE_SIZE - 1);
 }
 
+/*
+ * Soft TLB (system mode): what generated code probes.  A tag is the page's guest address, with bits
+ * among HOST_TLB_FLAGS set if the access must go the slow way; the address compared has none of
+ * them, so one compare sees a miss, a crossing, a misaligned atomic and a flag alike.  Line
+ * (va >> 12) mod n: `mask` is n - 1 times the size of a line.  The owner fills lines; other threads
+ * may set flags in a line's store tag.
+ */
+#define HOST_PAGE_BITS 12
+#define HOST_TLB_FLAGS 0xff0u   /* below are the alignment bits of accesses */
+#define HOST_TLB_MODES 8
+typedef struct HostTLBEntry {
+    uint64_t load, store;       /* tags; store: atomic */
+    uint64_t fetch;             /* for C alone */
+    uintptr_t addend;           /* host address - guest address */
+} HostTLBEntry;
+_Static_assert(sizeof(HostTLBEntry) == 32, "probes shift by the difference to HOST_PAGE_BITS");
+typedef struct HostTLB {
+    uint64_t mask;              /* below 2^25 */
+    HostTLBEntry *table;
+} HostTLB;
+
 /* The part of a CPU that generated code reads and writes. Owned by the vCPU thread except where stated. */
 typedef struct HostEnv {
     uint64_t reg[IR_MAX_REGS];  /* guest registers by number, valid while outside generated code */
@@ -52,6 +73,11 @@ typedef struct HostEnv {
     uint64_t spill[HOST_SPILLS];
     uint64_t stats[4];          /* ras_misses, jump cache misses, ... counted by generated code only in stats builds */
     JumpCacheEntry jump_cache[JUMP_CACHE_SIZE] __attribute__((aligned(64)));
+    /* system mode */
+    HostTLB tlb[HOST_TLB_MODES];    /* by MMU index */
+    JumpCacheEntry *jump_lines;     /* the jump cache that counts now, JUMP_CACHE_SIZE lines */
+    uint64_t access_reg[32];        /* all host registers, during a slow access */
+    uint32_t access_active;
 } HostEnv;
 
 /* Why generated code came back. */
@@ -95,12 +121,28 @@ typedef struct HostCode {
 
 typedef enum HostResult { HOST_OK, HOST_NO_SPACE, HOST_TOO_COMPLEX } HostResult;
 
+/* An access to guest memory that generated code, or the interpreter, does not make itself. */
+typedef struct HostAccess {
+    uint64_t addr;          /* guest address */
+    uint64_t val, val2;     /* ST: value; AMO: operand; CAS: expected, desired; low bytes count */
+    uint8_t op;             /* IR_LD IR_ST IR_AMO IR_CAS */
+    uint8_t memop;          /* MemOp */
+    uint8_t amo;            /* IRAmo */
+    uint8_t mmu_idx;
+} HostAccess;
+/*
+ * Makes the access; the bytes loaded (AMO, CAS: before), zero-extended.  May leave generated code
+ * through host_recover() with helper_return, as a helper does, instead of returning.
+ */
+typedef uint64_t HostAccessFunc(HostEnv *env, const HostAccess *access);
+
 /* Process-wide: what the machine has, thunks shared by all units, homes of the guest's registers. */
 typedef struct HostConfig {
     const IRGuest *guest;
     uint64_t guest_base;    /* host address of guest address 0; the back end uses a segment base if not 0 */
     uint32_t misaligned_reason; /* HOST_EXIT_REASON's number for MO_ALIGN accesses that are not aligned */
     bool no_ras, no_inline_jump_cache, no_pinning; /* for measurement (-accel tcg,...) */
+    HostAccessFunc *access;     /* system mode: NULL if all units access memory directly */
     uint32_t disabled_features; /* host features to do without, for tests: HOST_NO_... */
 } HostConfig;
 enum { HOST_NO_BMI2 = 1, HOST_NO_FMA = 2, HOST_NO_AVX = 4, HOST_NO_LZCNT = 8 };
@@ -126,7 +168,7 @@ void host_patch_jump(uint8_t *field, const void *target);
 /*
  * Recover the guest's state.  host_pc lies in the unit at `code`: at an instruction that faulted
  * (ucontext != NULL: the signal's ucontext_t holds the registers), or behind a call to a
- * helper (ucontext == NULL: the thunk stored the homes to env).  Writes env->reg[], env->pc and
+ * helper or a slow access (ucontext == NULL: the thunk stored the registers to env).  Writes env->reg[], env->pc and
  * fp_state.  Returns false when the table has no entry there: a fault of our own.
  * Async-signal-safe.
  */

@@ -177,14 +177,33 @@ static bool check_alignment(Run *r, const IRIns *ins, uint64_t addr)
     return true;
 }
 
+static uint64_t soft_access(Run *r, const IRIns *ins, uint64_t addr)
+{
+    HostAccess a = {
+        .addr = addr,
+        .val = r->val[ins->arg[1]],
+        .val2 = r->val[ins->arg[2]],
+        .op = ins->op,
+        .memop = ins->aux,
+        .amo = ins->op == IR_AMO ? (uint8_t)ins->imm : 0,
+        .mmu_idx = (uint8_t)(r->f->soft_mmu - 1),
+    };
+    access_begin(r->it, ins->snap);
+    uint64_t v = r->hooks->access(r->env, &a);
+    access_end(r->it);
+    return v;
+}
+
 static bool do_load(Run *r, const IRIns *ins)
 {
     uint64_t addr = r->val[ins->arg[0]] + (uint64_t)ins->imm, v;
     unsigned size = 1u << (ins->aux & MO_SIZE);
-    if (!check_alignment(r, ins, addr)) {
+    if (!r->f->soft_mmu && !check_alignment(r, ins, addr)) {
         return false;
     }
-    if (r->hooks->load) {
+    if (r->f->soft_mmu) {
+        v = soft_access(r, ins, addr);
+    } else if (r->hooks->load) {
         if (!r->hooks->load(r->hooks->opaque, addr, size, &v)) {
             return leave_fault(r, ins, r->hooks->fault_reason, addr);
         }
@@ -201,10 +220,12 @@ static bool do_store(Run *r, const IRIns *ins)
 {
     uint64_t addr = r->val[ins->arg[0]] + (uint64_t)ins->imm, v = r->val[ins->arg[1]];
     unsigned size = 1u << (ins->aux & MO_SIZE);
-    if (!check_alignment(r, ins, addr)) {
+    if (!r->f->soft_mmu && !check_alignment(r, ins, addr)) {
         return false;
     }
-    if (r->hooks->store) {
+    if (r->f->soft_mmu) {
+        soft_access(r, ins, addr);
+    } else if (r->hooks->store) {
         if (!r->hooks->store(r->hooks->opaque, addr, size, v)) {
             return leave_fault(r, ins, r->hooks->fault_reason, addr);
         }
@@ -264,10 +285,12 @@ static bool do_atomic(Run *r, const IRIns *ins)
 {
     uint64_t addr = r->val[ins->arg[0]], old;
     unsigned size = 1u << (ins->aux & MO_SIZE);
-    if (!check_alignment(r, ins, addr)) {
+    if (!r->f->soft_mmu && !check_alignment(r, ins, addr)) {
         return false;
     }
-    if (r->hooks->load) {
+    if (r->f->soft_mmu) {
+        old = soft_access(r, ins, addr);
+    } else if (r->hooks->load) {
         if (!atomic_by_hooks(r, ins, addr, size, &old)) {
             return leave_fault(r, ins, r->hooks->fault_reason, addr);
         }

@@ -39,6 +39,8 @@ typedef struct IRInterpHooks {
      */
     bool (*load)(void *opaque, uint64_t addr, unsigned size, uint64_t *val);
     bool (*store)(void *opaque, uint64_t addr, unsigned size, uint64_t val);
+    /* Units with soft_mmu: makes all their accesses; leaves by ir_interp_recover_sigsafe(). */
+    HostAccessFunc *access;
     /* Reasons (HOST_EXIT_REASON) to leave for, at the snapshot of the access: */
     uint32_t fault_reason;      /* load or store returned false */
     uint32_t misaligned_reason; /* MO_ALIGN, address not a multiple of the size */

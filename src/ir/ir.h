@@ -204,6 +204,11 @@ typedef struct IRFunc {
     const IRGuest *guest;
     Arena *arena;
     uint64_t pc;            /* guest pc of the entry */
+    /*
+     * 0: LD ST AMO CAS go to host memory at an offset.  Else 1 + the MMU index by which all of
+     * them are translated; then jumps to other pages than that of `pc` are not chained.
+     */
+    uint8_t soft_mmu;
     IRIns *ins;             /* ins[0] is a NOP */
     uint32_t nins, ins_cap;
     IRBlock *blocks;
@@ -217,6 +222,7 @@ typedef struct IRFunc {
 } IRFunc;
 
 #define IR_MAX_REGS 96
+#define IR_MMU_MODES 8
 
 #define IR_CONST_CACHE 64
 

@@ -532,6 +532,15 @@ static bool parse_line(Parser *ps)
             return false;
         }
         ps->f->pc = pc;
+        if (accept(ps, "mmu ")) {
+            if (!number(ps, &pc)) {
+                return false;
+            }
+            if (pc >= IR_MMU_MODES) {
+                return fail(ps, "there are %d MMU indices", IR_MMU_MODES);
+            }
+            ps->f->soft_mmu = (uint8_t)(1 + pc);
+        }
     } else if (accept(ps, "block ")) {
         if (!block_header(ps)) {
             return false;

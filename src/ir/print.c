@@ -203,7 +203,11 @@ static void print_ins(const Printer *p, IRRef r)
 void ir_print(FILE *out, const IRFunc *f)
 {
     Printer p = { .out = out, .f = f };
-    fprintf(out, "unit 0x%" PRIx64 "\n", f->pc);
+    fprintf(out, "unit 0x%" PRIx64, f->pc);
+    if (f->soft_mmu) {
+        fprintf(out, " mmu %d", f->soft_mmu - 1);
+    }
+    fputc('\n', out);
     for (p.block = 0; p.block < f->nblocks; p.block++) {
         const IRBlock *b = &f->blocks[p.block];
         IRRef end = b->end ? b->end : f->nins; /* still open */

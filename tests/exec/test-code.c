@@ -352,7 +352,8 @@ static unsigned check_dormant(void)
         for (TranslationBlock *tb = pd->dormant; tb; tb = tb->next_dormant) {
             check(tb->invalid && tb->page[0] == pd->number && !tb->incoming,
                   "a dormant block is in use");
-            check(!tb_find_qht(tb->pc, tb->flags, tb->cflags),
+            TBKey key = tb_key_user(tb->pc, tb->flags, tb->cflags);
+            check(!tb_find_qht(&key),
                   "a dormant block's key has a valid one too");
             for (TranslationBlock *o = tb->next_dormant; o; o = o->next_dormant) {
                 check(!tb_equal(tb, o), "two dormant blocks for a key");

@@ -6,7 +6,7 @@
  * compares regalloc.c   where each value is; registers on demand while the lowering runs
  * forward moves.c      parallel moves between a snapshot's state and the homes lower-*.c
  * IR op -> instructions exits.c      exits, stubs, jumps that can be patched recover.c
- * the recovery table, signals' ucontext thunks.c     entry, exit and call thunks,
+ * the recovery table, signals' ucontext  soft-tlb.c  guest accesses in system mode  thunks.c     entry, exit and call thunks,
  * constants, host_init()
  *
  * Fixed registers in generated code:
@@ -125,7 +125,7 @@ typedef struct HostContext {
     bool gs;
     const HostConsts *consts;
     const uint8_t *enter, *leave, *leave_tail, *lookup, *ras_miss;
-    const uint8_t *call, *call_pure, *call_fma;
+    const uint8_t *call, *call_pure, *call_fma, *soft_access;
 } HostContext;
 extern HostContext host_ctx;
 

@@ -143,8 +143,57 @@ static void emit_moves_home(Ctx *c, uint32_t snap, const Move *extra)
     emit_moves(c, moves ? moves : none, n, extra);
 }
 
+/*
+ * System mode: what another page is may change without this unit's doing, so jumps there are looked up
+ * in the jump cache each time, which is emptied when a mapping changes.
+ */
+static bool crosses_page(const Ctx *c, uint64_t pc)
+{
+    return c->f->soft_mmu && (pc ^ c->f->pc) >> HOST_PAGE_BITS;
+}
+
+static void emit_cold_probe_miss(Ctx *c, Cold *cold)
+{
+    ins_store(&c->e, RM_ENV(pc), cold->r[0]);
+    ins_jmp(&c->e, host_ctx.lookup);
+}
+
+/* rdx = code for pc; all guest registers are at home.  Leaves if the jump cache has none. */
+static void emit_find_page_jump(Ctx *c, uint64_t pc)
+{
+    int32_t line = (int32_t)(jump_cache_index(pc) * sizeof(JumpCacheEntry));
+    Cold *miss = cold_new(c, emit_cold_probe_miss);
+    miss->r[0] = RCX;
+    ins_load(&c->e, RDX, RM_ENV(jump_lines));
+    ins_mov_imm(&c->e, RCX, (int64_t)pc);
+    ins_alu(&c->e, ALU_CMP, OPW, RCX, rm_mem(RDX, line));
+    emit_jcc_cold(c, CC_NE, miss);
+    ins_load(&c->e, RDX, rm_mem(RDX, line + (int32_t)offsetof(JumpCacheEntry, code)));
+}
+
+static void emit_page_jump(Ctx *c, uint64_t pc)
+{
+    if (host_ctx.config.no_inline_jump_cache) {
+        emit_store_pc(c, pc);
+        ins_jmp(&c->e, host_ctx.lookup);
+        return;
+    }
+    emit_find_page_jump(c, pc);
+    emit_op(&c->e, OP_GROUP5, 4, rm_reg(RDX), 0);
+}
+
+static void emit_cold_page_exit(Ctx *c, Cold *cold)
+{
+    emit_moves(c, cold->moves, cold->nmoves, NULL);
+    emit_page_jump(c, cold->pc);
+}
+
 static void emit_chained_jump(Ctx *c, uint64_t pc)
 {
+    if (crosses_page(c, pc)) {
+        emit_page_jump(c, pc);
+        return;
+    }
     uint8_t *field = emit_aligned_branch(c, 0xe9);
     add_link_stub(c, new_exit(c, pc, IR_EXIT_JUMP, field));
 }
@@ -176,6 +225,14 @@ void emit_side_exit(Ctx *c, IRRef i, enum HostCC cc, uint8_t *cmp_start)
         return;
     }
     const SnapMove *moves = collect_moves(c, ins->snap, &n);
+    if (crosses_page(c, pc)) {
+        Cold *cold = cold_new(c, emit_cold_page_exit);
+        cold->moves = moves;
+        cold->nmoves = n;
+        cold->pc = pc;
+        emit_jcc_cold(c, cc, cold);
+        return;
+    }
     if (n == 0) {
         uint8_t *field = emit_aligned_jcc(c, cc, cmp_start);
         add_link_stub(c, new_exit(c, pc, IR_EXIT_JUMP, field));
@@ -241,6 +298,17 @@ void lower_exit(Ctx *c, IRRef i)
     emit_moves_home(c, ins->snap, NULL);
     switch ((IRExit)ins->aux) {
     case IR_EXIT_CALL:
+        if (!host_ctx.config.no_ras && crosses_page(c, pc)) {
+            if (host_ctx.config.no_inline_jump_cache) {
+                emit_page_jump(c, pc);
+                return;
+            }
+            emit_find_page_jump(c, pc);
+            emit_push_pc(c, (uint64_t)ins->imm);
+            emit_op(&c->e, OP_GROUP5, 2, rm_reg(RDX), 0);
+            emit_landing_pad(c, (uint64_t)ins->imm);
+            return;
+        }
         if (!host_ctx.config.no_ras) {
             emit_push_pc(c, (uint64_t)ins->imm);
             uint8_t *field = emit_aligned_branch(c, 0xe8);
@@ -258,30 +326,35 @@ void lower_exit(Ctx *c, IRRef i)
     }
 }
 
-static void emit_cold_probe_miss(Ctx *c, Cold *cold)
+static Rm rm_probe_line(const Ctx *c, int32_t field)
 {
-    ins_store(&c->e, RM_ENV(pc), cold->r[0]);
-    ins_jmp(&c->e, host_ctx.lookup);
+    return c->f->soft_mmu ? rm_mem(RAX, field)
+                          : rm_index(RBP, RAX, 3, ENV_DISP(jump_cache) + field);
 }
 
-/* rax = offset of target's jump cache line; falls through if the line is for target. */
+static Rm rm_probe_code(const Ctx *c)
+{
+    return rm_probe_line(c, (int32_t)offsetof(JumpCacheEntry, code));
+}
+
+/* rax = offset of target's jump cache line (system mode: its address); falls through if the line is
+   for target. */
 static void emit_probe(Ctx *c, unsigned target)
 {
     Cold *miss = cold_new(c, emit_cold_probe_miss);
     miss->r[0] = (uint8_t)target;
     ins_mov_rr(&c->e, 0, RAX, target);
     ins_alu_imm(&c->e, ALU_AND, 0, rm_reg(RAX), (JUMP_CACHE_SIZE - 1) * 2);
-    ins_alu(&c->e, ALU_CMP, OPW, target, rm_index(RBP, RAX, 3, ENV_DISP(jump_cache)));
+    if (c->f->soft_mmu) {
+        ins_shift_imm(&c->e, SH_SHL, 0, RAX, 3);
+        ins_alu(&c->e, ALU_ADD, OPW, RAX, RM_ENV(jump_lines));
+    }
+    ins_alu(&c->e, ALU_CMP, OPW, target, rm_probe_line(c, 0));
     emit_jcc_cold(c, CC_NE, miss);
 }
 _Static_assert(sizeof(JumpCacheEntry) == 16 && offsetof(JumpCacheEntry, pc) == 0,
                "probe");
 
-static Rm rm_probe_code(void)
-{
-    return rm_index(RBP, RAX, 3,
-                    ENV_DISP(jump_cache) + (int32_t)offsetof(JumpCacheEntry, code));
-}
 
 /* A return that the stack did not predict: the thunk empties the stack and probes for
  * rcx. */
@@ -329,7 +402,7 @@ void lower_exitind(Ctx *c, IRRef i)
     }
     emit_probe(c, target);
     if (kind == IR_EXIT_CALL && !host_ctx.config.no_ras) {
-        Rm code = rm_probe_code();
+        Rm code = rm_probe_code(c);
         if (fits_signed(ins->imm, 32)) {
             emit_push_pc(c, (uint64_t)ins->imm);
             emit_op(&c->e, OP_GROUP5, 2, code, 0);
@@ -341,7 +414,7 @@ void lower_exitind(Ctx *c, IRRef i)
         emit_landing_pad(c, (uint64_t)ins->imm);
         return;
     }
-    emit_op(&c->e, OP_GROUP5, 4, rm_probe_code(), 0);
+    emit_op(&c->e, OP_GROUP5, 4, rm_probe_code(c), 0);
 }
 
 void lower_loop(Ctx *c, IRRef i)

@@ -1,7 +1,8 @@
 /*
  * Guest memory and CPU fields.
  *
- * A guest address is a host address, or an offset in the gs segment.  Every instruction
+ * A guest address is a host address, or an offset in the gs segment, or goes through the soft
+ * TLB (soft-tlb.c).  Every instruction
  * that touches guest memory is noted in the recovery table; until it has succeeded
  * nothing that its snapshot needs is changed, so results are built in rax where an op
  * takes several instructions.
@@ -9,7 +10,7 @@
  * Ordering: x86 keeps all orders but store-load, plain accesses up to 8 bytes that are
  * aligned are single-copy atomic, and locked instructions are sequentially consistent.
  */
-#include "host/x86_64/compile.h"
+#include "host/x86_64/soft-tlb.h"
 
 static unsigned mo_bytes(unsigned memop) { return 1u << (memop & MO_SIZE); }
 
@@ -76,10 +77,27 @@ static uint32_t load_opcode(unsigned memop, IRType t)
     }
 }
 
+static void lower_soft_ld(Ctx *c, IRRef i)
+{
+    const IRIns *ins = ctx_ins(c, i);
+    IRType t = (IRType)ins->type;
+    SoftAccess a = soft_load(c, i);
+    if (ir_type_is_float(t)) {
+        emit_sse(c, t == IR_F32 ? OP_MOVS_LOAD : OP_MOVS_LOAD ^ OP_F64, a.reg, 0, a.m);
+    } else {
+        emit_op(&c->e, load_opcode(ins->aux, t), a.reg, a.m, 0);
+    }
+    a.cold->resume = c->e.p;
+}
+
 static void lower_ld(Ctx *c, IRRef i)
 {
     const IRIns *ins = ctx_ins(c, i);
     IRType t = (IRType)ins->type;
+    if (c->f->soft_mmu) {
+        lower_soft_ld(c, i);
+        return;
+    }
     Rm m = check_alignment(c, ins, use_address(c, ins->arg[0], ins->imm));
     recovery_prepare(c, ins->snap);
     if (ir_type_is_float(t)) {
@@ -126,15 +144,25 @@ static void lower_st(Ctx *c, IRRef i)
     bool imm = ctx_is_const(c, val) &&
                (mo_bytes(ins->aux) < 8 || fits_signed(ctx_imm(c, val), 32));
     unsigned src = imm ? NO_REG : ra_use(c, val);
-    Rm m = check_alignment(c, ins, use_address(c, ins->arg[0], ins->imm));
-    recovery_prepare(c, ins->snap);
-    recovery_mark(c, ins->snap);
+    SoftAccess soft = { .cold = NULL };
+    Rm m;
+    if (c->f->soft_mmu) {
+        soft = soft_store(c, i, src, imm ? ctx_imm(c, val) : 0);
+        m = soft.m;
+    } else {
+        m = check_alignment(c, ins, use_address(c, ins->arg[0], ins->imm));
+        recovery_prepare(c, ins->snap);
+        recovery_mark(c, ins->snap);
+    }
     if (imm) {
         emit_store_const(c, ins->aux, m, ctx_imm(c, val));
     } else if (REG_IS_XMM(src)) {
         emit_sse(c, t == IR_F32 ? OP_MOVS_STORE : OP_MOVS_STORE ^ OP_F64, src, 0, m);
     } else {
         emit_op(&c->e, store_opcode(ins->aux), src, m, 0);
+    }
+    if (soft.cold) {
+        soft.cold->resume = c->e.p;
     }
 }
 
@@ -154,7 +182,39 @@ static uint32_t sized(unsigned memop, uint32_t op)
 
 static void emit_lock(Ctx *c) { emit_u8(&c->e, 0xf0); }
 
-static void mark_access(Ctx *c, const IRIns *ins) { recovery_mark(c, ins->snap); }
+/* The place of an AMO or CAS. */
+static SoftAccess atomic_begin(Ctx *c, IRRef i, unsigned val, unsigned val2)
+{
+    const IRIns *ins = ctx_ins(c, i);
+    if (c->f->soft_mmu) {
+        return soft_atomic(c, i, val, val2);
+    }
+    /* rax is busy: constants get a register, too */
+    SoftAccess a = { .m = rm_mem(ra_use(c, ins->arg[0]), 0), .reg = NO_REG, .cold = NULL };
+    a.m.gs = host_ctx.gs;
+    a.m = check_alignment(c, ins, a.m);
+    return a;
+}
+
+static void prepare_access(Ctx *c, const IRIns *ins)
+{
+    if (!c->f->soft_mmu) {
+        recovery_prepare(c, ins->snap);
+    }
+}
+
+/* Past the probe of the soft TLB nothing can fault. */
+static void mark_access(Ctx *c, const IRIns *ins)
+{
+    if (!c->f->soft_mmu) {
+        recovery_mark(c, ins->snap);
+    }
+}
+
+static unsigned access_temp(Ctx *c, const SoftAccess *a)
+{
+    return a->reg != NO_REG ? a->reg : ra_temp(c, false);
+}
 
 /* The old value is in rax: extend it to the result. */
 static void define_old(Ctx *c, IRRef i)
@@ -206,10 +266,11 @@ static void emit_load_old(Ctx *c, const IRIns *ins, Rm m)
 }
 
 /* lock cmpxchg until nobody came between. */
-static void emit_amo_loop(Ctx *c, const IRIns *ins, Rm m, unsigned val)
+static void emit_amo_loop(Ctx *c, const IRIns *ins, const SoftAccess *a, unsigned val)
 {
-    unsigned tmp = ra_temp(c, false);
-    recovery_prepare(c, ins->snap);
+    unsigned tmp = access_temp(c, a);
+    Rm m = a->m;
+    prepare_access(c, ins);
     emit_load_old(c, ins, m);
     uint8_t *again = c->e.p;
     emit_amo_op(c, ins, tmp, val);
@@ -219,14 +280,14 @@ static void emit_amo_loop(Ctx *c, const IRIns *ins, Rm m, unsigned val)
     bind_rel8(ins_jcc_short(&c->e, CC_NE), again);
 }
 
-static void emit_amo_plain(Ctx *c, const IRIns *ins, Rm m, unsigned val)
+static void emit_amo_plain(Ctx *c, const IRIns *ins, const SoftAccess *a, unsigned val)
 {
-    unsigned tmp = ra_temp(c, false);
-    recovery_prepare(c, ins->snap);
-    emit_load_old(c, ins, m);
+    unsigned tmp = access_temp(c, a);
+    prepare_access(c, ins);
+    emit_load_old(c, ins, a->m);
     emit_amo_op(c, ins, tmp, val);
     mark_access(c, ins);
-    emit_op(&c->e, store_opcode(ins->aux), tmp, m, 0);
+    emit_op(&c->e, store_opcode(ins->aux), tmp, a->m, 0);
 }
 
 static bool amo_is_logic(IRAmo op)
@@ -245,19 +306,17 @@ static void lower_amo(Ctx *c, IRRef i)
     const IRIns *ins = ctx_ins(c, i);
     IRAmo op = (IRAmo)ins->imm;
     unsigned val = ra_use(c, ins->arg[1]);
-    Rm m = rm_mem(ra_use(c, ins->arg[0]),
-                  0); /* rax is busy: constants get a register, too */
-    m.gs = host_ctx.gs;
-    m = check_alignment(c, ins, m);
+    SoftAccess a = atomic_begin(c, i, val, NO_REG);
+    Rm m = a.m;
     if (ins->aux & MO_PLAIN) {
-        emit_amo_plain(c, ins, m, val);
+        emit_amo_plain(c, ins, &a, val);
     } else if ((op == IR_AMO_ADD || amo_is_logic(op)) && ctx_val(c, i)->last_use == 0) {
-        recovery_prepare(c, ins->snap);
+        prepare_access(c, ins);
         mark_access(c, ins);
         emit_lock(c);
         emit_op(&c->e, sized(ins->aux, (uint32_t)alu[op] << 3 | 1), val, m, 0);
     } else if (op == IR_AMO_SWAP || op == IR_AMO_ADD) {
-        recovery_prepare(c, ins->snap);
+        prepare_access(c, ins);
         ins_mov_rr(&c->e, OPW, RAX, val);
         mark_access(c, ins);
         if (op == IR_AMO_ADD) {
@@ -265,7 +324,10 @@ static void lower_amo(Ctx *c, IRRef i)
         }
         emit_op(&c->e, sized(ins->aux, op == IR_AMO_SWAP ? OP_XCHG : OP_XADD), RAX, m, 0);
     } else {
-        emit_amo_loop(c, ins, m, val);
+        emit_amo_loop(c, ins, &a, val);
+    }
+    if (a.cold) {
+        a.cold->resume = c->e.p;
     }
     define_old(c, i);
 }
@@ -291,20 +353,21 @@ static void lower_cas(Ctx *c, IRRef i)
 {
     const IRIns *ins = ctx_ins(c, i);
     unsigned expected = ra_use(c, ins->arg[1]), desired = ra_use(c, ins->arg[2]);
-    Rm m = rm_mem(ra_use(c, ins->arg[0]), 0);
-    m.gs = host_ctx.gs;
-    m = check_alignment(c, ins, m);
-    recovery_prepare(c, ins->snap);
+    SoftAccess a = atomic_begin(c, i, expected, desired);
+    prepare_access(c, ins);
     ins_mov_rr(&c->e, OPW, RAX, expected);
     mark_access(c, ins);
     if (!(ins->aux & MO_PLAIN)) {
         emit_lock(c);
     }
-    emit_op(&c->e, sized(ins->aux, OP_CMPXCHG), desired, m, 0);
+    emit_op(&c->e, sized(ins->aux, OP_CMPXCHG), desired, a.m, 0);
     if ((ins->aux & MO_BACKOFF) && !(ins->aux & MO_PLAIN)) {
         Cold *lost = cold_new(c, emit_cold_backoff);
         emit_jcc_cold(c, CC_NE, lost);
         lost->resume = c->e.p;
+    }
+    if (a.cold) {
+        a.cold->resume = c->e.p;
     }
     define_old(c, i);
 }

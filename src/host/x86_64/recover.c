@@ -17,7 +17,7 @@
 #include <signal.h>
 #include <ucontext.h>
 
-#include "host/x86_64/compile.h"
+#include "host/x86_64/soft-tlb.h"
 
 enum { KIND_MEM = 32, KIND_CONST = 33, KIND_HOME = 34, KIND_MASK = 63, CANON_SHIFT = 6 };
 #define ENTRY_MAX (32 + IR_MAX_REGS * 12)
@@ -118,6 +118,12 @@ typedef struct Recovered {
     uint64_t val[IR_MAX_REGS];
 } Recovered;
 
+/* Where host registers are: in a signal's context, in env (a slow access), or nowhere (a helper). */
+static uint64_t saved_reg(const HostEnv *env, const ucontext_t *uc, unsigned r)
+{
+    return uc ? context_reg(uc, r) : env->access_active ? env->access_reg[r] : 0;
+}
+
 /* One entry's places; values are read at once, before anything is written. */
 static const uint8_t *read_places(const uint8_t *p, const HostEnv *env,
                                   const ucontext_t *uc, bool want, Recovered *out)
@@ -138,7 +144,7 @@ static const uint8_t *read_places(const uint8_t *p, const HostEnv *env,
                 memcpy(&x, (const char *)env + ENV_BIAS + x, 8);
             }
         } else if (want && kind != KIND_HOME) {
-            x = uc ? (int64_t)context_reg(uc, kind) : 0;
+            x = (int64_t)saved_reg(env, uc, kind);
         }
         out->val[i] = (uint64_t)x;
     }
@@ -151,6 +157,10 @@ bool host_recover(HostEnv *env, const uint8_t *code, const uint8_t *recovery,
     const ucontext_t *uc = ucontext;
     const uint8_t *p = recovery, *end = recovery + recovery_size;
     uintptr_t want = host_pc - (uintptr_t)code, offset = 0;
+    bool access = !uc && env->access_active;
+    if (access) {
+        want = host_soft_access_key(env);
+    }
     uint64_t pc = 0;
     Recovered places = { .n = 0 };
     while (p < end) {
@@ -168,12 +178,12 @@ bool host_recover(HostEnv *env, const uint8_t *code, const uint8_t *recovery,
     if (offset != want || recovery_size == 0) {
         return false;
     }
-    if (uc) {
-        for (unsigned r = 0; r < host_ctx.config.guest->nregs; r++) {
-            if (host_ctx.home[r] != NO_REG) {
-                env->reg[r] = context_reg(uc, host_ctx.home[r]);
-            }
+    for (unsigned r = 0; (uc || access) && r < host_ctx.config.guest->nregs; r++) {
+        if (host_ctx.home[r] != NO_REG) {
+            env->reg[r] = saved_reg(env, uc, host_ctx.home[r]);
         }
+    }
+    if (uc) {
         env->fp_state = uc->uc_mcontext.fpregs->mxcsr;
     }
     for (unsigned i = 0; i < places.n; i++) {
@@ -183,6 +193,9 @@ bool host_recover(HostEnv *env, const uint8_t *code, const uint8_t *recovery,
         *reg = ir_canonical((IRCanon)(kind >> CANON_SHIFT), val);
     }
     env->pc = pc;
+    if (access) {
+        env->access_active = 0;
+    }
     return true;
 }
 

@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "host/x86_64/compile.h"
+#include "host/x86_64/soft-tlb.h"
 
 /* Homes, hottest first.  What is not here (and not fixed) is a temporary. */
 static const uint8_t gpr_homes[] = {
@@ -217,9 +217,15 @@ static void emit_ras_miss(Ctx *c)
     ins_load(&c->e, RSP, RM_ENV(ras_top));
     ins_mov_rr(&c->e, 0, RAX, RCX);
     ins_alu_imm(&c->e, ALU_AND, 0, rm_reg(RAX), (JUMP_CACHE_SIZE - 1) * 2);
-    ins_alu(&c->e, ALU_CMP, OPW, RCX, rm_index(RBP, RAX, 3, ENV_DISP(jump_cache)));
+    Rm line = rm_index(RBP, RAX, 3, ENV_DISP(jump_cache));
+    if (host_ctx.config.access) {
+        ins_load(&c->e, RDX, RM_ENV(jump_lines));
+        line = rm_index(RDX, RAX, 3, 0);
+    }
+    ins_alu(&c->e, ALU_CMP, OPW, RCX, line);
     uint8_t *miss = ins_jcc_short(&c->e, CC_NE);
-    emit_op(&c->e, OP_GROUP5, 4, rm_index(RBP, RAX, 3, ENV_DISP(jump_cache) + 8), 0);
+    line.disp += 8;
+    emit_op(&c->e, OP_GROUP5, 4, line, 0);
     bind_rel8(miss, c->e.p);
     ins_store(&c->e, RM_ENV(pc), RCX);
     ins_jmp(&c->e, host_ctx.lookup);
@@ -312,6 +318,38 @@ static const uint8_t *emit_pure_thunk(Ctx *c, bool fp)
     return entry;
 }
 
+/* From a cold path of soft-tlb.c: all registers survive but for the result. */
+static void emit_soft_access_thunk(Ctx *c)
+{
+    start_thunk(c);
+    host_ctx.soft_access = c->e.p;
+    for (unsigned k = 0; k < 2; k++) {
+        for (unsigned r = 0; r < N_HOST_REGS; r++) {
+            Loc at = loc_mem(ENV_DISP(access_reg) + (int32_t)r * 8);
+            if (r == RSP || r == RBP) {
+                continue;
+            } else if (k == 0) {
+                emit_store(c, at, r);
+            } else {
+                emit_load(c, r, at);
+            }
+        }
+        if (k == 0) {
+            enter_c_fp(c);
+            ins_load(&c->e, RAX, rm_mem(RSP, 0));
+            ins_store(&c->e, RM_ENV(helper_return), RAX);
+            ins_store(&c->e, RM_ENV(scratch), RSP);
+            ins_load(&c->e, RSP, RM_ENV(host_sp));
+            ins_lea(&c->e, OPW, RDI, rm_env(-ENV_BIAS));
+            ins_mov_imm(&c->e, RAX, (int64_t)(uintptr_t)host_soft_access);
+            emit_op(&c->e, OP_GROUP5, 2, rm_reg(RAX), 0);
+            ins_load(&c->e, RSP, RM_ENV(scratch));
+            emit_mxcsr(c, LDMXCSR, RM_ENV(fp_state));
+        }
+    }
+    emit_ret(c);
+}
+
 size_t host_init(const HostConfig *config, uint8_t *code, size_t capacity)
 {
     size_t align = -(uintptr_t)code & 63;
@@ -336,6 +374,7 @@ size_t host_init(const HostConfig *config, uint8_t *code, size_t capacity)
     emit_call_thunk(&c);
     host_ctx.call_pure = emit_pure_thunk(&c, false);
     host_ctx.call_fma = emit_pure_thunk(&c, true);
+    emit_soft_access_thunk(&c);
     start_thunk(&c);
     assert(c.e.p <= c.e.end);
     return (size_t)(c.e.p - code);

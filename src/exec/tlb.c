@@ -1,0 +1,273 @@
+/*
+ * Flushing TLBs, and the jump caches that depend on what addresses mean.
+ *
+ * In system mode a vCPU has several jump caches, one for each combination of address space, flags and cflags
+ * that was in use lately; a change of mode or process only changes which one counts
+ * (HostEnv.jump_lines).  The owner alone gives them their meaning and fills lines; any thread may
+ * clear lines of a block that it invalidates, in all of them [JC-FILL].
+ *
+ * Lines are keyed by virtual pc and so depend on translations: a flush of pages clears the lines of these pages,
+ * in all caches, if code was ever run from there: `run_pages` is a Bloom filter of such pages, so that the flushes
+ * of data pages, most of all, cost nothing here.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include "exec/soft-mmu.h"
+#include "util/error.h"
+#include "util/futex.h"
+#include "util/stats.h"
+
+/* ---- jump caches ---- */
+
+void soft_mmu_create(CPUState *cpu)
+{
+    cpu->soft_tlb = aligned_alloc(64, (sizeof(SoftTLB) + 63) & ~(size_t)63);
+    cpu->jumps = xcalloc(1, sizeof(*cpu->jumps));
+    JumpCacheEntry *lines = mmap(NULL, JUMP_CACHES * JUMP_CACHE_SIZE * sizeof(JumpCacheEntry),
+                                 PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                                 -1, 0);
+    if (!cpu->soft_tlb || lines == MAP_FAILED) {
+        fatal("out of memory for a TLB");
+    }
+    soft_tlb_init(cpu->soft_tlb, &cpu->env);
+    cpu->jumps->lines = lines;
+    cpu->env.jump_lines = lines;
+}
+
+void soft_mmu_destroy(CPUState *cpu)
+{
+    soft_tlb_destroy(cpu->soft_tlb);
+    free(cpu->soft_tlb);
+    munmap(cpu->jumps->lines, JUMP_CACHES * JUMP_CACHE_SIZE * sizeof(JumpCacheEntry));
+    free(cpu->jumps);
+}
+
+static JumpCacheEntry *cache_lines(CPUState *cpu, unsigned i)
+{
+    return cpu->jumps->lines + i * JUMP_CACHE_SIZE;
+}
+
+static void clear_lines(JumpCacheEntry *e, unsigned n)
+{
+    for (unsigned i = 0; i < n; i++) {
+        __atomic_store_n(&e[i].pc, JUMP_CACHE_NONE, __ATOMIC_RELAXED);
+    }
+}
+
+void jump_caches_select(CPUState *cpu, uint32_t flags, uint32_t cflags)
+{
+    JumpCaches *j = cpu->jumps;
+    uint64_t space = cpu->soft_tlb->current->id;
+    JumpCache *best = &j->cache[j->current];
+    if (likely(best->valid && best->space == space && best->flags == flags && best->cflags == cflags)) {
+        return;
+    }
+    best = &j->cache[0];
+    for (JumpCache *c = j->cache; c < j->cache + JUMP_CACHES; c++) {
+        if (c->valid && c->space == space && c->flags == flags && c->cflags == cflags) {
+            best = c;
+            break;
+        }
+        if ((c->valid ? c->last_used : 0) < (best->valid ? best->last_used : 0)) {
+            best = c;
+        }
+    }
+    unsigned i = (unsigned)(best - j->cache);
+    if (!best->valid || best->space != space || best->flags != flags || best->cflags != cflags) {
+        *best = (JumpCache){ .valid = true, .space = space, .flags = flags, .cflags = cflags };
+        clear_lines(cache_lines(cpu, i), JUMP_CACHE_SIZE);
+        stat_inc(STAT_JUMP_CACHES_CLEARED);
+    }
+    best->last_used = ++j->clock;
+    j->current = i;
+    cpu->env.jump_lines = cache_lines(cpu, i);
+}
+
+void jump_caches_clear(CPUState *cpu)
+{
+    JumpCaches *j = cpu->jumps;
+    for (unsigned i = 0; i < JUMP_CACHES; i++) {
+        j->cache[i].valid = false;      /* cleared when it is used again */
+    }
+    memset(j->run_pages, 0, sizeof(j->run_pages));
+}
+
+void jump_caches_drop_line(CPUState *cpu, vaddr pc)
+{
+    for (unsigned i = 0; i < JUMP_CACHES; i++) {
+        uint64_t expected = pc;
+        __atomic_compare_exchange_n(&cache_lines(cpu, i)[jump_cache_index(pc)].pc, &expected, JUMP_CACHE_NONE,
+                                    false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    }
+}
+
+static inline unsigned run_page_bit(vaddr page)
+{
+    return (unsigned)((page >> GUEST_PAGE_BITS) * 0x9e3779b97f4a7c15ull >> (64 - RUN_PAGES_BITS));
+}
+
+void jump_caches_note_page(CPUState *cpu, vaddr pc)
+{
+    unsigned bit = run_page_bit(pc);
+    cpu->jumps->run_pages[bit / 64] |= 1ull << (bit & 63);
+}
+
+static bool was_run(const JumpCaches *j, vaddr page)
+{
+    unsigned bit = run_page_bit(page);
+    return j->run_pages[bit / 64] >> (bit & 63) & 1;
+}
+
+/* The lines for pcs in one page are neighbours. */
+static void jump_caches_drop_page(CPUState *cpu, vaddr page)
+{
+    JumpCaches *j = cpu->jumps;
+    unsigned first = jump_cache_index(page), n = GUEST_PAGE_SIZE / 2;
+    unsigned across = jump_cache_index(page - 2);   /* an instruction that ends in this page */
+    for (unsigned i = 0; i < JUMP_CACHES; i++) {
+        if (j->cache[i].valid) {
+            clear_lines(cache_lines(cpu, i) + first, n);
+            clear_lines(cache_lines(cpu, i) + across, 1);
+        }
+    }
+}
+_Static_assert(GUEST_PAGE_SIZE / 2 <= JUMP_CACHE_SIZE, "a page's lines do not wrap around");
+
+#define MANY_PAGES 16
+
+static void jump_caches_drop_range(CPUState *cpu, vaddr start, vaddr last)
+{
+    uint64_t pages = (last >> GUEST_PAGE_BITS) - (start >> GUEST_PAGE_BITS);
+    if (pages >= MANY_PAGES) {
+        jump_caches_clear(cpu);
+        return;
+    }
+    for (uint64_t k = 0; k <= pages; k++) {
+        vaddr page = (start & GUEST_PAGE_MASK) + (k << GUEST_PAGE_BITS);
+        if (was_run(cpu->jumps, page)) {
+            jump_caches_drop_page(cpu, page);
+        }
+    }
+}
+
+/* ---- the owner's flushes ---- */
+
+void tlb_set_space(CPUState *cpu, uint64_t space)
+{
+    soft_tlb_set_space(cpu->soft_tlb, space);
+}
+
+void tlb_flush(CPUState *cpu)
+{
+    stat_inc(STAT_TLB_FLUSHES);
+    soft_tlb_flush_all(cpu->soft_tlb);
+    jump_caches_clear(cpu);
+}
+
+void tlb_flush_space(CPUState *cpu, uint64_t space)
+{
+    stat_inc(STAT_TLB_FLUSHES);
+    soft_tlb_flush_space(cpu->soft_tlb, space);
+    for (unsigned i = 0; i < JUMP_CACHES; i++) {
+        JumpCache *c = &cpu->jumps->cache[i];
+        if (space == TLB_ALL_SPACES || c->space == space) {
+            c->valid = false;
+        }
+    }
+}
+
+void tlb_flush_range(CPUState *cpu, vaddr start, uint64_t size, uint64_t space)
+{
+    if (!size) {
+        return;
+    }
+    vaddr last = start + (size - 1);
+    if (last < start) {
+        last = ~0ull;
+    }
+    stat_inc(STAT_TLB_PAGE_FLUSHES);
+    soft_tlb_flush_range(cpu->soft_tlb, &start, &last, space);
+    jump_caches_drop_range(cpu, start, last);
+}
+
+void tlb_print(FILE *out, CPUState *cpu)
+{
+    soft_tlb_print(out, cpu->soft_tlb);
+}
+
+/* ---- flushes of other vCPUs ---- */
+
+static void flush_now(CPUState *cpu, const TLBFlush *what)
+{
+    if (what->all) {
+        tlb_flush(cpu);
+    } else if (what->size == ~0ull) {
+        tlb_flush_space(cpu, what->space);
+    } else {
+        tlb_flush_range(cpu, what->start, what->size, what->space);
+    }
+}
+
+static void flush_work(CPUState *cpu, void *data)
+{
+    flush_now(cpu, data);
+    free(data);
+}
+
+void tlb_flush_async(CPUState *target, TLBFlush what)
+{
+    TLBFlush *copy = xmalloc(sizeof(*copy));
+    *copy = what;
+    async_run_on_cpu(target, flush_work, copy);
+}
+
+typedef struct SyncedFlush {
+    TLBFlush what;
+    CPUState *src;
+    uint32_t pending;   /* atomic [TLB-SYNC] */
+} SyncedFlush;
+
+static void synced_flush_work(CPUState *cpu, void *data)
+{
+    SyncedFlush *f = data;
+    CPUState *src = f->src;
+    flush_now(cpu, &f->what);
+    /* [TLB-SYNC] pairs with the load in tlb_flush_synced(); *f is gone after the last of these. */
+    if (__atomic_sub_fetch(&f->pending, 1, __ATOMIC_RELEASE) == 0) {
+        cpu_kick(src);
+    }
+}
+
+void tlb_flush_synced(CPUState *src, CPUState *const *targets, unsigned n, TLBFlush what)
+{
+    SyncedFlush f = { .what = what, .src = src, .pending = 1 };
+    bool was_running = src->running;
+    for (unsigned i = 0; i < n; i++) {
+        if (targets[i] == src) {
+            flush_now(src, &what);
+        } else {
+            __atomic_fetch_add(&f.pending, 1, __ATOMIC_RELAXED);
+            async_run_on_cpu(targets[i], synced_flush_work, &f);
+        }
+    }
+    __atomic_fetch_sub(&f.pending, 1, __ATOMIC_RELAXED);
+    if (was_running) {
+        cpu_exec_end(src);
+    }
+    bool kicked = false;
+    /* [TLB-SYNC] pairs with the count in synced_flush_work(): the flushes are complete. */
+    while (__atomic_load_n(&f.pending, __ATOMIC_ACQUIRE)) {
+        kicked |= cpu_wait(src, ~0ull);
+        /* [KICK] as in cpu_exec(). */
+        __atomic_exchange_n(&src->env.exit_request, 0, __ATOMIC_ACQUIRE);
+        cpu_process_work(src);
+    }
+    if (was_running) {
+        cpu_exec_start(src);
+    }
+    if (kicked) {
+        cpu_kick(src);      /* what else was meant is for cpu_exec() to see */
+    }
+}
