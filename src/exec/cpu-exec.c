@@ -14,6 +14,8 @@
 #include "util/log.h"
 #include "util/stats.h"
 
+#define DEFAULT_HOT_THRESHOLD 8192
+
 ExecContext exec_ctx;
 
 static void flush_work(CPUState *cpu, void *data)
@@ -40,6 +42,9 @@ void exec_init(const ExecConfig *config)
 {
     ExecContext *x = &exec_ctx;
     x->config = *config;
+    if (!x->config.hot_threshold) {
+        x->config.hot_threshold = DEFAULT_HOT_THRESHOLD;
+    }
     page_table_init();
     qht_init(&x->blocks, tb_equal, 1024, true);
     mutex_init(&x->exclusive_lock, LOCK_RANK_EXCLUSIVE);
@@ -78,7 +83,7 @@ static uint32_t current_cflags(void)
     uint32_t parallel = CF_PARALLEL | (c->strict_llsc ? CF_STRICT_LLSC : 0);
     return (__atomic_load_n(&exec_ctx.parallel, __ATOMIC_RELAXED) ? parallel : 0) |
            (c->one_insn_per_tb ? CF_SINGLE_INSN : 0) | (c->nochain ? CF_NO_CHAIN : 0) |
-           (c->lockstep ? CF_LOOKUP_EXITS : 0);
+           (c->count && !c->interp && !c->lockstep ? CF_COUNT : 0) | (c->lockstep ? CF_LOOKUP_EXITS : 0);
 }
 
 static void log_exec(CPUState *cpu, const TranslationBlock *tb)
@@ -131,7 +136,8 @@ static TBExit *linkable_exit(HostExit how)
 /* Run the instruction at pc, for the owner of an exclusive section. */
 static int exec_insn_alone(CPUState *cpu)
 {
-    uint32_t cflags = (current_cflags() | CF_SINGLE_INSN | CF_LOOKUP_EXITS | CF_NO_CHAIN) & ~CF_PARALLEL;
+    uint32_t cflags = (current_cflags() | CF_SINGLE_INSN | CF_LOOKUP_EXITS | CF_NO_CHAIN) &
+                      ~(CF_PARALLEL | CF_COUNT);
     vaddr pc;
     uint32_t flags;
     cpu->guest->get_tb_state(cpu, &pc, &flags);
@@ -276,7 +282,9 @@ int cpu_exec(CPUState *cpu)
         }
         last = linkable_exit(how);
         if (how.kind == HOST_EXIT_LOOKUP) {
-            stat_inc(STAT_JUMP_CACHE_MISSES);
+            stat_inc(STAT_LOOKUP_EXITS);
+        } else if (how.kind == HOST_EXIT_HOT) {
+            tb_hot(cpu, (TranslationBlock *)how.unit);
         } else if (how.kind == HOST_EXIT_REASON) {
             reason = (int)how.exit;
             if (!handle_reason(cpu, &reason)) {
@@ -306,8 +314,12 @@ void exec_print_stats(FILE *out)
 {
     QhtStatistics q;
     qht_get_statistics(&exec_ctx.blocks, &q);
+    cpus_collect_stats();
     stats_print(out);
     fprintf(out, "%-24s %12zu  blocks in the table now\n", "qht_entries", q.n_entries);
     fprintf(out, "%-24s %12zu  buckets of the table (%zu chained)\n", "qht_buckets", q.n_buckets,
             q.n_overflow);
+    if (exec_ctx.config.count) {
+        tb_print_hottest(out);
+    }
 }

@@ -78,6 +78,9 @@ struct CPUState {
     /* guarded by work_lock; work_first is also peeked at (atomic) by the owner */
     WorkItem *work_first, *work_last;
 
+    /* guarded by cpu_list_lock */
+    uint64_t stats_collected[N_HOST_STATS]; /* of env.stats: already in the statistics */
+
     /* changed under the exclusive and the cpu list lock, read under either */
     struct CPUState *next_cpu;
 };

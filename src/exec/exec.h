@@ -38,6 +38,9 @@ typedef struct ExecConfig {
     bool strict_llsc;           /* -accel tcg,llsc=strict */
     bool lockstep;
     bool verify_ir;             /* run the verifier on each unit, before and after the passes */
+    bool count_jumps;           /* count hits and misses of indirect jumps, for --stats */
+    bool count;                 /* -accel tcg,count=on: blocks count how often they are run */
+    int32_t hot_threshold;      /* with count: on_hot() after so many times; 0 = default */
     bool no_ras, no_inline_jump_cache, no_pinning;
     unsigned opt_level;         /* 0 or 1 */
     unsigned max_insns;         /* guest instructions in a unit; 0 = default */
@@ -49,6 +52,9 @@ typedef struct ExecConfig {
     unsigned (*page_flags)(vaddr addr);
     /* Called for each block that was published (perf map); may be NULL.  Page locks are held. */
     void (*on_publish)(const struct TranslationBlock *tb);
+    /* With count: called once for each block that has become hot, on a vCPU's thread that
+       runs and holds no lock.  The block may be invalid by then.  May be NULL. */
+    void (*on_hot)(CPUState *cpu, struct TranslationBlock *tb);
 } ExecConfig;
 
 /* Once, before the first cpu_create(). */

@@ -37,15 +37,17 @@ static void jump_caches_drop(const TranslationBlock *tb)
     mutex_unlock(&exec_ctx.cpu_list_lock);
 }
 
-void tb_invalidate_locked(TranslationBlock *tb)
+static void tb_mark_invalid(TranslationBlock *tb)
 {
     spin_lock(&tb->jmp_lock);
     braid_assert(!tb->invalid);
     __atomic_store_n(&tb->invalid, 1, __ATOMIC_RELAXED);
     spin_unlock(&tb->jmp_lock);
+}
 
-    bool found = qht_remove(&exec_ctx.blocks, tb, tb->hash);
-    braid_assert(found);
+/* A block that look-ups no longer find goes out of its pages, all jump caches, and jumps nowhere. */
+static void tb_detach_locked(TranslationBlock *tb)
+{
     for (unsigned n = 0; n < 2 && tb->page[n] != NO_PAGE; n++) {
         page_remove_tb_locked(page_get_alloc(tb->page[n]), tb);
     }
@@ -53,13 +55,43 @@ void tb_invalidate_locked(TranslationBlock *tb)
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
     jump_caches_drop(tb);
     tb_unlink_outgoing(tb);
-    tb_unlink_incoming(tb);
+}
+
+/* The last step: nothing leads to the block any more. */
+static void tb_count_invalid(const TranslationBlock *tb)
+{
     if (tb->has_loop) {
         exec_kick_all();
     }
     /* [QUIESCE] pairs with the load in start_exclusive(). */
     __atomic_fetch_add(&exec_ctx.invalidations, 1, __ATOMIC_RELEASE);
+}
+
+void tb_invalidate_locked(TranslationBlock *tb)
+{
+    tb_mark_invalid(tb);
+    bool found = qht_remove(&exec_ctx.blocks, tb, tb->hash);
+    braid_assert(found);
+    tb_detach_locked(tb);
+    tb_unlink_incoming(tb);
+    tb_count_invalid(tb);
     stat_inc(STAT_INVALIDATIONS);
+}
+
+/*
+ * The table changes first, in one step, so that no look-up is without a block.  Jumps into the old
+ * one and jump cache lines are good until they are moved: its bytes have not changed.  A vCPU inside
+ * may stay there, as in a block that was invalidated, and is kicked out of a loop.
+ */
+void tb_replace_locked(TranslationBlock *old, TranslationBlock *tb)
+{
+    bool found = qht_replace(&exec_ctx.blocks, old, tb, old->hash);
+    braid_assert(found && tb->hash == old->hash);
+    tb_mark_invalid(old);
+    tb_detach_locked(old);
+    tb_move_incoming(old, tb);
+    tb_count_invalid(old);
+    stat_inc(STAT_REPLACEMENTS);
 }
 
 /* Physical address of a byte of the block's code. */

@@ -77,3 +77,23 @@ void tb_unlink_incoming(TranslationBlock *tb)
     tb->incoming = NULL;
     spin_unlock(&tb->jmp_lock);
 }
+
+void tb_move_incoming(TranslationBlock *from, TranslationBlock *to)
+{
+    for (;;) {
+        spin_lock(&from->jmp_lock);
+        TBExit *e = from->incoming;
+        if (e) {
+            from->incoming = e->next_incoming;
+            exit_reset_jump(e);
+            __atomic_fetch_and(&e->dest, EXIT_DYING,
+                               __ATOMIC_RELEASE /* [EXIT-DEST] with tb_link_exit() */);
+        }
+        spin_unlock(&from->jmp_lock);
+        if (!e) {
+            return;
+        }
+        /* One lock at a time: somebody else may link it first, or its own block may go. */
+        tb_link_exit(e, to);
+    }
+}

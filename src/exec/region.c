@@ -61,6 +61,7 @@ void code_regions_init(void)
         .guest_base = x->config.guest_base,
         .misaligned_reason = EXIT_REASON_MISALIGNED,
         .access = x->config.system_mode ? soft_mmu_access : NULL,
+        .count_jumps = x->config.count_jumps,
         .no_ras = x->config.no_ras,
         .no_inline_jump_cache = x->config.no_inline_jump_cache,
         .no_pinning = x->config.no_pinning,

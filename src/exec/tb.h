@@ -77,6 +77,11 @@ struct TranslationBlock {
     /* guarded by the lock of page[0] */
     struct TranslationBlock *next_dormant;
 
+    /* atomic; CF_COUNT only, see hot.c */
+    int32_t countdown;          /* also subtracted from by generated code */
+    uint32_t hot;               /* the countdown has run out once */
+    uint64_t counted;           /* by countdowns that ran out */
+
     SpinLock jmp_lock;          /* rank JMP; never two at once */
     /* guarded by jmp_lock; also read without it (atomic) after a jump cache fill [JC-FILL] */
     uint32_t invalid;
@@ -250,11 +255,24 @@ void jump_caches_note_page(CPUState *cpu, vaddr pc);
  * flush_count is as before.
  */
 TranslationBlock *tb_translate(CPUState *cpu, const TBKey *key);
+/*
+ * Translate the key of a valid block once more and put the result in its place.  The new block; NULL
+ * if `old` is no longer valid, or something it needs is not to be had at once.  By a vCPU that runs,
+ * without locks.  May flush like tb_translate(), and then returns NULL.
+ */
+TranslationBlock *tb_retranslate(CPUState *cpu, TranslationBlock *old);
+
+/* ---- hot.c ---- */
+/* After HOST_EXIT_HOT of this block. */
+void tb_hot(CPUState *cpu, TranslationBlock *tb);
+void tb_print_hottest(FILE *out);
 
 /* ---- link.c ---- */
 void tb_link_exit(TBExit *e, TranslationBlock *dest);
 void tb_unlink_outgoing(TranslationBlock *tb);
 void tb_unlink_incoming(TranslationBlock *tb);
+/* The jumps into `from`, which is invalid, lead to `to` from now on, or to their stubs. */
+void tb_move_incoming(TranslationBlock *from, TranslationBlock *to);
 
 /* ---- dormant.c ---- */
 /* Does the block, which has guest_bytes, agree with memory?  On a vCPU's thread. */
@@ -269,6 +287,11 @@ void tb_revive_locked(TranslationBlock *tb, PageDesc *const pages[2]);
 /* ---- invalidate.c ---- */
 /* Under the locks of all the block's pages. */
 void tb_invalidate_locked(TranslationBlock *tb);
+/*
+ * Put `tb`, complete but not published, in the place of `old`, a valid block with the same key.  Under
+ * the locks of all pages of both.  Each look-up finds one of the two, and `tb` from the return on.
+ */
+void tb_replace_locked(TranslationBlock *old, TranslationBlock *tb);
 /*
  * System mode: this vCPU, which runs, has stored to [pa, pa + size) within a page; drop the blocks
  * there.  True: none is left in the page, and the next translation will protect it afresh.
@@ -299,5 +322,7 @@ void cpu_exec_start(CPUState *cpu);
 void cpu_exec_end(CPUState *cpu);
 void cpu_process_work(CPUState *cpu);
 void exec_kick_all(void);
+/* Add what generated code has counted to the statistics. */
+void cpus_collect_stats(void);
 
 #endif

@@ -35,6 +35,7 @@ typedef struct TBBuild {
     TranslateContext tc;        /* first: fetch() gets here from it */
     TBKey key;
     bool needs_second;          /* system mode: the first instruction goes on in the next page */
+    TranslationBlock *replaces; /* the block whose place the new one takes; NULL: there is none */
     PageDesc *pages[2];         /* locked; in order of use */
     unsigned npages;
     bool keep_bytes;            /* bytes may change unseen, or the block may be revived */
@@ -363,7 +364,9 @@ static TranslationBlock *tb_publish(TranslationBlock *tb, CodeRegion *r, TBBuild
         page_add_tb_locked(bld->pages[i], tb, i);
     }
     void *winner;
-    if (!qht_insert(&exec_ctx.blocks, tb, tb->hash, &winner)) {
+    if (bld->replaces) {
+        tb_replace_locked(bld->replaces, tb);
+    } else if (!qht_insert(&exec_ctx.blocks, tb, tb->hash, &winner)) {
         for (unsigned i = 0; i < bld->npages; i++) {
             page_remove_tb_locked(bld->pages[i], tb);
         }
@@ -382,8 +385,15 @@ static TranslationBlock *tb_publish(TranslationBlock *tb, CodeRegion *r, TBBuild
 
 /* ---- one attempt ---- */
 
+typedef struct TBRequest {
+    TBKey key;
+    TranslationBlock *replaces;
+    uint32_t flush_count;       /* when that was known to be there */
+} TBRequest;
+
 typedef enum BuildResult {
     BUILD_OK, BUILD_FAULT, BUILD_NO_SPACE, BUILD_TOO_COMPLEX,
+    BUILD_GONE,             /* what was to be replaced */
     BUILD_NEEDS_SECOND,     /* system mode: the key needs a second page */
 } BuildResult;
 
@@ -444,6 +454,10 @@ static BuildResult build_code(TBBuild *bld, TranslateThread *tx, TranslationBloc
     };
     spin_init(&tb->jmp_lock, LOCK_RANK_JMP);
     HostCode hc = { .code = code, .capacity = r->data_ptr - code, .unit = (uintptr_t)tb };
+    if (bld->tc.cflags & CF_COUNT) {
+        tb->countdown = exec_ctx.config.hot_threshold;
+        hc.countdown = &tb->countdown;
+    }
     if (exec_ctx.config.interp || exec_ctx.config.lockstep) {
         tb->ir = ir_func_copy(&tx->func);
     }
@@ -473,11 +487,15 @@ static BuildResult build_locked(TBBuild *bld, TranslateThread *tx, TranslationBl
         return BUILD_FAULT;
     }
     *out = tb_find_qht(&bld->key);
-    if (*out) {
+    if (bld->replaces) {
+        /* The new block's pages shall be among those of the old one. */
+        uint64_t second = tc->system_mode ? NO_PAGE : bld->replaces->page[1];
+        if (*out != bld->replaces || (second != NO_PAGE && !build_enter_page(bld, second))) {
+            return BUILD_GONE;
+        }
+    } else if (*out) {
         return BUILD_OK;    /* another thread was faster */
-    }
-    *out = build_revive(bld);
-    if (*out) {
+    } else if ((*out = build_revive(bld))) {
         return BUILD_OK;
     }
     RegionMark mark = { tx->region->code_ptr, tx->region->data_ptr };
@@ -513,7 +531,7 @@ static BuildResult build_locked(TBBuild *bld, TranslateThread *tx, TranslationBl
     return BUILD_OK;
 }
 
-static BuildResult build_once(CPUState *cpu, const TBKey *key, unsigned max_insns,
+static BuildResult build_once(CPUState *cpu, const TBRequest *rq, unsigned max_insns,
                               TranslationBlock **out)
 {
     TranslateThread *tx = cpu->tx;
@@ -521,13 +539,14 @@ static BuildResult build_once(CPUState *cpu, const TBKey *key, unsigned max_insn
     memset(&bld, 0, offsetof(TBBuild, segments));
     bld.nsegments = 0;
     bld.nread = 0;
-    bld.key = *key;
+    bld.key = rq->key;
+    bld.replaces = rq->replaces;
     bld.tc = (TranslateContext){
         .b = &tx->builder,
         .cpu = cpu,
-        .pc_first = key->pc,
-        .flags = key->flags,
-        .cflags = key->cflags,
+        .pc_first = rq->key.pc,
+        .flags = rq->key.flags,
+        .cflags = rq->key.cflags,
         .system_mode = cpu->soft_tlb != NULL,
         .max_insns = max_insns,
         .llsc_tags = (uintptr_t)exec_ctx.llsc_tags - exec_ctx.config.guest_base,
@@ -585,19 +604,22 @@ static bool find_second_page(CPUState *cpu, TBKey *key)
     return true;
 }
 
-TranslationBlock *tb_translate(CPUState *cpu, const TBKey *wanted)
+/* NULL: nothing can be fetched, or what was to be replaced is gone. */
+static TranslationBlock *translate(CPUState *cpu, TBRequest rq)
 {
-    TBKey key = *wanted;
     ExecContext *x = &exec_ctx;
     TranslateThread *tx = cpu->tx;
-    uint64_t start = now_ns();
     unsigned max_insns = x->config.max_insns ? x->config.max_insns : DEFAULT_MAX_INSNS;
     TranslationBlock *tb = NULL;
-    if (key.cflags & CF_SINGLE_INSN) {
+    if (rq.key.cflags & CF_SINGLE_INSN) {
         max_insns = 1;
     }
     for (;;) {
-        if (!tx->region || tx->region_flush_count != __atomic_load_n(&x->flush_count, __ATOMIC_RELAXED)) {
+        uint32_t flush_count = __atomic_load_n(&x->flush_count, __ATOMIC_RELAXED);
+        if (rq.replaces && flush_count != rq.flush_count) {
+            return NULL;
+        }
+        if (!tx->region || tx->region_flush_count != flush_count) {
             tx->region = NULL;
             make_room(cpu);
             continue;
@@ -605,31 +627,52 @@ TranslationBlock *tb_translate(CPUState *cpu, const TBKey *wanted)
         if (x->config.translate_serial) {
             mutex_lock(&x->serial_lock);
         }
-        BuildResult res = build_once(cpu, &key, max_insns, &tb);
+        BuildResult res = build_once(cpu, &rq, max_insns, &tb);
         if (x->config.translate_serial) {
             mutex_unlock(&x->serial_lock);
         }
         if (res == BUILD_OK) {
-            break;
+            return tb;
         }
-        if (res == BUILD_NEEDS_SECOND && find_second_page(cpu, &key)) {
+        if (res == BUILD_NEEDS_SECOND && !rq.replaces && find_second_page(cpu, &rq.key)) {
             continue;
         }
-        if (res == BUILD_FAULT || res == BUILD_NEEDS_SECOND) {
+        if (res == BUILD_FAULT || res == BUILD_GONE || res == BUILD_NEEDS_SECOND) {
             return NULL;
         }
         /* What a whole region cannot hold is too much for any other one as well. */
         if (res == BUILD_TOO_COMPLEX || code_region_is_empty(tx->region)) {
             braid_assert_msg(max_insns > 1, "no code for the instruction at 0x%" PRIx64,
-                             key.pc);
+                             rq.key.pc);
             max_insns /= 2;
         } else {
             tx->region = NULL;
         }
     }
+}
+
+static TranslationBlock *translate_timed(CPUState *cpu, TBRequest rq)
+{
+    uint64_t start = now_ns();
+    TranslationBlock *tb = translate(cpu, rq);
     if (code_regions_scarce()) {
-        code_region_give_back(tx);
+        code_region_give_back(cpu->tx);
     }
     stat_add(STAT_TRANSLATE_NS, now_ns() - start);
     return tb;
+}
+
+TranslationBlock *tb_translate(CPUState *cpu, const TBKey *key)
+{
+    return translate_timed(cpu, (TBRequest){ .key = *key });
+}
+
+TranslationBlock *tb_retranslate(CPUState *cpu, TranslationBlock *old)
+{
+    TBRequest rq = {
+        .key = { old->pc, old->phys_pc, old->second_page, old->flags, old->cflags },
+        .replaces = old,
+        .flush_count = __atomic_load_n(&exec_ctx.flush_count, __ATOMIC_RELAXED),
+    };
+    return translate_timed(cpu, rq);
 }

@@ -93,6 +93,31 @@ CPUState *cpu_create(const Guest *guest)
     return cpu;
 }
 
+/* The vCPU counts on meanwhile, so what was added before is remembered. */
+static void cpu_collect_stats_locked(CPUState *cpu)
+{
+    static const StatId ids[N_HOST_STATS] = {
+        [HOST_STAT_JUMP_CACHE_HITS] = STAT_JUMP_CACHE_HITS,
+        [HOST_STAT_JUMP_CACHE_MISSES] = STAT_JUMP_CACHE_MISSES,
+        [HOST_STAT_RETURN_HITS] = STAT_RETURN_HITS,
+        [HOST_STAT_RETURN_MISSES] = STAT_RETURN_MISSES,
+    };
+    for (unsigned i = 0; i < N_HOST_STATS; i++) {
+        uint64_t now = __atomic_load_n(&cpu->env.stats[i], __ATOMIC_RELAXED);
+        stat_add(ids[i], now - cpu->stats_collected[i]);
+        cpu->stats_collected[i] = now;
+    }
+}
+
+void cpus_collect_stats(void)
+{
+    mutex_lock(&exec_ctx.cpu_list_lock);
+    for (CPUState *cpu = exec_ctx.cpus; cpu; cpu = cpu->next_cpu) {
+        cpu_collect_stats_locked(cpu);
+    }
+    mutex_unlock(&exec_ctx.cpu_list_lock);
+}
+
 static void cpu_free(CPUState *cpu)
 {
     if (cpu->soft_tlb) {
@@ -116,6 +141,7 @@ void cpu_destroy(CPUState *cpu)
         link = &(*link)->next_cpu;
     }
     *link = cpu->next_cpu;
+    cpu_collect_stats_locked(cpu);
     __atomic_fetch_sub(&exec_ctx.ncpus, 1, __ATOMIC_RELAXED);
     mutex_unlock(&exec_ctx.cpu_list_lock);
     mutex_unlock(&exec_ctx.exclusive_lock);
@@ -393,6 +419,8 @@ void exec_fork_child(CPUState *cpu)
     }
     x->cpus = cpu;
     cpu->next_cpu = NULL;
+    memset(cpu->env.stats, 0, sizeof(cpu->env.stats));  /* as statistics do in a child */
+    memset(cpu->stats_collected, 0, sizeof(cpu->stats_collected));
     __atomic_store_n(&x->ncpus, 1, __ATOMIC_RELAXED);
     qht_fork_child(&x->blocks);
     exec_fork_parent(cpu);

@@ -20,6 +20,7 @@ enum TBCflags {
     CF_SINGLE_INSN = 2,     /* -one-insn-per-tb, and stepping over what needs the exclusive section */
     CF_NO_CHAIN = 4,        /* direct exits are not linked (-d nochain) */
     CF_STRICT_LLSC = 8,     /* LR/SC free of ABA; only once other threads exist */
+    CF_COUNT = 32,          /* generated code counts how often it is entered and goes round */
     CF_LOOKUP_EXITS = 16,   /* every exit goes back to the run loop (lockstep, -d exec) */
 };
 

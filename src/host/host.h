@@ -35,6 +35,15 @@ static inline unsigned jump_cache_index(uint64_t pc)
     return (unsigned)(pc >> 1) & (JUMP_CACHE_SIZE - 1);
 }
 
+/* What generated code counts of indirect jumps. */
+typedef enum HostStat {
+    HOST_STAT_JUMP_CACHE_HITS,
+    HOST_STAT_JUMP_CACHE_MISSES,    /* mispredicted returns probe the jump cache, too */
+    HOST_STAT_RETURN_HITS,          /* returns that the return stack predicted */
+    HOST_STAT_RETURN_MISSES,
+    N_HOST_STATS
+} HostStat;
+
 /*
  * Soft TLB (system mode): what generated code probes.  A tag is the page's guest address, with bits
  * among HOST_TLB_FLAGS set if the access must go the slow way; the address compared has none of
@@ -71,7 +80,7 @@ typedef struct HostEnv {
     uintptr_t helper_return;    /* in a helper: where it was called from, for host_recover() */
     uint64_t scratch[4];        /* for the back end's own thunks */
     uint64_t spill[HOST_SPILLS];
-    uint64_t stats[4];          /* ras_misses, jump cache misses, ... counted by generated code only in stats builds */
+    uint64_t stats[N_HOST_STATS]; /* atomic, stored by the owner; only with HostConfig.count_jumps */
     JumpCacheEntry jump_cache[JUMP_CACHE_SIZE] __attribute__((aligned(64)));
     /* system mode */
     HostTLB tlb[HOST_TLB_MODES];    /* by MMU index */
@@ -86,11 +95,12 @@ typedef enum HostExitKind {
     HOST_EXIT_LOOKUP,   /* pc in env->pc, nothing to link (indirect jump missed, or EXIT_LOOKUP) */
     HOST_EXIT_REASON,   /* the guest wants the run loop: `exit` is the reason */
     HOST_EXIT_POLL,     /* exit_request was seen */
+    HOST_EXIT_HOT,      /* the countdown of unit `unit` has run out; it has not begun to run, or to run again */
 } HostExitKind;
 
 /* How generated code returns (rax, rdx on x86-64).  env->pc and all guest registers are in HostEnv. */
 typedef struct HostExit {
-    uintptr_t unit;     /* LINK: the HostCode.unit the code was compiled with; else 0 */
+    uintptr_t unit;     /* LINK, HOT: the HostCode.unit the code was compiled with; else 0 */
     uint32_t kind;      /* HostExitKind */
     uint32_t exit;      /* LINK: index in HostCode.exits; REASON: the reason */
 } HostExit;
@@ -112,6 +122,9 @@ typedef struct HostCode {
     uint8_t *code;          /* in: where to write; executable as it stands, already at its final address */
     size_t capacity;        /* in */
     uintptr_t unit;         /* in: what HostExit.unit shall be */
+    int32_t *countdown;     /* in: less by 1 with each entry and each time round, by plain subtraction
+                               (threads that run the unit at once lose some); while it is not positive
+                               the unit leaves with HOT instead.  Within 2 GiB of code; NULL: none */
     size_t size;            /* out: bytes of code */
     HostCodeExit *exits;    /* out: in the arena of the IRFunc */
     uint32_t nexits;        /* out */
@@ -141,6 +154,7 @@ typedef struct HostConfig {
     const IRGuest *guest;
     uint64_t guest_base;    /* host address of guest address 0; the back end uses a segment base if not 0 */
     uint32_t misaligned_reason; /* HOST_EXIT_REASON's number for MO_ALIGN accesses that are not aligned */
+    bool count_jumps;       /* count HostStats; code is the same without */
     bool no_ras, no_inline_jump_cache, no_pinning; /* for measurement (-accel tcg,...) */
     HostAccessFunc *access;     /* system mode: NULL if all units access memory directly */
     uint32_t disabled_features; /* host features to do without, for tests: HOST_NO_... */

@@ -21,6 +21,7 @@ typedef struct AccelOptions {
     int64_t tb_size;            /* MiB; 0: default */
     int translate;              /* index in "parallel|serial" */
     int llsc;                   /* index in "value|strict" */
+    bool count;
     int64_t opt, max_insns;
     bool verify, ras, jump_cache, pinning, bmi2, fma, avx, lzcnt;
 } AccelOptions;
@@ -43,6 +44,8 @@ static const SubOptionDef accel_defs[] = {
       "how many threads may translate at once" },
     { "llsc", SUBOPTION_ENUM, offsetof(AccelOptions, llsc), 0, 0, "value|strict",
       "store-conditional by comparison of values, or free of ABA" },
+    { "count", SUBOPTION_BOOL, offsetof(AccelOptions, count), 0, 0, NULL,
+      "count how often blocks are run; --stats lists the hottest" },
     { "opt", SUBOPTION_INT, offsetof(AccelOptions, opt), 0, 1, NULL, "optimiser level" },
     { "max-insns", SUBOPTION_INT, offsetof(AccelOptions, max_insns), 1, 512, NULL,
       "guest instructions in a unit at most" },
@@ -134,7 +137,7 @@ static const OptionDef defs[] = {
                     "size of the guest's address space"),
     OPTION_HEADING("Translation:"),
     OPTION_DEF_CALL("accel", "tcg|interp[,...]", set_accel, "BRAID_ACCEL",
-                    "tcg options: tb-size= translate=parallel|serial llsc=value|strict opt= max-insns= verify= "
+                    "tcg options: tb-size= translate=parallel|serial llsc=value|strict count= opt= max-insns= verify= "
                     "ras= jump-cache= pinning= bmi2= fma= avx= lzcnt="),
     OPTION_DEF_INT("tb-size", "MIB", UserConfig, tb_size, 1, 2047, "BRAID_TB_SIZE",
                    "size of the buffer for translated code"),
@@ -194,6 +197,8 @@ static void setup_exec(UserConfig *c)
     x->nochain = log_enabled(LOG_NOCHAIN);
     x->translate_serial = a->translate == 1;
     x->strict_llsc = a->llsc == 1;
+    x->count_jumps = c->stats;
+    x->count = a->count;
     x->lockstep = c->lockstep;
     x->verify_ir = a->verify;
     x->no_ras = !a->ras;

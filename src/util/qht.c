@@ -211,21 +211,42 @@ bool qht_insert(Qht *ht, void *entry, uint32_t hash, void **existing)
     return !found;
 }
 
+/* The slot of this very pointer in a chain whose lock is held, or NULL. */
+static void **find_slot_locked(QhtBucket *head, const void *entry, uint32_t hash)
+{
+    for (QhtBucket *b = head; b; b = next_bucket(b)) {
+        for (int i = 0; i < QHT_BUCKET_ENTRIES; i++) {
+            if (slot_entry(b, i) == entry && slot_hash(b, i) == hash) {
+                return &b->entries[i];
+            }
+        }
+    }
+    return NULL;
+}
+
 bool qht_remove(Qht *ht, const void *entry, uint32_t hash)
 {
     QhtMap *map;
     QhtBucket *head = lock_chain(ht, hash, &map);
-    for (QhtBucket *b = head; b; b = next_bucket(b)) {
-        for (int i = 0; i < QHT_BUCKET_ENTRIES; i++) {
-            if (slot_entry(b, i) == entry && slot_hash(b, i) == hash) {
-                __atomic_store_n(&b->entries[i], NULL, __ATOMIC_RELAXED);
-                spin_unlock(&head->lock);
-                return true;
-            }
-        }
+    void **slot = find_slot_locked(head, entry, hash);
+    if (slot) {
+        __atomic_store_n(slot, NULL, __ATOMIC_RELAXED);
     }
     spin_unlock(&head->lock);
-    return false;
+    return slot != NULL;
+}
+
+bool qht_replace(Qht *ht, const void *old, void *entry, uint32_t hash)
+{
+    QhtMap *map;
+    QhtBucket *head = lock_chain(ht, hash, &map);
+    void **slot = find_slot_locked(head, old, hash);
+    if (slot) {
+        /* [QHT-PUBLISH] pairs with qht_lookup_inline(). */
+        __atomic_store_n(slot, entry, __ATOMIC_RELEASE);
+    }
+    spin_unlock(&head->lock);
+    return slot != NULL;
 }
 
 /* Without locks: a bucket that a writer has just added must be seen initialised. */

@@ -6,7 +6,8 @@
  *
  * Operations
  *   look-up           any thread, at any time, also in a host signal handler
- *   insert, remove    any thread; takes the lock of one bucket (rank QHT_BUCKET), an
+ *   insert, remove,
+ *   replace           any thread; takes the lock of one bucket (rank QHT_BUCKET), an
  *                     insert that makes the table grow also QHT_RESIZE; may call malloc
  *   iterate, reset,
  *   resize            any thread; QHT_RESIZE and all buckets: only writers wait
@@ -21,7 +22,9 @@
  *   (C) A look-up that starts after qht_remove() returned does not find the entry.
  *   (D) Of any number of concurrent inserts of equal entries, one returns true; the
  *       others return false and give out the winner, or an entry that was there before.
- *   (E) Iteration sees each entry that was in the table when it had all the locks once.
+ *   (E) A look-up of a key whose entry is being replaced finds the old entry or the new one;
+ *       one that starts after qht_replace() returned finds the new one.
+ *   (F) Iteration sees each entry that was in the table when it had all the locks once.
  *
  * Progress: look-ups are wait-free (a walk of one chain, no retry); everything else
  * blocks.
@@ -133,6 +136,12 @@ bool qht_insert(Qht *ht, void *entry, uint32_t hash, void **existing);
 
 /* Takes out this very pointer. False if it is not in the table under this hash. */
 bool qht_remove(Qht *ht, const void *entry, uint32_t hash);
+
+/*
+ * Puts @entry, which is equal to @old, in its place.  False if @old is not in the table under
+ * this hash; then nothing has changed.
+ */
+bool qht_replace(Qht *ht, const void *old, void *entry, uint32_t hash);
 
 /* Entries at this moment, exact when no writer is active. Walks the table: a shared
  * counter would be what all writers wait for. */

@@ -15,6 +15,9 @@ PROGRAM = r'''
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+static int one(int x) { return x + 1; }
+static int two(int x) { return x ^ 2; }
+int (*volatile functions[2])(int) = { one, two };
 int main(int argc, char **argv)
 {
     volatile double x = argc;
@@ -23,6 +26,9 @@ int main(int argc, char **argv)
     if (argc > 2 && !strcmp(argv[1], "loop"))
         for (int i = atoi(argv[2]); i; i--)
             x = x + i % 3;
+    if (argc > 2 && !strcmp(argv[1], "calls"))
+        for (int i = atoi(argv[2]); i; i--)
+            x = functions[i & 1](i);
     x = argc;
     if (argc > 1 && !strcmp(argv[1], "env"))
         printf("%s\n", getenv("BRAID_TEST_VARIABLE") ? getenv("BRAID_TEST_VARIABLE") : "unset");
@@ -145,6 +151,28 @@ def looking_inside(s):
     perf.unlink(missing_ok=True)
 
 
+def what_is_counted(s):
+    # Between the two runs lie 200000 calls through a pointer, and as many returns.
+    few, many = (s.stats(s.program, 'calls', n, status=7) for n in ['100000', '300000'])
+    more = {name: many[name] - few[name] for name in few}
+    s.check('each return is a hit or a miss of the return stack',
+            abs(more['return_hits'] + more['return_misses'] - 200000) < 100, more)
+    s.check('each indirect jump is a hit or a miss of the jump cache',
+            abs(more['jump_cache_hits'] + more['jump_cache_misses'] - more['return_misses'] - 200000) < 100,
+            more)
+    s.check('returns are predicted, and indirect jumps found',
+            more['return_misses'] < 1000 and more['jump_cache_misses'] < 1000, more)
+    s.check('what is not found comes back to the run loop', many['lookup_exits'] >= many['jump_cache_misses'],
+            many)
+    # The loop goes round 9000000 times; nothing else runs a tenth as often.
+    r = s.expect('count=on', ['-accel', 'tcg,count=on', '--stats', s.program, 'loop', '9000000'], 7)
+    counts = [int(n) for n in re.findall(r'^ +[0-9.]+% +(\d+) +\d+  0x', r.stderr, re.M)]
+    s.check('the hottest block is the loop, with its count',
+            counts and abs(counts[0] - 9000000) < 10 and max(counts[1:]) < 900000, counts)
+    s.check('--stats names blocks only with count=on',
+            'hottest' not in s.run('--stats', s.program).stderr)
+
+
 def how_often_code_is_translated(s):
     few, many = (s.stats(s.program, 'loop', n, status=7) for n in ['1000000', '9000000'])
     s.check('a loop is translated once, however often it goes round',
@@ -172,7 +200,7 @@ def other_ways_to_run(s):
                  ['-accel', 'tcg,opt=0'], ['-accel', 'tcg,verify=on'], ['-accel', 'tcg,ras=off'],
                  ['-accel', 'tcg,jump-cache=off'], ['-accel', 'tcg,pinning=off'],
                  ['-accel', 'tcg,bmi2=off,fma=off,avx=off,lzcnt=off'], ['-accel', 'tcg,max-insns=3'],
-                 ['-accel', 'tcg,llsc=strict'], ['-accel', 'tcg,translate=serial'],
+                 ['-accel', 'tcg,llsc=strict'], ['-accel', 'tcg,count=on'], ['-accel', 'tcg,translate=serial'],
                  ['-cpu', 'rv64,zba=off,zbb=off'], ['-cpu', 'max'], ['-B', '0x200000000000']]:
         s.expect(' '.join(args), [*args, p], 7, out=out)
 
@@ -180,7 +208,7 @@ def other_ways_to_run(s):
 def main():
     s = Suite(sys.argv[1], sys.argv[2])
     for part in [options, files, guests_own_mistakes, looking_inside,
-                 how_often_code_is_translated, other_ways_to_run]:
+                 what_is_counted, how_often_code_is_translated, other_ways_to_run]:
         part(s)
     print(f'{s.passed} passed, {s.failed} failed')
     sys.exit(1 if s.failed else 0)

@@ -196,6 +196,19 @@ static void do_count(void)
     world.counter = n + 1;
 }
 
+/* As generated code does: a load and a store that other threads' may come between. */
+static bool count_down(const FakeIns *entry)
+{
+    TranslationBlock *tb = (TranslationBlock *)entry->unit;
+    if (!(tb->cflags & CF_COUNT)) {
+        return false;
+    }
+    int32_t n = __atomic_load_n(&tb->countdown, __ATOMIC_RELAXED) - 1;
+    chaos();
+    __atomic_store_n(&tb->countdown, n, __ATOMIC_RELAXED);
+    return n <= 0;
+}
+
 static HostExit run(FakeCPU *c, const FakeIns *ip)
 {
     Run r = { .c = c };
@@ -208,7 +221,12 @@ static HostExit run(FakeCPU *c, const FakeIns *ip)
         const FakeIns *next = ip + 1;
         __atomic_store_n(&c->steps, c->steps + 1, __ATOMIC_RELAXED);
         switch ((HostOp)ip->op) {
-        case H_ENTRY: chaos(); break;
+        case H_ENTRY:
+            chaos();
+            if (count_down(ip)) {
+                return leave(env, HOST_EXIT_HOT, 0, ip->unit, ip->pc);
+            }
+            break;
         case H_POLL:
             if (__atomic_load_n(&env->exit_request, __ATOMIC_RELAXED)) {
                 return leave(env, HOST_EXIT_POLL, 0, 0, ip->pc);

@@ -98,6 +98,9 @@ void torture_init(size_t tb_size)
         .max_insns = opt.max_insns,
         .translate_serial = opt.seed % 5 == 0,
         .one_insn_per_tb = opt.any_mode && opt.seed % 7 == 0,
+        .count = opt.on_hot,
+        .hot_threshold = 30,
+        .on_hot = opt.on_hot,
         .nochain = opt.any_mode && opt.seed % 3 == 0,
     };
     world_init();
@@ -288,7 +291,7 @@ static const struct {
     void (*fn)(void);
 } tests[] = {
     { "graph", test_graph }, { "mutate", test_mutate }, { "links", test_links },
-    { "revive", test_revive },
+    { "revive", test_revive }, { "replace", test_replace },
     { "own-code", test_own_code }, { "spin", test_spin }, { "work", test_work },
     { "exclusive", test_exclusive }, { "churn", test_churn }, { "fork", test_fork },
     { "crowd", test_crowd }, { "large", test_large },

@@ -34,6 +34,7 @@ typedef struct TortureOptions {
     unsigned seconds, threads, max_insns;
     uint64_t seed;
     bool any_mode;
+    void (*on_hot)(CPUState *cpu, struct TranslationBlock *tb); /* blocks count, and this is told */
 } TortureOptions;
 extern TortureOptions opt;
 
@@ -83,6 +84,7 @@ void program_graph(uint32_t first_page, uint32_t n_pages, bool exclusive_ops);
 void test_graph(void);
 void test_mutate(void);
 void test_revive(void);
+void test_replace(void);
 void test_links(void);
 void test_own_code(void);
 void test_spin(void);

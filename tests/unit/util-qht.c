@@ -54,6 +54,14 @@ static void test_basic(void **state)
     assert_ptr_equal(find(&ht, 5, 2), &other);
     assert_true(qht_insert(&ht, &again, 5, NULL));
     assert_ptr_equal(find(&ht, 5, 1), &again);
+    assert_false(qht_replace(&ht, &a, &again, 5)); /* not there */
+    assert_false(qht_replace(&ht, &again, &a, 6));
+    assert_true(qht_replace(&ht, &again, &a, 5));
+    assert_ptr_equal(find(&ht, 5, 1), &a);
+    assert_ptr_equal(find(&ht, 5, 2), &other);
+    assert_int_equal(qht_count(&ht), 2);
+    assert_true(qht_remove(&ht, &a, 5));
+    assert_null(find(&ht, 5, 1));
     qht_destroy(&ht);
 }
 

@@ -112,6 +112,7 @@ HostResult host_compile(const IRFunc *f, HostCode *out)
     }
     out->exits = arena_alloc(c.arena, count_exits(f) * sizeof *out->exits);
     ra_init(&c);
+    emit_count_entry(&c);
     if (c.loops) {
         emit_head(&c);
     }

@@ -296,6 +296,10 @@ void lower_poll(Ctx *c, IRRef i);
 /* A chainable side exit taken if cc; cmp_start: where the compare before it began. */
 void emit_side_exit(Ctx *c, IRRef i, enum HostCC cc, uint8_t *cmp_start);
 void emit_unit_tail(Ctx *c);
+/* What HostCode.countdown asks for at the entry, and HostConfig.count_jumps anywhere (it
+   changes the flags). */
+void emit_count_entry(Ctx *c);
+void emit_count_jump(Ctx *c, HostStat stat);
 Cold *cold_new(Ctx *c, void (*emit)(Ctx *, Cold *));
 void emit_jcc_cold(Ctx *c, enum HostCC cc, Cold *cold);
 /* Leave with HOST_EXIT_REASON in a cold path; the guest address of the access is in r[0].

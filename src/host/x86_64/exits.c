@@ -154,6 +154,7 @@ static bool crosses_page(const Ctx *c, uint64_t pc)
 
 static void emit_cold_probe_miss(Ctx *c, Cold *cold)
 {
+    emit_count_jump(c, HOST_STAT_JUMP_CACHE_MISSES);
     ins_store(&c->e, RM_ENV(pc), cold->r[0]);
     ins_jmp(&c->e, host_ctx.lookup);
 }
@@ -204,7 +205,7 @@ static bool close_loop(Ctx *c, IRRef i, enum HostCC cc)
 {
     const IRIns *next = ctx_ins(c, i + 1);
     unsigned n;
-    if (i + 1 >= c->f->nins || next->op != IR_LOOP ||
+    if (i + 1 >= c->f->nins || next->op != IR_LOOP || c->out->countdown ||
         collect_head_moves(c, next->snap, &n)) {
         return false;
     }
@@ -261,6 +262,41 @@ void lower_poll(Ctx *c, IRRef i)
     cold->pc = c->f->snaps[ins->snap].pc;
     ins_alu_imm(&c->e, ALU_CMP, 0, RM_ENV(exit_request), 0);
     emit_jcc_cold(c, CC_NE, cold);
+}
+
+/* ---- counting ---- */
+
+static void emit_cold_hot(Ctx *c, Cold *cold)
+{
+    emit_moves(c, cold->moves, cold->nmoves, NULL);
+    emit_store_pc(c, c->f->pc);
+    ins_mov_imm(&c->e, RAX, (int64_t)c->out->unit);
+    ins_mov_imm(&c->e, RDX, HOST_EXIT_HOT);
+    ins_jmp(&c->e, host_ctx.leave);
+}
+
+/* Count an entry or a round; when the countdown has run out, do `moves` and leave. */
+static void emit_countdown(Ctx *c, const SnapMove *moves, unsigned nmoves)
+{
+    Cold *cold = cold_new(c, emit_cold_hot);
+    cold->moves = moves;
+    cold->nmoves = nmoves;
+    ins_alu_imm(&c->e, ALU_SUB, 0, rm_rip(c->out->countdown), 1);
+    emit_jcc_cold(c, CC_LE, cold);
+}
+
+void emit_count_entry(Ctx *c)
+{
+    if (c->out->countdown) {
+        emit_countdown(c, NULL, 0);
+    }
+}
+
+void emit_count_jump(Ctx *c, HostStat stat)
+{
+    if (host_ctx.config.count_jumps) {
+        ins_alu_imm(&c->e, ALU_ADD, OPW, rm_env(ENV_DISP(stats) + (int32_t)stat * 8), 1);
+    }
 }
 
 void emit_cold_misaligned(Ctx *c, Cold *cold)
@@ -351,6 +387,7 @@ static void emit_probe(Ctx *c, unsigned target)
     }
     ins_alu(&c->e, ALU_CMP, OPW, target, rm_probe_line(c, 0));
     emit_jcc_cold(c, CC_NE, miss);
+    emit_count_jump(c, HOST_STAT_JUMP_CACHE_HITS);
 }
 _Static_assert(sizeof(JumpCacheEntry) == 16 && offsetof(JumpCacheEntry, pc) == 0,
                "probe");
@@ -397,6 +434,7 @@ void lower_exitind(Ctx *c, IRRef i)
         miss->r[0] = (uint8_t)target;
         ins_alu(&c->e, ALU_CMP, OPW, target, rm_mem(RSP, 8));
         emit_jcc_cold(c, CC_NE, miss);
+        emit_count_jump(c, HOST_STAT_RETURN_HITS);
         emit_u8(&c->e, 0xc3);
         return;
     }
@@ -422,6 +460,10 @@ void lower_loop(Ctx *c, IRRef i)
     unsigned n;
     if (c->loop_closed) {
         return;
+    }
+    if (c->out->countdown) {
+        const SnapMove *home = collect_moves(c, ctx_ins(c, i)->snap, &n);
+        emit_countdown(c, home, n);
     }
     const SnapMove *moves = collect_head_moves(c, ctx_ins(c, i)->snap, &n);
     emit_head_moves(c, moves, n);

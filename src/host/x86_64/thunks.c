@@ -214,6 +214,7 @@ static void emit_ras_miss(Ctx *c)
 {
     start_thunk(c);
     host_ctx.ras_miss = c->e.p;
+    emit_count_jump(c, HOST_STAT_RETURN_MISSES);
     ins_load(&c->e, RSP, RM_ENV(ras_top));
     ins_mov_rr(&c->e, 0, RAX, RCX);
     ins_alu_imm(&c->e, ALU_AND, 0, rm_reg(RAX), (JUMP_CACHE_SIZE - 1) * 2);
@@ -224,9 +225,11 @@ static void emit_ras_miss(Ctx *c)
     }
     ins_alu(&c->e, ALU_CMP, OPW, RCX, line);
     uint8_t *miss = ins_jcc_short(&c->e, CC_NE);
+    emit_count_jump(c, HOST_STAT_JUMP_CACHE_HITS);
     line.disp += 8;
     emit_op(&c->e, OP_GROUP5, 4, line, 0);
     bind_rel8(miss, c->e.p);
+    emit_count_jump(c, HOST_STAT_JUMP_CACHE_MISSES);
     ins_store(&c->e, RM_ENV(pc), RCX);
     ins_jmp(&c->e, host_ctx.lookup);
 }
