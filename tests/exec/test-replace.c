@@ -109,6 +109,10 @@ static void check_exits(const TranslationBlock *tb)
 {
     for (unsigned i = 0; i < tb->nexits; i++) {
         uintptr_t dest = tb->exits[i].dest;
+        const uint8_t *field = tb->exits[i].field, *target = field + *(const int32_t *)field;
+        const uint8_t *linked = dest && !tb->invalid ? ((const TranslationBlock *)dest)->code : NULL;
+        check(target == (!linked ? tb->exits[i].stub : linked),
+              "a jump does not lead to where its exit is linked to");
         if (tb->invalid) {
             check(dest & EXIT_DYING, "an invalid block's exit can be linked");
         } else if (dest) {
