@@ -140,6 +140,8 @@ struct TranslateThread {
     sigjmp_buf interp_leave;
 };
 
+#define VCPU_POOL 16
+
 typedef struct ExecContext {
     /* constant after exec_init() */
     ExecConfig config;
@@ -177,6 +179,7 @@ typedef struct ExecContext {
     bool fork_began_exclusive;  /* guarded by exclusive_lock */
     CPUState *cpus;             /* changed under exclusive_lock and cpu_list_lock, read under either */
     int next_cpu_index;         /* guarded by cpu_list_lock */
+    CPUState *cpu_pool[VCPU_POOL]; /* atomic; free ones, see vcpu.c [VCPU-POOL] */
     uint32_t ncpus;             /* atomic; written under cpu_list_lock */
 } ExecContext;
 extern ExecContext exec_ctx;
@@ -322,6 +325,10 @@ void cpu_exec_start(CPUState *cpu);
 void cpu_exec_end(CPUState *cpu);
 void cpu_process_work(CPUState *cpu);
 void exec_kick_all(void);
+
+/* ---- vcpu.c ---- */
+/* Give its memory back to the host.  It is in no list. */
+void cpu_free(CPUState *cpu);
 /* Add what generated code has counted to the statistics. */
 void cpus_collect_stats(void);
 

@@ -143,12 +143,9 @@ void thread_end(GuestThread *t)
     /* The kernel must not look at the list again: its memory may soon be somebody else's. */
     syscall(SYS_set_robust_list, NULL, 24);
     CPUState *cpu = t->cpu;
-    void *altstack = t->host_altstack;
     bool is_main = t->is_main;
     uint64_t ctid = t->clear_child_tid;
-    stack_t off = { .ss_flags = SS_DISABLE };
-    sigaltstack(&off, NULL);
-    munmap(altstack, HOST_ALTSTACK_TOTAL);
+    signal_thread_end(t);
     cpu->user_data = NULL;
     cpu_destroy(cpu);
     /* From here on the guest may think the thread gone. */

@@ -10,6 +10,8 @@
 void signal_init(GuestThread *main_thread);
 /* Sets up the host's alternate stack for the calling thread and its mask. */
 void signal_thread_init(GuestThread *t);
+/* The calling thread, all of whose signals are blocked, needs its alternate stack no more. */
+void signal_thread_end(GuestThread *t);
 
 /* Make the host's disposition of `sig` the guest's again, after somebody else has changed it. */
 void signal_reinstall(GuestThread *t, int sig);
