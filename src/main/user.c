@@ -22,7 +22,7 @@ typedef struct AccelOptions {
     int translate;              /* index in "parallel|serial" */
     int llsc;                   /* index in "value|strict" */
     bool count;
-    int64_t opt, max_insns;
+    int64_t hot, opt, max_insns;
     bool verify, ras, jump_cache, pinning, bmi2, fma, avx, lzcnt;
 } AccelOptions;
 
@@ -46,6 +46,8 @@ static const SubOptionDef accel_defs[] = {
       "store-conditional by comparison of values, or free of ABA" },
     { "count", SUBOPTION_BOOL, offsetof(AccelOptions, count), 0, 0, NULL,
       "count how often blocks are run; --stats lists the hottest" },
+    { "hot", SUBOPTION_INT, offsetof(AccelOptions, hot), 1, 1 << 30, NULL,
+      "with count=on: times until a block counts as hot" },
     { "opt", SUBOPTION_INT, offsetof(AccelOptions, opt), 0, 1, NULL, "optimiser level" },
     { "max-insns", SUBOPTION_INT, offsetof(AccelOptions, max_insns), 1, 512, NULL,
       "guest instructions in a unit at most" },
@@ -137,7 +139,7 @@ static const OptionDef defs[] = {
                     "size of the guest's address space"),
     OPTION_HEADING("Translation:"),
     OPTION_DEF_CALL("accel", "tcg|interp[,...]", set_accel, "BRAID_ACCEL",
-                    "tcg options: tb-size= translate=parallel|serial llsc=value|strict count= opt= max-insns= verify= "
+                    "tcg options: tb-size= translate=parallel|serial llsc=value|strict count= hot= opt= max-insns= verify= "
                     "ras= jump-cache= pinning= bmi2= fma= avx= lzcnt="),
     OPTION_DEF_INT("tb-size", "MIB", UserConfig, tb_size, 1, 2047, "BRAID_TB_SIZE",
                    "size of the buffer for translated code"),
@@ -199,6 +201,7 @@ static void setup_exec(UserConfig *c)
     x->strict_llsc = a->llsc == 1;
     x->count_jumps = c->stats;
     x->count = a->count;
+    x->hot_threshold = (int32_t)a->hot;
     x->lockstep = c->lockstep;
     x->verify_ir = a->verify;
     x->no_ras = !a->ras;
