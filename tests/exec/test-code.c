@@ -311,7 +311,8 @@ static void run_mutators(void)
 {
     unsigned n = threads_or(12);
     pthread_t mutator[4], spoiler;
-    torture_init(flips_in_100 ? 4 << 20 : 1 << 20);  /* each thread keeps a region */
+    /* 1 MiB: each thread keeps a region. */
+    torture_init(!flips_in_100 ? 1 << 20 : opt.seed % 2 ? 4 << 20 : 256 << 10);
     write_callers();
     for (unsigned i = 0; i < N_PAIRS; i++) {
         pthread_mutex_init(&pair_lock[i], NULL);
