@@ -326,7 +326,8 @@ static void run_mutators(void)
     spoiler = thread_start(spoiler_main, NULL);
     torture_wait(executors, n);
     /* On a busy machine the time may not be enough to mean anything. */
-    for (time_t end = time(NULL) + 30; total_versions(N_SLOTS) <= 100; usleep(1000)) {
+    for (time_t end = time(NULL) + 30; total_versions(N_SLOTS) <= 100 ||
+                                       (flips_in_100 && stat_read(STAT_REVIVALS) <= 100); usleep(1000)) {
         check(time(NULL) < end, "hardly anything was changed");
     }
     executors_stop(executors, n);
@@ -372,7 +373,6 @@ void test_revive(void)
     uint64_t revivals = stat_read(STAT_REVIVALS), translations = stat_read(STAT_TRANSLATIONS);
     fprintf(stderr, "%llu revivals, %llu translations, %u dormant\n",
             (unsigned long long)revivals, (unsigned long long)translations, check_dormant());
-    check(revivals > 100, "hardly any revivals");
 }
 
 /* ---- links: many chainers, two blocks that come and go, one behind the other ---- */
