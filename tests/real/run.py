@@ -141,7 +141,7 @@ def run_in(check, root, prefix, chroot, qemu=None, limit=None):
                    bash, f'{here}/.script']
         if have_namespaces():
             command = [*namespaces(qemu), 'sh', '-c', ENTER, 'enter', str(root) if inside else '',
-                       '1000' if check.has('user') and os.geteuid() == 0 else '', qemu or '', work, *command]
+                       '65534' if check.has('user') and os.geteuid() == 0 else '', qemu or '', work, *command]
         elif inside:
             raise Skip('namespaces are not allowed here')
         start = time.monotonic()
