@@ -161,7 +161,7 @@ def run_in(check, root, prefix, chroot, qemu=None, limit=None):
 def complaint(check, got, native):
     """What is wrong with a result, or None."""
     if got.status != 0:
-        return f'exit status {got.status}\n{got.out[-2500:]}{got.err[-2500:]}'
+        return f'exit status {got.status}\n{got.out[-5000:]}{got.err[-2500:]}'
     if native is None:
         return None
     if native.status != 0 or native.out.count('\n') < 3:

@@ -1,5 +1,6 @@
-# Python's own test_fork1.
+# Python's own test_fork1; in a chroot, for it follows absolute links to python and enters /usr/bin.
 #: packages: python3.13 libpython3.13-testsuite coreutils
+#: chroot
 #: time: 300
-python3.13 -m test test_fork1 2>&1 | tee log
+python3.13 -m test -W test_fork1 2>&1 | tee log
 grep -q '^Result: SUCCESS' log && grep -Eq '^Total tests: run=[1-9]' log || FAIL test_fork1

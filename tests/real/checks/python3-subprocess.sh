@@ -1,5 +1,6 @@
-# Python's own test_subprocess.
+# Python's own test_subprocess; in a chroot, for it follows absolute links to python and enters /usr/bin.
 #: packages: python3.13 libpython3.13-testsuite coreutils
-#: time: 900
-python3.13 -m test test_subprocess 2>&1 | tee log
+#: chroot
+#: time: 1200
+python3.13 -m test -W test_subprocess 2>&1 | tee log
 grep -q '^Result: SUCCESS' log && grep -Eq '^Total tests: run=[1-9]' log || FAIL test_subprocess
