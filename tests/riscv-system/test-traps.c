@@ -355,6 +355,13 @@ static void test_hand_over(void **state)
     assert_true(csr_write(STIMECMP, 5));
     MMUResult r;
     assert_true(riscv_mmu_translate(fx.cpu, 0x80200000, MMU_STORE, RISCV_MMU_S, &r));
+    /* A device's line is no part of the hart. */
+    riscv_set_irq(fx.cpu, 3, true);
+    riscv_set_irq(fx.cpu, 9, true);
+    riscv_set_irq(fx.cpu, 1, true);
+    riscv_reset_hart(fx.cpu, 0, 0, 0, RISCV_PRIV_M);
+    assert_int_equal(csr_read(MIP), BIT(3) | BIT(9));
+    riscv_reset_hart(fx.cpu, 0, 0, 0, RISCV_PRIV_S);
     /* ECALL stays with the firmware. */
     riscv_take_exception(fx.h, 9, 0);
     assert_int_equal(fx.h->priv, RISCV_PRIV_M);

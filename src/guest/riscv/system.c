@@ -69,7 +69,8 @@ static void reset_machine(RISCVHart *h)
     h->priv = RISCV_PRIV_M;
     h->exception_pending = false;
     h->mstatus = 0;
-    __atomic_store_n(&h->mip, 0, __ATOMIC_RELAXED);
+    /* The other bits are lines of devices, which may have changed before this hart came to its reset. */
+    __atomic_fetch_and(&h->mip, MIP_MACHINE | MIP_BIT(RISCV_IRQ_SEI), __ATOMIC_RELAXED);
     __atomic_store_n(&h->mie, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&h->seip_soft, 0, __ATOMIC_RELAXED);
     __atomic_store_n(&h->stimecmp, UINT64_MAX, __ATOMIC_RELAXED);

@@ -1,0 +1,287 @@
+/* Address translation in the machine: tables that change, fences, pages that end in the middle of things. */
+#include "bare.h"
+
+void (*hart_main)(u64);
+
+enum { V = 1, R = 2, W = 4, X = 8, U = 16, G = 32, A = 64, D = 128 };
+#define SV39 (UINT64_C(8) << 60)
+#define SUM (1 << 18)
+#define MXR (1 << 19)
+#define MPRV (1 << 17)
+
+typedef u64 Table[512] __attribute__((aligned(4096)));
+static Table root, middle, last;
+static char pages[8][4096] __attribute__((aligned(4096)));
+
+/* Virtual: 0x40000000 + 4096 * i is last[i]; memory itself is where it is, for S-mode. */
+#define VA(i) (UINT64_C(0x40000000) + 4096 * (u64)(i))
+
+CODE(load_a0, "1: ld a0, 0(a0)\necall");
+CODE(load_byte, "1: lbu a0, 0(a0)\necall");
+CODE(store_a0, "1: sd a1, 0(a0)\necall");
+CODE(jump_a0, "1: jr a0");
+CODE(fence_load, "sfence.vma a0, zero\n1: ld a0, 0(a0)\necall");
+
+static u64 pte(const void *page, u64 bits) { return (u64)page >> 12 << 10 | bits; }
+
+static void fence_all(void) { asm volatile("sfence.vma" ::: "memory"); }
+static void set_satp(u64 asid)
+{
+    csr_write(satp, SV39 | asid << 44 | (u64)root >> 12);
+}
+static void map(unsigned i, const void *page, u64 bits)
+{
+    last[i] = pte(page, bits);
+    fence_all();
+}
+
+static void fill_pages(void)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        for (unsigned k = 0; k < 512; k++) {
+            ((u64 *)pages[i])[k] = i * 1000 + k;
+        }
+    }
+}
+
+static void set_up(void)
+{
+    root[1] = pte(middle, V);
+    middle[0] = pte(last, V);
+    root[2] = (UINT64_C(0x80000000) >> 12 << 10) | V | R | W | X | A | D | G;
+    root[0] = V | R | W | A | D | G;    /* devices */
+    set_satp(1);
+    fence_all();
+    fill_pages();
+}
+
+static void expect(int line, const Area *r, u64 cause, u64 tval)
+{
+    if (r->cause != cause) {
+        check_failed(line, "mcause", r->cause, cause);
+    }
+    if (r->tval != tval) {
+        check_failed(line, "mtval", r->tval, tval);
+    }
+}
+#define EXPECT(mode, fn, a0, cause) \
+    expect(__LINE__, run_in(mode, fn, (u64)(a0), 7), cause, (cause) == 8 || (cause) == 9 ? 0 : (u64)(a0))
+
+static void test_user_pages(void)
+{
+    map(0, pages[0], V | R | W | U | A | D);
+    map(1, pages[1], V | R | W | A | D);
+    map(2, jump_a0, V | X | U | A);
+    CHECK(run_in(MODE_S, load_a0, VA(1), 0)->a0, 1000);
+    EXPECT(MODE_S, load_a0, VA(0), 13);
+    EXPECT(MODE_S, store_a0, VA(0), 15);
+    csr_set(mstatus, SUM);
+    CHECK(run_in(MODE_S, load_a0, VA(0) + 8, 0)->a0, 1);
+    csr_clear(mstatus, SUM);
+    EXPECT(MODE_S, load_a0, VA(0), 13);
+    /* U-mode sees no code of ours: the first fetch faults. */
+    const Area *r = run_in(MODE_U, load_a0, VA(0), 0);
+    CHECK(r->cause, 12);
+    CHECK(r->epc, (u64)load_a0);
+    CHECK(r->tval, (u64)load_a0);
+    /* MXR, MPRV */
+    map(3, pages[3], V | X | A);
+    EXPECT(MODE_S, load_a0, VA(3), 13);
+    csr_set(mstatus, MXR);
+    CHECK(run_in(MODE_S, load_a0, VA(3), 0)->a0, 3000);
+    csr_clear(mstatus, MXR);
+    EXPECT(MODE_S, load_a0, VA(3), 13);
+    u64 v;
+    csr_clear(mstatus, 3 << 11);
+    asm volatile("csrs mstatus, %1\n ld %0, 0(%2)\n csrc mstatus, %1"
+                 : "=&r"(v) : "r"((u64)MPRV), "r"(VA(0) + 16) : "memory");
+    CHECK(v, 2);    /* MPP = U */
+}
+
+static void test_fetch(void)
+{
+    /* An instruction across two pages: its second half is not there, then is, then is another. */
+    static const u32 insns[2] = {0x00150513 /* addi a0, a0, 1 */, 0x00000073 /* ecall */};
+    char *p = pages[4] + 4096 - 2;
+    const char *code = (const char *)insns;
+    p[0] = code[0];
+    p[1] = code[1];
+    for (int i = 0; i < 6; i++) {
+        pages[5][i] = code[2 + i];
+        pages[6][i] = code[2 + i];
+    }
+    pages[6][0] = 0x25;     /* bits 16-23: addi a0, a0, 2 */
+    asm volatile("fence.i" ::: "memory");
+    map(4, pages[4], V | X | R | A);
+    map(5, pages[5], 0);
+    const Area *r = run_in(MODE_S, (void *)(VA(5) - 2), 100, 0);
+    CHECK(r->cause, 12);
+    CHECK(r->epc, VA(5) - 2);
+    CHECK(r->tval, VA(5));
+    map(5, pages[5], V | X | A);
+    CHECK(run_in(MODE_S, (void *)(VA(5) - 2), 100, 0)->a0, 101);
+    map(5, pages[6], V | X | A);
+    CHECK(run_in(MODE_S, (void *)(VA(5) - 2), 100, 0)->a0, 102);
+    map(5, pages[5], V | X | A);
+    CHECK(run_in(MODE_S, (void *)(VA(5) - 2), 100, 0)->a0, 101);
+    map(5, pages[5], V | R | A);
+    r = run_in(MODE_S, (void *)(VA(5) - 2), 100, 0);
+    CHECK(r->cause, 12);
+    CHECK(r->tval, VA(5));
+    r = run_in(MODE_S, jump_a0, VA(5), 0);
+    CHECK(r->cause, 12);
+    CHECK(r->epc, VA(5));
+}
+
+/* Data across two pages. */
+static void test_crossing(void)
+{
+    map(0, pages[0], V | R | W | A | D);
+    map(1, pages[2], V | R | W | A | D);
+    u64 at = VA(1) - 4;
+    CHECK(run_in(MODE_S, load_a0, at, 0)->a0, UINT64_C(2000) << 32 | 511 >> 31);
+    *(u32 *)(pages[0] + 4092) = 0xaaaa5555;
+    CHECK(run_in(MODE_S, load_a0, at, 0)->a0, UINT64_C(2000) << 32 | 0xaaaa5555);
+    EXPECT(MODE_S, store_a0, at, 9);
+    CHECK(*(u32 *)(pages[0] + 4092), 7);
+    CHECK(*(u32 *)pages[2], 0);
+    map(1, pages[2], V | R | A);
+    const Area *r = run_in(MODE_S, store_a0, at, 0x1111111122222222);
+    CHECK(r->cause, 15);
+    CHECK(r->tval, VA(1));      /* the part that faults */
+    CHECK(r->epc, (u64)store_a0_at);
+    CHECK(*(u32 *)pages[2], 0);
+    CHECK(*(u32 *)(pages[0] + 4092), 7);    /* nothing of it was done */
+    map(0, pages[0], 0);
+    r = run_in(MODE_S, load_a0, at, 0);
+    CHECK(r->cause, 13);
+    CHECK(r->tval, at);
+}
+
+static void test_marks(void)
+{
+    map(0, pages[0], V | R | W);
+    CHECK(run_in(MODE_S, load_a0, VA(0) + 8, 0)->a0, 1);
+    CHECK(last[0], pte(pages[0], V | R | W | A));
+    EXPECT(MODE_S, store_a0, VA(0), 9);
+    CHECK(last[0], pte(pages[0], V | R | W | A | D));
+    map(0, pages[0], V | R | W | A);    /* clean again: the next store must mark it again */
+    EXPECT(MODE_S, store_a0, VA(0), 9);
+    CHECK(last[0], pte(pages[0], V | R | W | A | D));
+    map(0, pages[0], V | R);
+    EXPECT(MODE_S, store_a0, VA(0), 15);
+    CHECK(last[0], pte(pages[0], V | R));
+}
+
+/* Address spaces: what one knows is not what another sees. */
+static void test_asids(void)
+{
+    static Table root2, middle2, last2;
+    fill_pages();
+    map(0, pages[1], V | R | A);
+    root2[1] = pte(middle2, V);
+    root2[2] = root[2];
+    middle2[0] = pte(last2, V);
+    last2[0] = pte(pages[2], V | R | A);
+    u64 space1 = SV39 | UINT64_C(1) << 44 | (u64)root >> 12;
+    u64 space2 = SV39 | UINT64_C(2) << 44 | (u64)root2 >> 12;
+    for (int i = 0; i < 3; i++) {
+        csr_write(satp, space1);
+        CHECK(run_in(MODE_S, load_byte, VA(0), 0)->a0, 1000 & 255);
+        csr_write(satp, space2);
+        CHECK(run_in(MODE_S, load_byte, VA(0), 0)->a0, 2000 & 255);
+        csr_write(satp, 0);
+        CHECK(run_in(MODE_S, load_byte, (u64)pages[3], 0)->a0, 3000 & 255);
+    }
+    /* A change in the other space, fenced for that space and page alone. */
+    csr_write(satp, space1);
+    last2[0] = pte(pages[4], V | R | A);
+    asm volatile("sfence.vma %0, %1" ::"r"(VA(0)), "r"(2L) : "memory");
+    csr_write(satp, space2);
+    CHECK(run_in(MODE_S, load_byte, VA(0), 0)->a0, 4000 & 255);
+    csr_write(satp, space1);
+    last[0] = pte(pages[3], V | R | A);
+    asm volatile("sfence.vma zero, %0" ::"r"(1L) : "memory");
+    CHECK(run_in(MODE_S, load_byte, VA(0), 0)->a0, 3000 & 255);
+    last[0] = pte(pages[1], V | R | A);
+    CHECK(run_in(MODE_S, fence_load, VA(0), 0)->a0, 1000);
+}
+
+/* Large pages are fenced as a whole by any address in them. */
+static void test_superpages(void)
+{
+    middle[1] = (u64)root >> 21 << 19 | V | R | A;
+    fence_all();
+    u64 base = 0x40200000, phys = (u64)root >> 21 << 21;
+    CHECK(run_in(MODE_S, load_a0, base + ((u64)pages[1] - phys), 0)->a0, 1000);
+    CHECK(run_in(MODE_S, load_a0, base + ((u64)pages[2] - phys), 0)->a0, 2000);
+    middle[1] = 0;
+    asm volatile("sfence.vma %0, zero" ::"r"(base) : "memory");
+    EXPECT(MODE_S, load_a0, base + ((u64)pages[1] - phys), 13);
+    EXPECT(MODE_S, load_a0, base + ((u64)pages[2] - phys), 13);
+    middle[1] = (((u64)root >> 21 << 19) + (1 << 10)) | V | R | A;
+    fence_all();
+    EXPECT(MODE_S, load_a0, base, 13);
+    middle[1] = 0;
+    fence_all();
+    EXPECT(MODE_S, load_a0, UINT64_C(0x8000000000), 13);    /* not canonical */
+    EXPECT(MODE_S, store_a0, UINT64_C(0x4000000000), 15);
+}
+
+/* Code in a page that gets another page: the same address, other instructions. */
+static void test_code_remap(void)
+{
+    u32 one[3] = {0x00150513, 0x00008067};  /* addi a0, a0, 1; ret */
+    u32 two[3] = {0x00250513, 0x00008067};
+    for (int i = 0; i < 2; i++) {
+        ((u32 *)pages[6])[i] = one[i];
+        ((u32 *)pages[7])[i] = two[i];
+    }
+    asm volatile("fence.i" ::: "memory");
+    for (int i = 0; i < 100; i++) {
+        map(6, pages[6 + i % 2], V | X | A);
+        CHECK(run_in(MODE_S, (void *)VA(6), 10, 0)->a0, 11 + i % 2);
+    }
+    /* Two addresses of one page: AUIPC tells them apart. */
+    ((u32 *)pages[6])[0] = 0x00000517;      /* auipc a0, 0 */
+    asm volatile("fence.i" ::: "memory");
+    map(6, pages[6], V | X | A);
+    map(7, pages[6], V | X | A);
+    for (int i = 0; i < 3; i++) {
+        CHECK(run_in(MODE_S, (void *)VA(6), 0, 0)->a0, VA(6));
+        CHECK(run_in(MODE_S, (void *)VA(7), 0, 0)->a0, VA(7));
+        CHECK(run_in(MODE_M, pages[6], 0, 0)->a0, (u64)pages[6]);
+    }
+}
+
+static void test_pmp(void)
+{
+    map(0, pages[0], V | R | W | A | D);
+    EXPECT(MODE_S, store_a0, VA(0), 9);
+    csr_write(pmpaddr1, ~UINT64_C(0));
+    csr_write(pmpaddr0, ((u64)pages[0] >> 2) + 2);  /* NA4 at offset 8 */
+    csr_write(pmpcfg0, 0x1f00 | 0x11);
+    EXPECT(MODE_S, store_a0, VA(0), 9);
+    EXPECT(MODE_S, load_byte, VA(0) + 8, 9);
+    expect(__LINE__, run_in(MODE_S, store_a0, VA(0) + 8, 0), 7, VA(0) + 8);
+    EXPECT(MODE_S, store_a0, VA(0) + 16, 9);
+    csr_write(pmpcfg0, 0x1f00 | 0x91);              /* locked: M-mode too */
+    expect(__LINE__, run_in(MODE_M, store_a0, (u64)pages[0] + 8, 0), 7, (u64)pages[0] + 8);
+    CHECK(run_in(MODE_M, load_byte, (u64)pages[0] + 8, 0)->cause, 11);
+}
+
+int main(void)
+{
+    open_memory();
+    set_up();
+    test_user_pages();
+    test_fetch();
+    test_crossing();
+    test_marks();
+    test_asids();
+    test_superpages();
+    test_code_remap();
+    test_pmp();
+    print("ok\n");
+    return 0;
+}
