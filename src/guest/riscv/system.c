@@ -101,6 +101,7 @@ static void hand_over(RISCVHart *h)
     h->medeleg = MEDELEG_MASK & ~(UINT64_C(1) << (CAUSE_ECALL_U + RISCV_PRIV_S));
     h->mideleg = MIP_SUPERVISOR;
     h->mcounteren = 0xffffffff;
+    h->scounteren = COUNTER_CYCLE | COUNTER_TIME | COUNTER_INSTRET;
     h->pmpcfg[0] = PMP_R | PMP_W | PMP_X | PMP_A_NAPOT << PMP_A_SHIFT;
     h->pmpaddr[0] = (UINT64_C(1) << 54) - 1;
     riscv_csr_write_debug(hart_cpu(h), 0x30a, ~UINT64_C(0) & ~(UINT64_C(2) << 4));
