@@ -142,7 +142,8 @@ static int exec_insn_alone(CPUState *cpu)
     uint32_t flags;
     cpu->guest->get_tb_state(cpu, &pc, &flags);
     TBKey key = tb_key_user(pc, flags, cflags);
-    if (cpu->soft_tlb && !soft_mmu_fetch(cpu, pc, &key.phys_pc)) {
+    bool global;
+    if (cpu->soft_tlb && !soft_mmu_fetch(cpu, pc, &key.phys_pc, &global)) {
         return EXIT_REASON_EXCEPTION;
     }
     TranslationBlock *tb = tb_find_qht(&key);

@@ -54,7 +54,7 @@ void jump_cache_fill(CPUState *cpu, TranslationBlock *tb)
 {
     JumpCacheEntry *e = &cpu->env.jump_cache[jump_cache_index(tb->pc)];
     if (cpu->jumps) {
-        e = &cpu->env.jump_lines[jump_cache_index(tb->pc)];
+        e = &cpu->env.jump_lines[jump_cache_system_index(tb->pc)];
         jump_caches_note_page(cpu, tb->pc);
         if (tb->second_page != NO_PAGE) {
             jump_caches_note_page(cpu, tb->pc + GUEST_PAGE_SIZE);
@@ -90,12 +90,13 @@ static TranslationBlock *find_across(CPUState *cpu, TBKey *key)
 
 static TranslationBlock *find_system(CPUState *cpu, TBKey *key, bool *fault)
 {
-    jump_caches_select(cpu, key->flags, key->cflags);
+    bool global;
     stat_inc(STAT_TB_LOOKUPS);
-    if (!soft_mmu_fetch(cpu, key->pc, &key->phys_pc)) {
+    if (!soft_mmu_fetch(cpu, key->pc, &key->phys_pc, &global)) {
         *fault = true;
         return NULL;
     }
+    jump_caches_select(cpu, key->flags, key->cflags, global);
     TranslationBlock *tb = tb_find_qht(key);
     bool may_cross = (key->pc & (GUEST_PAGE_SIZE - 1)) > GUEST_PAGE_SIZE - 4;
     if (!tb && may_cross) {

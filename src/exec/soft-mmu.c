@@ -107,7 +107,7 @@ static HostTLBEntry *find_line(CPUState *cpu, vaddr va, MMUAccess access, unsign
     return fill_line(cpu, va, access, idx, full);
 }
 
-bool soft_mmu_fetch(CPUState *cpu, vaddr pc, hwaddr *pa)
+bool soft_mmu_fetch(CPUState *cpu, vaddr pc, hwaddr *pa, bool *global)
 {
     TLBFull full;
     unsigned idx = cpu->guest->mmu_index(cpu, MMU_FETCH);
@@ -116,6 +116,7 @@ bool soft_mmu_fetch(CPUState *cpu, vaddr pc, hwaddr *pa)
         return false;
     }
     *pa = full.pa | (pc & (TLB_PAGE_SIZE - 1));
+    *global = full.global;
     if (unlikely(e->fetch & TLB_IO) && !memory_ram_host(full.pa, TLB_PAGE_SIZE)) {
         cpu->guest->raise_access_fault(cpu, pc, MMU_FETCH);
         return false;

@@ -15,7 +15,7 @@ uint64_t soft_mmu_access(HostEnv *env, const HostAccess *access);
  * Where the instruction at pc is fetched from, as a physical address, and the host's address of that byte.  False: an
  * exception is recorded.  Without page locks.
  */
-bool soft_mmu_fetch(CPUState *cpu, vaddr pc, hwaddr *pa);
+bool soft_mmu_fetch(CPUState *cpu, vaddr pc, hwaddr *pa, bool *global);
 
 /*
  * Under the page's lock, before its bytes are read for a translation: from now on stores to the page

@@ -242,7 +242,8 @@ void jump_cache_clear(CPUState *cpu);
 
 /* ---- tlb.c: the jump caches of system mode ---- */
 /* Let generated code use the one for these and the current address space. */
-void jump_caches_select(CPUState *cpu, uint32_t flags, uint32_t cflags);
+/* `global`: the next block's pc means the same in all address spaces. */
+void jump_caches_select(CPUState *cpu, uint32_t flags, uint32_t cflags, bool global);
 /* All are to be forgotten: the owner, or anybody while the vCPU is stopped. */
 void jump_caches_clear(CPUState *cpu);
 /* Any thread. */

@@ -6,6 +6,9 @@
  * (HostEnv.jump_lines).  The owner alone gives them their meaning and fills lines; any thread may
  * clear lines of a block that it invalidates, in all of them [JC-FILL].
  *
+ * A kernel's code lies in global pages: it has jump caches for all address spaces together (TLB_ALL_SPACES), which hold
+ * no pc of another page, so that a new process does not begin with an empty one.
+ *
  * Lines are keyed by virtual pc and so depend on translations: a flush of pages clears the lines of these pages,
  * in all caches, if code was ever run from there: `run_pages` is a Bloom filter of such pages, so that the flushes
  * of data pages, most of all, cost nothing here.
@@ -56,10 +59,10 @@ static void clear_lines(JumpCacheEntry *e, unsigned n)
     }
 }
 
-void jump_caches_select(CPUState *cpu, uint32_t flags, uint32_t cflags)
+void jump_caches_select(CPUState *cpu, uint32_t flags, uint32_t cflags, bool global)
 {
     JumpCaches *j = cpu->jumps;
-    uint64_t space = cpu->soft_tlb->current->id;
+    uint64_t space = global ? TLB_ALL_SPACES : cpu->soft_tlb->current->id;
     JumpCache *best = &j->cache[j->current];
     if (likely(best->valid && best->space == space && best->flags == flags && best->cflags == cflags)) {
         return;
@@ -98,7 +101,7 @@ void jump_caches_drop_line(CPUState *cpu, vaddr pc)
 {
     for (unsigned i = 0; i < JUMP_CACHES; i++) {
         uint64_t expected = pc;
-        __atomic_compare_exchange_n(&cache_lines(cpu, i)[jump_cache_index(pc)].pc, &expected, JUMP_CACHE_NONE,
+        __atomic_compare_exchange_n(&cache_lines(cpu, i)[jump_cache_system_index(pc)].pc, &expected, JUMP_CACHE_NONE,
                                     false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
     }
 }
@@ -120,15 +123,27 @@ static bool was_run(const JumpCaches *j, vaddr page)
     return j->run_pages[bit / 64] >> (bit & 63) & 1;
 }
 
+/* Those that are some other page's stay. */
+static void clear_lines_of_page(JumpCacheEntry *e, unsigned n, vaddr page)
+{
+    for (unsigned i = 0; i < n; i++) {
+        vaddr pc = __atomic_load_n(&e[i].pc, __ATOMIC_RELAXED);
+        if ((pc ^ page) < GUEST_PAGE_SIZE) {
+            __atomic_store_n(&e[i].pc, JUMP_CACHE_NONE, __ATOMIC_RELAXED);
+        }
+    }
+}
+
 /* The lines for pcs in one page are neighbours. */
-static void jump_caches_drop_page(CPUState *cpu, vaddr page)
+static void jump_caches_drop_page(CPUState *cpu, vaddr page, uint64_t space)
 {
     JumpCaches *j = cpu->jumps;
-    unsigned first = jump_cache_index(page), n = GUEST_PAGE_SIZE / 2;
-    unsigned across = jump_cache_index(page - 2);   /* an instruction that ends in this page */
+    unsigned n = GUEST_PAGE_SIZE / 2, first = jump_cache_system_index(page) & ~(n - 1);
+    unsigned across = jump_cache_system_index(page - 2);   /* an instruction that ends in this page */
     for (unsigned i = 0; i < JUMP_CACHES; i++) {
-        if (j->cache[i].valid) {
-            clear_lines(cache_lines(cpu, i) + first, n);
+        const JumpCache *c = &j->cache[i];
+        if (c->valid && (space == TLB_ALL_SPACES || c->space == space)) {
+            clear_lines_of_page(cache_lines(cpu, i) + first, n, page);
             clear_lines(cache_lines(cpu, i) + across, 1);
         }
     }
@@ -137,7 +152,7 @@ _Static_assert(GUEST_PAGE_SIZE / 2 <= JUMP_CACHE_SIZE, "a page's lines do not wr
 
 #define MANY_PAGES 16
 
-static void jump_caches_drop_range(CPUState *cpu, vaddr start, vaddr last)
+static void jump_caches_drop_range(CPUState *cpu, vaddr start, vaddr last, uint64_t space)
 {
     uint64_t pages = (last >> GUEST_PAGE_BITS) - (start >> GUEST_PAGE_BITS);
     if (pages >= MANY_PAGES) {
@@ -147,7 +162,7 @@ static void jump_caches_drop_range(CPUState *cpu, vaddr start, vaddr last)
     for (uint64_t k = 0; k <= pages; k++) {
         vaddr page = (start & GUEST_PAGE_MASK) + (k << GUEST_PAGE_BITS);
         if (was_run(cpu->jumps, page)) {
-            jump_caches_drop_page(cpu, page);
+            jump_caches_drop_page(cpu, page, space);
         }
     }
 }
@@ -189,7 +204,7 @@ void tlb_flush_range(CPUState *cpu, vaddr start, uint64_t size, uint64_t space)
     }
     stat_inc(STAT_TLB_PAGE_FLUSHES);
     soft_tlb_flush_range(cpu->soft_tlb, &start, &last, space);
-    jump_caches_drop_range(cpu, start, last);
+    jump_caches_drop_range(cpu, start, last, space);
 }
 
 void tlb_print(FILE *out, CPUState *cpu)

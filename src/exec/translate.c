@@ -597,7 +597,8 @@ static uint64_t now_ns(void)
 static bool find_second_page(CPUState *cpu, TBKey *key)
 {
     hwaddr pa;
-    if (!soft_mmu_fetch(cpu, (key->pc | (GUEST_PAGE_SIZE - 1)) + 1, &pa)) {
+    bool global;
+    if (!soft_mmu_fetch(cpu, (key->pc | (GUEST_PAGE_SIZE - 1)) + 1, &pa, &global)) {
         return false;
     }
     key->second_page = pa >> GUEST_PAGE_BITS;

@@ -34,6 +34,15 @@ static inline unsigned jump_cache_index(uint64_t pc)
 {
     return (unsigned)(pc >> 1) & (JUMP_CACHE_SIZE - 1);
 }
+/*
+ * The same in system mode, where each jump to another page goes by the jump cache, most of them to
+ * the aligned heads of functions: the page's number takes part, or two functions at equal offsets in a kernel
+ * would take each other's line.  The lines of one page are still one aligned half of the cache.
+ */
+static inline unsigned jump_cache_system_index(uint64_t pc)
+{
+    return (unsigned)(pc >> 1 ^ pc >> 12) & (JUMP_CACHE_SIZE - 1);
+}
 
 /* What generated code counts of indirect jumps. */
 typedef enum HostStat {

@@ -149,7 +149,8 @@ static void emit_moves_home(Ctx *c, uint32_t snap, const Move *extra)
  */
 static bool crosses_page(const Ctx *c, uint64_t pc)
 {
-    return c->f->soft_mmu && (pc ^ c->f->pc) >> HOST_PAGE_BITS;
+    /* An instruction in the last two bytes of a page may end in the next: such a block is not linked to, either. */
+    return c->f->soft_mmu && ((pc ^ c->f->pc) | ((pc + 2) ^ c->f->pc)) >> HOST_PAGE_BITS;
 }
 
 static void emit_cold_probe_miss(Ctx *c, Cold *cold)
@@ -162,7 +163,7 @@ static void emit_cold_probe_miss(Ctx *c, Cold *cold)
 /* rdx = code for pc; all guest registers are at home.  Leaves if the jump cache has none. */
 static void emit_find_page_jump(Ctx *c, uint64_t pc)
 {
-    int32_t line = (int32_t)(jump_cache_index(pc) * sizeof(JumpCacheEntry));
+    int32_t line = (int32_t)(jump_cache_system_index(pc) * sizeof(JumpCacheEntry));
     Cold *miss = cold_new(c, emit_cold_probe_miss);
     miss->r[0] = RCX;
     ins_load(&c->e, RDX, RM_ENV(jump_lines));
@@ -379,7 +380,13 @@ static void emit_probe(Ctx *c, unsigned target)
 {
     Cold *miss = cold_new(c, emit_cold_probe_miss);
     miss->r[0] = (uint8_t)target;
-    ins_mov_rr(&c->e, 0, RAX, target);
+    if (c->f->soft_mmu) {   /* jump_cache_system_index() */
+        ins_mov_rr(&c->e, OPW, RAX, target);
+        ins_shift_imm(&c->e, SH_SHR, OPW, RAX, 11);
+        ins_alu(&c->e, ALU_XOR, OPW, RAX, rm_reg(target));
+    } else {
+        ins_mov_rr(&c->e, 0, RAX, target);
+    }
     ins_alu_imm(&c->e, ALU_AND, 0, rm_reg(RAX), (JUMP_CACHE_SIZE - 1) * 2);
     if (c->f->soft_mmu) {
         ins_shift_imm(&c->e, SH_SHL, 0, RAX, 3);

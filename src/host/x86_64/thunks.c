@@ -216,7 +216,11 @@ static void emit_ras_miss(Ctx *c)
     host_ctx.ras_miss = c->e.p;
     emit_count_jump(c, HOST_STAT_RETURN_MISSES);
     ins_load(&c->e, RSP, RM_ENV(ras_top));
-    ins_mov_rr(&c->e, 0, RAX, RCX);
+    ins_mov_rr(&c->e, OPW, RAX, RCX);
+    if (host_ctx.config.access) {   /* jump_cache_system_index() */
+        ins_shift_imm(&c->e, SH_SHR, OPW, RAX, 11);
+        ins_alu(&c->e, ALU_XOR, OPW, RAX, rm_reg(RCX));
+    }
     ins_alu_imm(&c->e, ALU_AND, 0, rm_reg(RAX), (JUMP_CACHE_SIZE - 1) * 2);
     Rm line = rm_index(RBP, RAX, 3, ENV_DISP(jump_cache));
     if (host_ctx.config.access) {
