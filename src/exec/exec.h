@@ -92,6 +92,8 @@ int cpu_exec(CPUState *cpu);
  * leave for `reason`.
  */
 _Noreturn void cpu_leave_from_helper(CPUState *cpu, int reason);
+/* fn for each vCPU, under the list's lock (rank CPU_LIST): none begins or ends meanwhile. */
+void cpu_foreach(void (*fn)(CPUState *cpu, void *opaque), void *opaque);
 /* Ask the vCPU to come back from cpu_exec() or cpu_wait().  Any thread; async-signal-safe. */
 void cpu_kick(CPUState *cpu);
 /*

@@ -74,6 +74,15 @@ void exec_kick_all(void)
     mutex_unlock(&exec_ctx.cpu_list_lock);
 }
 
+void cpu_foreach(void (*fn)(CPUState *cpu, void *opaque), void *opaque)
+{
+    mutex_lock(&exec_ctx.cpu_list_lock);
+    for (CPUState *c = exec_ctx.cpus; c; c = c->next_cpu) {
+        fn(c, opaque);
+    }
+    mutex_unlock(&exec_ctx.cpu_list_lock);
+}
+
 /* ---- exclusive sections ---- */
 
 void cpu_exec_start(CPUState *cpu)

@@ -23,6 +23,8 @@ typedef struct LinuxAbi {
     uint16_t elf_machine;
     unsigned sp_reg;            /* number of the stack pointer among the registers */
     unsigned minsigstksz;
+    uint32_t audit_arch;        /* AUDIT_ARCH_, for seccomp */
+    unsigned syscall_insn_size;
     uint32_t elf_flags;         /* e_flags of what braid makes itself */
     const VdsoCode *vdso;
 

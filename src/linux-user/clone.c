@@ -27,6 +27,7 @@
 #include <sys/prctl.h>
 
 #include "linux-user/process.h"
+#include "linux-user/seccomp.h"
 #include "linux-user/user-signal.h"
 #include "linux-user/syscall.h"
 #include "util/error.h"
@@ -245,6 +246,7 @@ static int64_t clone_thread(GuestThread *t, const CloneArgs *c)
     GuestThread *ct = thread_new(child);
     ct->sighand = t->sighand;
     ct->sigmask = t->sigmask;
+    seccomp_inherit(ct, t);
     ct->clear_child_tid = c->flags & CLONE_CHILD_CLEARTID ? c->child_tid : 0;
     ThreadStart s = { .t = ct, .args = c };
     __atomic_add_fetch(&user_process.nthreads, 1, __ATOMIC_RELAXED);
@@ -310,6 +312,7 @@ static void become_child(GuestThread *t, const CloneArgs *c)
     t->clear_child_tid = c->flags & CLONE_CHILD_CLEARTID ? c->child_tid : 0;
     user_process.nthreads = 1;
     mutex_reinit(&user_process.lock);
+    seccomp_fork_child();
     if (c->flags & CLONE_CLEAR_SIGHAND) {
         signal_reset_for_clear_sighand(t);
     }

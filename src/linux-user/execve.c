@@ -17,9 +17,11 @@
 #include "linux-user/process-control.h"
 #include "linux-user/process.h"
 #include "linux-user/procfs.h"
+#include "linux-user/seccomp.h"
 #include "linux-user/user-signal.h"
 #include "linux-user/syscall.h"
 #include "util/error.h"
+#include "util/log.h"
 #include "util/strutil.h"
 #include "util/vec.h"
 
@@ -221,8 +223,19 @@ static int64_t exec_braid(GuestThread *t, ExecRequest *r)
         vec_push(args, r->args.data[i]);
     }
     vec_push(args, NULL);
+    int filters = seccomp_save(t);
+    if (filters < -1) {
+        return filters;
+    }
+    if (filters >= 0) {
+        vec_push(&r->envs, own(r, str_format(SECCOMP_FD_VARIABLE "=%d", filters)));
+    }
     vec_push(&r->envs, NULL);
-    return exec_host(t, user_process.self_fd, "", args->data, r->envs.data, AT_EMPTY_PATH);
+    int64_t ret = exec_host(t, user_process.self_fd, "", args->data, r->envs.data, AT_EMPTY_PATH);
+    if (filters >= 0) {
+        close(filters);
+    }
+    return ret;
 }
 
 static int64_t exec_common(GuestThread *t, ExecRequest *r, UserPath *p, const uint64_t lists[2],
@@ -241,6 +254,10 @@ static int64_t exec_common(GuestThread *t, ExecRequest *r, UserPath *p, const ui
     }
     if (ret == 1) {
         ret = exec_braid(t, r);
+    } else if (!ret && t->seccomp) {
+        /* It would run without the filters, which are not about the host's calls. */
+        log_item(LOG_UNIMP, "execve: a program of the host under seccomp filters\n");
+        ret = -EACCES;
     } else if (!ret) {
         vec_push(&r->envs, NULL);
         ret = exec_host(t, dirfd, host_path, r->plain.data, r->envs.data, flags);

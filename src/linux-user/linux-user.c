@@ -20,6 +20,7 @@
 #include "linux-user/path.h"
 #include "linux-user/process-control.h"
 #include "linux-user/process.h"
+#include "linux-user/seccomp.h"
 #include "linux-user/user-signal.h"
 #include "linux-user/syscall.h"
 #include "linux-user/user-mem.h"
@@ -180,7 +181,8 @@ static char **edit_environment(const LinuxUserOptions *opt, char **envp)
 {
     Vec(char *) v = VEC_INIT;
     for (; *envp; envp++) {
-        if (strncmp(*envp, "BRAID_EXECFD=", 13)) {
+        if (strncmp(*envp, "BRAID_EXECFD=", 13) &&
+            strncmp(*envp, SECCOMP_FD_VARIABLE "=", sizeof(SECCOMP_FD_VARIABLE))) {
             vec_push(&v, *envp);
         }
     }
@@ -355,6 +357,10 @@ static CPUState *make_first_thread(const LinuxUserOptions *opt, uint64_t entry, 
     signal_thread_init(t);
     signal_init(t);
     signal_set_mask(t, t->sigmask);
+    const char *filters = getenv(SECCOMP_FD_VARIABLE);
+    if (filters) {
+        seccomp_load(t, atoi(filters));
+    }
     return cpu;
 }
 

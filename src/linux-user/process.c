@@ -10,6 +10,7 @@
 
 #include "linux-user/iovec.h"
 #include "linux-user/process.h"
+#include "linux-user/seccomp.h"
 #include "linux-user/syscall.h"
 #include "util/log.h"
 
@@ -124,8 +125,11 @@ int64_t sys_prctl(GuestThread *t, const uint64_t a[6])
     case PR_SET_PTRACER:
     case PR_CAP_AMBIENT:
     case PR_GET_IO_FLUSHER: case PR_SET_IO_FLUSHER:
-    case PR_GET_SECCOMP:
         return host_syscall(SYS_prctl, (int)a[0], a[1], a[2], a[3], a[4]);
+    case PR_GET_SECCOMP:
+        return seccomp_get_mode(t);
+    case PR_SET_SECCOMP:
+        return seccomp_set_mode(t, a[1], a[2]);
     case PR_SET_VMA: {
         uint64_t addr = a[2], name = a[4];
         return host_pointer(&addr) && host_pointer(&name)

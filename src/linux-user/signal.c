@@ -415,16 +415,22 @@ void signal_deliver_fault(GuestThread *t, int sig, int code, uint64_t addr)
     info.si_addr = (void *)(uintptr_t)addr;
     log_item(LOG_INT, "fault: signal %d code %d address %016llx at pc %016llx\n", sig, code,
              (unsigned long long)addr, (unsigned long long)t->cpu->env.pc);
+    signal_deliver_forced(t, &info);
+}
+
+void signal_deliver_forced(GuestThread *t, const siginfo_t *info)
+{
+    int sig = info->si_signo;
     mutex_lock(&t->sighand->lock);
     uint64_t handler = t->sighand->action[sig - 1].handler;
     mutex_unlock(&t->sighand->lock);
     if (handler <= SIG_IGN_GUEST || (t->sigmask & SIG_BIT(sig))) {
         if (log_enabled(LOG_STRACE)) {
-            strace_signal(t, sig, &info);
+            strace_signal(t, sig, info);
         }
         signal_die(t, sig, true);
     }
-    deliver(t, sig, &info);
+    deliver(t, sig, info);
     set_host_mask(t, t->sigmask);
 }
 

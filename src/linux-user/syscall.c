@@ -5,6 +5,7 @@
 #include "linux-user/syscall.h"
 
 #include "linux-user/process.h"
+#include "linux-user/seccomp.h"
 #include "util/log.h"
 #include "util/own-fd.h"
 #include "util/stats.h"
@@ -77,14 +78,20 @@ static int64_t syscall_dispatch(GuestThread *t, uint64_t nr, const uint64_t a[6]
     return ret;
 }
 
+static int64_t syscall_filtered(GuestThread *t, uint64_t nr, const uint64_t a[6])
+{
+    int64_t ret;
+    return seccomp_allows(t, nr, a, &ret) ? syscall_dispatch(t, nr, a) : ret;
+}
+
 int64_t syscall_run(GuestThread *t, uint64_t nr, const uint64_t a[6])
 {
     stat_inc(STAT_SYSCALLS);
     if (likely(!log_enabled(LOG_STRACE))) {
-        return syscall_dispatch(t, nr, a);
+        return syscall_filtered(t, nr, a);
     }
     strace_enter(t, nr, a);
-    int64_t ret = syscall_dispatch(t, nr, a);
+    int64_t ret = syscall_filtered(t, nr, a);
     strace_result(t, nr, a, ret);
     return ret;
 }

@@ -37,7 +37,11 @@ typedef struct GuestThread {
     void *host_altstack;
     bool is_main;           /* runs on the host's first thread */
 
+    /* atomic: written by the thread, and by others under seccomp.c's lock */
+    const struct SeccompFilter *seccomp;
+
     /* owned by the thread */
+    bool seccomp_strict;    /* mode 1 */
     pid_t tid;
     SigHand *sighand;
     SigSet sigmask;         /* what the guest blocks */

@@ -20,6 +20,8 @@ void signal_reinstall(GuestThread *t, int sig);
 void signal_deliver_pending(GuestThread *t);
 /* A signal caused by the instruction at pc. */
 void signal_deliver_fault(GuestThread *t, int sig, int code, uint64_t addr);
+/* The same with all that siginfo_t can say: it cannot be blocked or ignored. */
+void signal_deliver_forced(GuestThread *t, const siginfo_t *info);
 /* Would the pending signal run a handler, and does it want the call restarted?  For the end of a call. */
 bool signal_pending_wants_eintr(GuestThread *t);
 

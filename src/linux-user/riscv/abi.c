@@ -4,6 +4,7 @@
  */
 #include <elf.h>
 #include <errno.h>
+#include <linux/audit.h>
 #include <string.h>
 
 #include "guest/riscv/cpu.h"
@@ -132,6 +133,8 @@ const LinuxAbi linux_abi_riscv64 = {
     .elf_machine = EM_RISCV,
     .sp_reg = RISCV_SP,
     .minsigstksz = 2048,
+    .audit_arch = AUDIT_ARCH_RISCV64,
+    .syscall_insn_size = 4,
     .elf_flags = 0x5,       /* EF_RISCV_RVC, EF_RISCV_FLOAT_ABI_DOUBLE */
     .vdso = &riscv_vdso,
     .hwcap = riscv_hwcap,
