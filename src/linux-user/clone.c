@@ -26,6 +26,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 
+#include "linux-user/limits.h"
 #include "linux-user/process.h"
 #include "linux-user/seccomp.h"
 #include "linux-user/user-signal.h"
@@ -311,7 +312,7 @@ static void become_child(GuestThread *t, const CloneArgs *c)
     t->robust_list = 0;
     t->clear_child_tid = c->flags & CLONE_CHILD_CLEARTID ? c->child_tid : 0;
     user_process.nthreads = 1;
-    mutex_reinit(&user_process.lock);
+    limits_fork_child();
     seccomp_fork_child();
     if (c->flags & CLONE_CLEAR_SIGHAND) {
         signal_reset_for_clear_sighand(t);

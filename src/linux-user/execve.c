@@ -12,6 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "linux-user/limits.h"
 #include "linux-user/loader.h"
 #include "linux-user/path.h"
 #include "linux-user/process-control.h"
@@ -223,6 +224,7 @@ static int64_t exec_braid(GuestThread *t, ExecRequest *r)
         vec_push(args, r->args.data[i]);
     }
     vec_push(args, NULL);
+    vec_push(&r->envs, own(r, limits_save()));
     int filters = seccomp_save(t);
     if (filters < -1) {
         return filters;
@@ -260,7 +262,9 @@ static int64_t exec_common(GuestThread *t, ExecRequest *r, UserPath *p, const ui
         ret = -EACCES;
     } else if (!ret) {
         vec_push(&r->envs, NULL);
+        limits_to_host();
         ret = exec_host(t, dirfd, host_path, r->plain.data, r->envs.data, flags);
+        limits_from_host();
     }
     return request_fail(t, r, ret);
 }

@@ -15,6 +15,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "linux-user/limits.h"
 #include "linux-user/loader.h"
 #include "linux-user/mmap.h"
 #include "linux-user/path.h"
@@ -36,7 +37,7 @@
 #define PIE_BASE 0x60000000ull
 #define MAX_SCRIPTS 5
 
-UserProcess user_process = { .sysroot_fd = -1, .self_fd = -1, .lock = MUTEX_INIT(LEAF) };
+UserProcess user_process = { .sysroot_fd = -1, .self_fd = -1 };
 
 /* ---- the run loop ---- */
 
@@ -182,6 +183,7 @@ static char **edit_environment(const LinuxUserOptions *opt, char **envp)
     Vec(char *) v = VEC_INIT;
     for (; *envp; envp++) {
         if (strncmp(*envp, "BRAID_EXECFD=", 13) &&
+            strncmp(*envp, LIMITS_VARIABLE "=", sizeof(LIMITS_VARIABLE)) &&
             strncmp(*envp, SECCOMP_FD_VARIABLE "=", sizeof(SECCOMP_FD_VARIABLE))) {
             vec_push(&v, *envp);
         }
@@ -385,6 +387,7 @@ int linux_user_main(const LinuxUserOptions *opt, int argc, char **argv, char **e
     uint64_t entry, sp;
     user_process.opt = opt;
     user_process.abi = find_abi(opt->guest->elf_machine);
+    limits_init();
     own_fd_startup_begin();
     open_sysroot(opt->sysroot);
     open_self();

@@ -17,8 +17,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/shm.h>
 
+#include "linux-user/limits.h"
 #include "linux-user/process.h"
 #include "linux-user/syscall.h"
 #include "util/bitops.h"
@@ -111,6 +113,34 @@ static bool range_valid(uint64_t addr, uint64_t len)
     return is_aligned(addr, USER_PAGE_SIZE) && user_range_ok(addr, len);
 }
 
+/* RLIMIT_DATA counts what is private, writable and not a file's alone. */
+static bool counts_as_data(uint64_t flags)
+{
+    return (flags & PAGE_WRITE) && !(flags & PAGE_SHARED);
+}
+
+/* May [start, start + len), which replaces what is there, be mapped with these flags? */
+static bool limits_allow_locked(uint64_t start, uint64_t len, uint64_t flags)
+{
+    uint64_t most = limits_soft(RLIMIT_AS), most_data = limits_soft(RLIMIT_DATA);
+    if (likely(most == RLIM_INFINITY && most_data == RLIM_INFINITY)) {
+        return true;
+    }
+    uint64_t all = len, data = counts_as_data(flags) ? len : 0, end = start + len;
+    for (uint32_t i = 0; i < user_mem.nvma; i++) {
+        const Vma *v = &user_mem.vma[i];
+        /* Linux counts of the stack what has been used, which is little. */
+        if (v->flags & VMA_HOST || v->start == user_mem.stack_start) {
+            continue;
+        }
+        uint64_t s = v->start > start ? v->start : start, e = v->end < end ? v->end : end;
+        uint64_t size = v->end - v->start - (s < e ? e - s : 0);
+        all += size;
+        data += counts_as_data(v->flags) ? size : 0;
+    }
+    return all <= most && (!counts_as_data(flags) || data <= most_data);
+}
+
 /* The address for a new mapping: the hint if it is free, else chosen. 0: there is none. */
 static uint64_t place_locked(uint64_t hint, uint64_t len, int flags, bool code)
 {
@@ -145,11 +175,15 @@ static int64_t host_map(uint64_t addr, uint64_t len, int prot, int flags, int fd
     return p == MAP_FAILED ? -errno : 0;
 }
 
+static uint64_t mapping_flags(int prot, int flags)
+{
+    return vma_flags(prot, ((flags & MAP_KIND) != MAP_PRIVATE ? PAGE_SHARED : 0) |
+                               (flags & MAP_ANONYMOUS ? PAGE_ANON : 0));
+}
+
 static int64_t note_mapping_locked(uint64_t addr, uint64_t len, int prot, int flags)
 {
-    uint64_t kind = ((flags & MAP_KIND) != MAP_PRIVATE ? PAGE_SHARED : 0) |
-                    (flags & MAP_ANONYMOUS ? PAGE_ANON : 0);
-    if (!vma_set_locked(addr, addr + len, vma_flags(prot, kind))) {
+    if (!vma_set_locked(addr, addr + len, mapping_flags(prot, flags))) {
         host_unmap(addr, len);
         return -ENOMEM;
     }
@@ -159,6 +193,9 @@ static int64_t note_mapping_locked(uint64_t addr, uint64_t len, int prot, int fl
 static int64_t mmap_at_locked(uint64_t addr, uint64_t len, int prot, int flags, int fd,
                               uint64_t offset)
 {
+    if (!limits_allow_locked(addr, len, mapping_flags(prot, flags))) {
+        return -ENOMEM;
+    }
     int64_t ret = host_map(addr, len, prot, flags, fd, offset);
     return ret ? ret : note_mapping_locked(addr, len, prot, flags);
 }
@@ -321,6 +358,10 @@ static int64_t mremap_move_locked(uint64_t old, uint64_t old_len, uint64_t len, 
                                   int flags)
 {
     uint64_t kind = user_mem.vma[vma_find_locked(old)].flags;
+    uint64_t gone = flags & MREMAP_DONTUNMAP ? 0 : old_len;
+    if (len > gone && !limits_allow_locked(to, len - gone, kind)) {
+        return -ENOMEM;
+    }
     retire_code_locked(old, old + (old_len ? old_len : len));
     retire_code_locked(to, to + len);
     void *p = mremap(g2h(old), old_len, len,
@@ -349,6 +390,9 @@ static int64_t mremap_resize_locked(uint64_t old, uint64_t old_len, uint64_t len
                               : (munmap_locked(old + len, old_len - len), (int64_t)old);
     }
     uint64_t kind = user_mem.vma[vma_find_locked(old)].flags;
+    if (!limits_allow_locked(old + old_len, len - old_len, kind)) {
+        return -ENOMEM;
+    }
     if (user_mem.reserved) {
         /* Only memory that is really unmapped can be grown into. */
         munmap(g2h(old + old_len), len - old_len);

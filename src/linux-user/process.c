@@ -1,11 +1,11 @@
 /*
- * System calls about the process: names, limits, prctl, other processes' memory.
+ * System calls about the process: names, prctl, other processes' memory.
  */
 #include <limits.h>
+#include <linux/capability.h>
 #include <linux/membarrier.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/utsname.h>
 
 #include "linux-user/iovec.h"
@@ -36,61 +36,12 @@ int64_t sys_uname(GuestThread *t, const uint64_t a[6])
     return user_write(a[0], &u, sizeof(u)) ? 0 : -EFAULT;
 }
 
-/* ---- limits ---- */
-
-/* Limits that would hit braid's own memory are kept here and never given to the host. */
-static struct rlimit *guest_only_limit(int resource)
+bool process_has_capability(unsigned cap)
 {
-    switch (resource) {
-    case RLIMIT_AS: return &user_process.rlim_as;
-    case RLIMIT_DATA: return &user_process.rlim_data;
-    default: return NULL;
-    }
-}
-
-static int64_t limit_call(pid_t pid, int resource, uint64_t new_addr, uint64_t old_addr)
-{
-    struct rlimit new_lim, old, *own = NULL;
-    if (new_addr && !user_read(&new_lim, new_addr, sizeof(new_lim))) {
-        return -EFAULT;
-    }
-    if (!pid || pid == getpid()) {
-        own = guest_only_limit(resource);
-    }
-    int64_t ret = host_syscall(SYS_prlimit64, pid, resource,
-                               new_addr && !own ? &new_lim : NULL, &old);
-    if (ret) {
-        return ret;
-    }
-    if (own) {
-        mutex_lock(&user_process.lock);
-        /* Zero: never set. */
-        if (own->rlim_max || own->rlim_cur) {
-            old = *own;
-        }
-        if (new_addr && new_lim.rlim_cur > new_lim.rlim_max) {
-            ret = -EINVAL;
-        } else if (new_addr) {
-            *own = new_lim;
-        }
-        mutex_unlock(&user_process.lock);
-    }
-    return !ret && old_addr && !user_write(old_addr, &old, sizeof(old)) ? -EFAULT : ret;
-}
-
-int64_t sys_getrlimit(GuestThread *t, const uint64_t a[6])
-{
-    return a[1] ? limit_call(0, (int)a[0], 0, a[1]) : -EFAULT;
-}
-
-int64_t sys_setrlimit(GuestThread *t, const uint64_t a[6])
-{
-    return a[1] ? limit_call(0, (int)a[0], a[1], 0) : -EFAULT;
-}
-
-int64_t sys_prlimit64(GuestThread *t, const uint64_t a[6])
-{
-    return limit_call((pid_t)a[0], (int)a[1], a[2], a[3]);
+    struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+    struct __user_cap_data_struct data[2] = { { 0 } };
+    return !syscall(SYS_capget, &head, data) &&
+           (data[CAP_TO_INDEX(cap)].effective & CAP_TO_MASK(cap));
 }
 
 /* ---- prctl ---- */

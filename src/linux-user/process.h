@@ -6,12 +6,10 @@
 #define LINUX_USER_PROCESS_H
 
 #include <stdint.h>
-#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "linux-user/abi.h"
 #include "linux-user/linux-user.h"
-#include "util/lock.h"
 
 typedef struct UserProcess {
     const LinuxUserOptions *opt;
@@ -28,12 +26,12 @@ typedef struct UserProcess {
     uint64_t vdso_addr;
     uint64_t sigreturn_addr;    /* of the trampoline */
 
-    Mutex lock;                 /* rank LEAF */
-    /* guarded by lock: limits that apply to the guest only */
-    struct rlimit rlim_as, rlim_data, rlim_stack;
     /* atomic */
     uint32_t nthreads;          /* guest threads alive */
 } UserProcess;
 extern UserProcess user_process;
+
+/* Has the calling thread this capability (CAP_...) in effect? */
+bool process_has_capability(unsigned cap);
 
 #endif

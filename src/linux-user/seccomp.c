@@ -258,13 +258,7 @@ bool seccomp_allows_slow(GuestThread *t, uint64_t nr, const uint64_t a[6], int64
 
 static bool may_install(void)
 {
-    struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
-    struct __user_cap_data_struct cap[2] = { { 0 } };
-    if (prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1) {
-        return true;
-    }
-    return !syscall(SYS_capget, &head, cap) &&
-           (cap[CAP_TO_INDEX(CAP_SYS_ADMIN)].effective & CAP_TO_MASK(CAP_SYS_ADMIN));
+    return prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1 || process_has_capability(CAP_SYS_ADMIN);
 }
 
 /* A copy of the guest's struct sock_fprog, checked, without a predecessor. */

@@ -14,6 +14,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "linux-user/limits.h"
 #include "linux-user/mmap.h"
 #include "linux-user/process.h"
 #include "linux-user/user-mem.h"
@@ -108,9 +109,9 @@ static void make_auxv(const StackInfo *info, uint64_t random, uint64_t exec_fn,
 static uint64_t stack_size(uint64_t asked)
 {
     uint64_t size = asked;
-    struct rlimit rl;
-    if (!size && !getrlimit(RLIMIT_STACK, &rl)) {
-        size = rl.rlim_cur == RLIM_INFINITY ? STACK_UNLIMITED : rl.rlim_cur;
+    if (!size) {
+        uint64_t soft = limits_soft(RLIMIT_STACK);
+        size = soft == RLIM_INFINITY || soft > STACK_UNLIMITED ? STACK_UNLIMITED : soft;
     }
     size = align_up(size ? size : STACK_DEFAULT, USER_PAGE_SIZE);
     uint64_t most = user_mem.task_size / 4;
