@@ -44,6 +44,10 @@ typedef struct LinuxAbi {
                         const GuestSigaction *action, uint64_t mask, uint64_t restorer);
     /* rt_sigreturn: restore registers; *mask is the mask to restore. False: bad frame. */
     bool (*sigreturn)(GuestThread *t, uint64_t *mask);
+    /* Registers as core files have them (elf_gregset_t, elf_fpregset_t), of these sizes in bytes. */
+    unsigned core_gregs_size, core_fpregs_size;
+    void (*core_gregs)(const CPUState *cpu, void *out);
+    void (*core_fpregs)(const CPUState *cpu, void *out);
     /* System calls 244..259; -ENOSYS if there is no such call. */
     int64_t (*arch_syscall)(GuestThread *t, uint64_t nr, const uint64_t args[6]);
     const char *(*arch_syscall_name)(uint64_t nr);

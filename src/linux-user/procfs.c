@@ -27,37 +27,28 @@
 
 typedef bool ProcWriter(FILE *out);
 
-/* Print the part [start, end) of a host line with the guest's permissions. */
-static void write_map_part(FILE *out, uint64_t start, uint64_t end, unsigned flags,
-                           uint64_t offset, const char *host_perms, const char *dev_inode,
-                           const char *name)
+static const char *map_name(uint64_t start, uint64_t end, const char *name)
 {
-    fprintf(out, "%08llx-%08llx %c%c%c%c %08llx %s", (unsigned long long)start,
-            (unsigned long long)end, flags & PAGE_READ ? 'r' : '-',
-            flags & PAGE_WRITE ? 'w' : '-', flags & PAGE_EXEC ? 'x' : '-', host_perms[3],
-            (unsigned long long)offset, dev_inode);
     if (start >= user_mem.stack_start && end <= user_mem.stack_end) {
-        name = "[stack]";
-    } else if (start >= user_mem.brk_start && end <= user_mem.brk + USER_PAGE_SIZE && !*name) {
-        name = "[heap]";
-    } else if (start == user_process.vdso_addr) {
-        name = "[vdso]";
+        return "[stack]";
     }
-    fprintf(out, "%*s%s\n", *name ? 20 : 0, "", name);
+    if (start >= user_mem.brk_start && end <= user_mem.brk + USER_PAGE_SIZE && !*name) {
+        return "[heap]";
+    }
+    return start == user_process.vdso_addr ? "[vdso]" : name;
 }
 
-static void write_map_line(FILE *out, const char *line)
+/* The guest's parts of one line of the host's list. */
+static void visit_line_locked(const char *line, GuestMapVisit *visit, void *opaque)
 {
     unsigned long long hs, he, offset;
-    char perms[8], dev[32];
+    char perms[8], dev[32], name[4096];
     unsigned long inode;
     int used = 0;
     if (sscanf(line, "%llx-%llx %7s %llx %31s %lu %n", &hs, &he, perms, &offset, dev, &inode,
                &used) < 6 || hs < user_mem.guest_base) {
         return;
     }
-    char dev_inode[64], name[4096];
-    snprintf(dev_inode, sizeof(dev_inode), "%s %lu", dev, inode);
     snprintf(name, sizeof(name), "%s", used ? line + used : "");
     name[strcspn(name, "\n")] = 0;
     uint64_t start = hs - user_mem.guest_base, end = he - user_mem.guest_base;
@@ -69,20 +60,24 @@ static void write_map_line(FILE *out, const char *line)
             break;
         }
         if (!(v->flags & VMA_HOST)) {
-            write_map_part(out, s, e, (unsigned)v->flags, inode ? offset + (s - start) : 0,
-                           perms, dev_inode, name);
+            GuestMap m = {
+                .start = s, .end = e, .flags = (unsigned)v->flags, .shared = perms[3] == 's',
+                .offset = inode ? offset + (s - start) : 0, .inode = inode, .dev = dev,
+                .name = map_name(s, e, name),
+            };
+            visit(&m, opaque);
         }
     }
 }
 
-static bool write_maps(FILE *out)
+bool procfs_maps_foreach(GuestMapVisit *visit, void *opaque)
 {
     mmap_lock();
     FILE *in = fopen("/proc/thread-self/maps", "re");
     char *line = NULL;
     size_t cap = 0;
     while (in && getline(&line, &cap, in) > 0) {
-        write_map_line(out, line);
+        visit_line_locked(line, visit, opaque);
     }
     mmap_unlock();
     free(line);
@@ -90,6 +85,22 @@ static bool write_maps(FILE *out)
         fclose(in);
     }
     return in != NULL;
+}
+
+static void write_map(const GuestMap *m, void *opaque)
+{
+    char dev_inode[64];
+    snprintf(dev_inode, sizeof(dev_inode), "%s %lu", m->dev, m->inode);
+    fprintf(opaque, "%08llx-%08llx %c%c%c%c %08llx %s%*s%s\n", (unsigned long long)m->start,
+            (unsigned long long)m->end, m->flags & PAGE_READ ? 'r' : '-',
+            m->flags & PAGE_WRITE ? 'w' : '-', m->flags & PAGE_EXEC ? 'x' : '-',
+            m->shared ? 's' : 'p', (unsigned long long)m->offset, dev_inode,
+            *m->name ? 20 : 0, "", m->name);
+}
+
+static bool write_maps(FILE *out)
+{
+    return procfs_maps_foreach(write_map, out);
 }
 
 static bool write_cmdline(FILE *out)

@@ -7,6 +7,18 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* One line of the guest's /proc/self/maps. */
+typedef struct GuestMap {
+    uint64_t start, end, offset;
+    unsigned flags;         /* PageFlags */
+    bool shared;
+    unsigned long inode;    /* 0: no file */
+    const char *dev, *name; /* name: empty if none */
+} GuestMap;
+typedef void GuestMapVisit(const GuestMap *map, void *opaque);
+/* All of them, ascending, under mmap_lock.  False if the host's list cannot be read. */
+bool procfs_maps_foreach(GuestMapVisit *visit, void *opaque);
+
 /*
  * If `path` is one of the emulated files: a descriptor with its contents, or -errno.  -ENOSYS: it
  * is not.  flags are open(2)'s.

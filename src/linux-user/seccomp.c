@@ -186,26 +186,29 @@ static uint32_t run_filters(const SeccompFilter *f, const struct seccomp_data *d
     return result;
 }
 
-static int64_t trap(GuestThread *t, const struct seccomp_data *data, uint32_t errno_data)
+static void fill_info(siginfo_t *info, const struct seccomp_data *data, uint32_t errno_data)
 {
-    siginfo_t info;
-    memset(&info, 0, sizeof(info));
-    info.si_signo = SIGSYS;
-    info.si_code = 1;           /* SYS_SECCOMP */
-    info.si_errno = (int)errno_data;
-    info.si_call_addr = (void *)(uintptr_t)data->instruction_pointer;
-    info.si_syscall = data->nr;
-    info.si_arch = data->arch;
-    user_process.abi->finish_syscall(t->cpu, (int64_t)data->args[0]);
-    signal_deliver_forced(t, &info);
+    memset(info, 0, sizeof(*info));
+    info->si_signo = SIGSYS;
+    info->si_code = 1;          /* SYS_SECCOMP */
+    info->si_errno = (int)errno_data;
+    info->si_call_addr = (void *)(uintptr_t)data->instruction_pointer;
+    info->si_syscall = data->nr;
+    info->si_arch = data->arch;
+}
+
+static int64_t trap(GuestThread *t, const siginfo_t *info, uint64_t first_arg)
+{
+    user_process.abi->finish_syscall(t->cpu, (int64_t)first_arg);
+    signal_deliver_forced(t, info);
     return -BRAID_NO_RESULT;
 }
 
-static int64_t kill_thread(GuestThread *t)
+static int64_t kill_thread(GuestThread *t, const siginfo_t *info)
 {
     static const uint64_t status[6] = { SIGSYS };
     if (t->in_vfork_child || __atomic_load_n(&user_process.nthreads, __ATOMIC_RELAXED) == 1) {
-        signal_die(t, SIGSYS, false);
+        signal_die(t, SIGSYS, info);
     }
     return sys_exit(t, status);
 }
@@ -219,7 +222,7 @@ bool seccomp_allows_slow(GuestThread *t, uint64_t nr, const uint64_t a[6], int64
 {
     if (t->seccomp_strict) {
         if (!strict_allows(nr)) {
-            signal_die(t, SIGKILL, false);
+            signal_die(t, SIGKILL, NULL);
         }
         return true;
     }
@@ -232,6 +235,7 @@ bool seccomp_allows_slow(GuestThread *t, uint64_t nr, const uint64_t a[6], int64
     /* [SECCOMP] pairs with the stores of install() and seccomp_inherit(). */
     uint32_t r = run_filters(__atomic_load_n(&t->seccomp, __ATOMIC_ACQUIRE), &data);
     uint32_t value = r & SECCOMP_RET_DATA;
+    siginfo_t info;
     switch (r & SECCOMP_RET_ACTION_FULL) {
     case SECCOMP_RET_ALLOW:
     case SECCOMP_RET_LOG:
@@ -240,17 +244,20 @@ bool seccomp_allows_slow(GuestThread *t, uint64_t nr, const uint64_t a[6], int64
         *ret = -(int64_t)(value > 4095 ? 4095 : value);
         return false;
     case SECCOMP_RET_TRAP:
-        *ret = trap(t, &data, value);
+        fill_info(&info, &data, value);
+        *ret = trap(t, &info, a[0]);
         return false;
     case SECCOMP_RET_TRACE:
     case SECCOMP_RET_USER_NOTIF:
         *ret = -ENOSYS;     /* there is never a tracer or a listener */
         return false;
     case SECCOMP_RET_KILL_THREAD:
-        *ret = kill_thread(t);
+        fill_info(&info, &data, value);
+        *ret = kill_thread(t, &info);
         return false;
     default:
-        signal_die(t, SIGSYS, false);
+        fill_info(&info, &data, value);
+        signal_die(t, SIGSYS, &info);
     }
 }
 

@@ -23,6 +23,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include "linux-user/core-dump.h"
 #include "linux-user/process.h"
 #include "linux-user/syscall.h"
 #include "linux-user/x86_64/host-context.h"
@@ -43,7 +44,7 @@
 #define HOST_OPEN (SIG_BIT(SIGSEGV) | SIG_BIT(SIGBUS))
 #define CORE_SIGNALS                                                                     \
     (SIG_BIT(SIGQUIT) | SIG_BIT(SIGILL) | SIG_BIT(SIGTRAP) | SIG_BIT(SIGABRT) |          \
-     SIG_BIT(SIGFPE) | SIG_BIT(SIGSYS) | HOST_OPEN)
+     SIG_BIT(SIGFPE) | SIG_BIT(SIGSYS) | SIG_BIT(SIGXCPU) | SIG_BIT(SIGXFSZ) | HOST_OPEN)
 #define IGNORED_SIGNALS                                                                  \
     (SIG_BIT(SIGCHLD) | SIG_BIT(SIGURG) | SIG_BIT(SIGWINCH) | SIG_BIT(SIGCONT))
 #define STOP_SIGNALS (SIG_BIT(SIGTSTP) | SIG_BIT(SIGTTIN) | SIG_BIT(SIGTTOU) | SIG_BIT(SIGSTOP))
@@ -283,16 +284,19 @@ void signal_restore_host(SigSet old)
 
 /* ---- delivery ---- */
 
-void signal_die(GuestThread *t, int sig, bool message)
+void signal_die(GuestThread *t, int sig, const siginfo_t *info)
 {
-    if (message) {
+    if (info) {
+        const char *core = "";
+        bool dumped = core_dump(t, info, &core);
         fflush(NULL);
-        dprintf(STDERR_FILENO, "braid: uncaught target signal %d (%s)\n", sig, strsignal(sig));
+        dprintf(STDERR_FILENO, "braid: uncaught target signal %d (%s)%s%s\n", sig,
+                strsignal(sig), dumped ? ", core dumped to " : "", core);
     }
     if (user_process.opt->at_exit && !t->in_vfork_child) {
         user_process.opt->at_exit();
     }
-    /* A core file would be braid's, not the guest's. */
+    /* The host's core file would be braid's, not the guest's. */
     struct rlimit none = { 0, 0 };
     setrlimit(RLIMIT_CORE, &none);
     HostSigaction dfl = { .handler = NULL };
@@ -303,7 +307,7 @@ void signal_die(GuestThread *t, int sig, bool message)
     _exit(128 + sig);
 }
 
-static void default_action(GuestThread *t, int sig)
+static void default_action(GuestThread *t, int sig, const siginfo_t *info)
 {
     if (SIG_BIT(sig) & IGNORED_SIGNALS) {
         return;
@@ -312,7 +316,7 @@ static void default_action(GuestThread *t, int sig)
         kill(getpid(), SIGSTOP);
         return;
     }
-    signal_die(t, sig, SIG_BIT(sig) & CORE_SIGNALS);
+    signal_die(t, sig, SIG_BIT(sig) & CORE_SIGNALS ? info : NULL);
 }
 
 /* Read the action that is to run; a one-shot handler is taken down. */
@@ -340,7 +344,7 @@ static void deliver(GuestThread *t, int sig, const siginfo_t *info)
         return;
     }
     if (act.handler == SIG_DFL_GUEST) {
-        default_action(t, sig);
+        default_action(t, sig, info);
         return;
     }
     SigSet saved = t->restore_sigmask ? t->saved_sigmask : t->sigmask;
@@ -348,7 +352,7 @@ static void deliver(GuestThread *t, int sig, const siginfo_t *info)
                                        user_process.sigreturn_addr)) {
         /* No room for the frame: a fault of its own, unless that is what it was. */
         if (sig == SIGSEGV) {
-            signal_die(t, SIGSEGV, true);
+            signal_die(t, SIGSEGV, info);
         }
         signal_deliver_fault(t, SIGSEGV, SI_KERNEL, 0);
         return;
@@ -428,7 +432,7 @@ void signal_deliver_forced(GuestThread *t, const siginfo_t *info)
         if (log_enabled(LOG_STRACE)) {
             strace_signal(t, sig, info);
         }
-        signal_die(t, sig, true);
+        signal_die(t, sig, info);
     }
     deliver(t, sig, info);
     set_host_mask(t, t->sigmask);

@@ -46,8 +46,9 @@ int64_t signal_set_altstack(GuestThread *t, const GuestStack *ss, uint64_t sp);
 void signal_autodisarm(GuestThread *t);
 bool signal_on_altstack(const GuestThread *t, uint64_t sp);
 
-/* Die as if by this signal, with its default action. */
-_Noreturn void signal_die(GuestThread *t, int sig, bool message);
+/* Die as if by this signal, with its default action.  info: what it came with, if that action is to dump
+   core; else NULL. */
+_Noreturn void signal_die(GuestThread *t, int sig, const siginfo_t *info);
 
 /* CLONE_CLEAR_SIGHAND: all handlers become the default action. */
 void signal_reset_for_clear_sighand(GuestThread *t);

@@ -47,6 +47,24 @@ static void init_child(CPUState *cpu, uint64_t sp, bool set_tls, uint64_t tls)
     finish_syscall(cpu, 0);
 }
 
+/* struct user_regs_struct: pc, x1 ... x31. */
+static void core_gregs(const CPUState *cpu, void *out)
+{
+    uint64_t regs[32];
+    memcpy(regs, cpu->env.reg, sizeof(regs));
+    regs[0] = cpu->env.pc;
+    memcpy(out, regs, sizeof(regs));
+}
+
+/* struct __riscv_d_ext_state: f0 ... f31, fcsr. */
+static void core_fpregs(const CPUState *cpu, void *out)
+{
+    uint64_t regs[33];
+    memcpy(regs, &cpu->env.reg[RISCV_F], 32 * sizeof(uint64_t));
+    regs[32] = riscv_get_fcsr(cpu);
+    memcpy(out, regs, sizeof(regs));
+}
+
 /* ---- riscv's own system calls ---- */
 
 typedef struct HwprobePair {
@@ -144,6 +162,10 @@ const LinuxAbi linux_abi_riscv64 = {
     .init_child = init_child,
     .setup_frame = riscv_setup_frame,
     .sigreturn = riscv_sigreturn,
+    .core_gregs_size = 32 * sizeof(uint64_t),
+    .core_fpregs_size = 33 * sizeof(uint64_t),
+    .core_gregs = core_gregs,
+    .core_fpregs = core_fpregs,
     .arch_syscall = arch_syscall,
     .arch_syscall_name = arch_syscall_name,
     .write_cpuinfo = write_cpuinfo,
