@@ -211,9 +211,13 @@ bool procfs_hides(const char *path)
     return number && is_own_number(number);
 }
 
+/*
+ * Is fd the directory fd or fdinfo of some process?  By its name alone: in a namespace the number may not
+ * be the one that getpid() says.
+ */
 static bool is_fd_directory(int fd)
 {
-    char link[64], path[128];
+    char link[64], path[PATH_MAX];
     struct statfs fs;
     if (fstatfs(fd, &fs) || fs.f_type != PROC_SUPER_MAGIC) {
         return false;
@@ -221,8 +225,21 @@ static bool is_fd_directory(int fd)
     snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
     ssize_t n = readlink(link, path, sizeof(path) - 1);
     path[n < 0 ? 0 : n] = 0;
-    const char *rest = fd_part(path);
-    return rest && !*rest;
+    const char *last = strrchr(path, '/');
+    return last && (!strcmp(last, "/fd") || !strcmp(last, "/fdinfo"));
+}
+
+/* One of braid's own: of this process, or of another one under braid that has it too. */
+static bool is_own_entry(int dir, const char *name)
+{
+    char there[64], here[64], a[PATH_MAX], b[PATH_MAX];
+    if (!is_own_number(name)) {
+        return false;
+    }
+    snprintf(there, sizeof(there), "../fd/%.20s", name);
+    snprintf(here, sizeof(here), "/proc/self/fd/%.20s", name);
+    ssize_t n = readlinkat(dir, there, a, sizeof(a));
+    return n > 0 && n == readlink(here, b, sizeof(b)) && !memcmp(a, b, (size_t)n);
 }
 
 int64_t procfs_filter_entries(int fd, uint64_t addr, int64_t n)
@@ -237,7 +254,7 @@ int64_t procfs_filter_entries(int fd, uint64_t addr, int64_t n)
         for (int64_t i = 0; i < n;) {
             uint16_t len;
             memcpy(&len, buf + i + 16, sizeof(len));
-            if (!is_own_number((char *)buf + i + 19)) {
+            if (!is_own_entry(fd, (char *)buf + i + 19)) {
                 memmove(buf + kept, buf + i, len);
                 kept += len;
             }
