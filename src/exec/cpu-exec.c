@@ -136,7 +136,7 @@ static TBExit *linkable_exit(HostExit how)
 /* Run the instruction at pc, for the owner of an exclusive section. */
 static int exec_insn_alone(CPUState *cpu)
 {
-    uint32_t cflags = (current_cflags() | CF_SINGLE_INSN | CF_LOOKUP_EXITS | CF_NO_CHAIN) &
+    uint32_t cflags = (current_cflags() | CF_SINGLE_INSN | CF_LOOKUP_EXITS | CF_NO_CHAIN | CF_ALONE) &
                       ~(CF_PARALLEL | CF_COUNT);
     vaddr pc;
     uint32_t flags;
@@ -186,11 +186,39 @@ static int exec_exclusive_insn(CPUState *cpu)
     return reason;
 }
 
+void exec_learn_section(CPUState *cpu, vaddr start, vaddr end)
+{
+    if (exec_add_section(start, end)) {
+        /* What was translated before does not stop there. */
+        tb_flush(cpu);
+    }
+}
+
+/* More than any section that hopes to be left alone by the kernel. */
+enum { SECTION_MAX_INSNS = 4096 };
+
+/* Run the critical section that begins at pc alone.  One without an end goes back to the caller of
+   cpu_exec(), still inside, as if it had been interrupted. */
+static int exec_section(CPUState *cpu)
+{
+    vaddr start = cpu->env.pc, size = exec_section_end(start) - start;
+    int reason = 0, n = 0;
+    start_exclusive(cpu);
+    jump_cache_clear(cpu);      /* indirect jumps do probe it */
+    do {
+        reason = exec_insn_alone(cpu);
+    } while (!reason && cpu->env.pc - start < size && ++n < SECTION_MAX_INSNS);
+    end_exclusive(cpu);
+    return n == SECTION_MAX_INSNS ? EXIT_REASON_YIELD : reason;
+}
+
 /* What the run loop itself does about a reason; the rest goes to the caller of cpu_exec(). */
 static bool handle_reason(CPUState *cpu, int *reason)
 {
     if (*reason == EXIT_REASON_EXCLUSIVE) {
         *reason = exec_exclusive_insn(cpu);
+    } else if (*reason == EXIT_REASON_SECTION) {
+        *reason = exec_section(cpu);
     }
     if (cpu->soft_tlb && *reason != 0 && *reason != EXIT_REASON_FENCE_I) {
         return cpu->guest->handle_exit(cpu, *reason);

@@ -50,6 +50,11 @@ typedef struct ExecConfig {
      * none that ranks before them; a change of flags is followed by tb_invalidate_range().
      */
     unsigned (*page_flags)(vaddr addr);
+    /*
+     * Does `descriptor` describe a critical section that begins at pc?  *end is its end.  As page_flags();
+     * NULL: there are none.
+     */
+    bool (*section_at)(vaddr descriptor, vaddr pc, vaddr *end);
     /* Called for each block that was published (perf map); may be NULL.  Page locks are held. */
     void (*on_publish)(const struct TranslationBlock *tb);
     /* With count: called once for each block that has become hot, on a vCPU's thread that
@@ -141,6 +146,10 @@ void tb_quiesce(CPUState *cpu);
 void tb_flush(CPUState *cpu);
 /* Before the second guest thread starts: from now on atomics and barriers are real. */
 void exec_set_parallel(CPUState *cpu);
+
+/* Guest code in [start, end) is a critical section: from now on it runs with all other vCPUs stopped. As
+   tb_flush(), on the vCPU's own thread. */
+void exec_learn_section(CPUState *cpu, vaddr start, vaddr end);
 
 /* ---- fork ---- */
 /*

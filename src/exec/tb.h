@@ -140,6 +140,14 @@ struct TranslateThread {
     sigjmp_buf interp_leave;
 };
 
+/* ---- section.c ---- */
+/* Where the critical section ends that begins at `start`; 0: none does.  No lock. */
+vaddr exec_section_end(vaddr start);
+/* A new one.  False if it is known, or there is no room. */
+bool exec_add_section(vaddr start, vaddr end);
+/* TranslateContext's note_store. */
+void section_note_store(vaddr value, vaddr next_pc);
+
 #define VCPU_POOL 16
 
 typedef struct ExecContext {

@@ -550,6 +550,8 @@ static BuildResult build_once(CPUState *cpu, const TBRequest *rq, unsigned max_i
         .system_mode = cpu->soft_tlb != NULL,
         .max_insns = max_insns,
         .llsc_tags = (uintptr_t)exec_ctx.llsc_tags - exec_ctx.config.guest_base,
+        .section_end = rq->key.cflags & CF_ALONE ? NULL : exec_section_end,
+        .note_store = exec_ctx.config.section_at ? section_note_store : NULL,
         .vdso_start = exec_ctx.vdso_start,
         .vdso_end = exec_ctx.vdso_end,
         .fetch = build_fetch,

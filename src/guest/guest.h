@@ -22,6 +22,7 @@ enum TBCflags {
     CF_STRICT_LLSC = 8,     /* LR/SC free of ABA; only once other threads exist */
     CF_COUNT = 32,          /* generated code counts how often it is entered and goes round */
     CF_LOOKUP_EXITS = 16,   /* every exit goes back to the run loop (lockstep, -d exec) */
+    CF_ALONE = 64,          /* all other vCPUs are stopped: critical sections are plain code */
 };
 
 #define LLSC_TAGS 65536u
@@ -53,6 +54,13 @@ typedef struct TranslateContext {
     bool (*fetch)(struct TranslateContext *tc, vaddr pc, unsigned size, uint32_t *insn, bool *fault);
     /* A unit for `pc` under these flags exists already: a superblock may end here and be chained. */
     bool (*exists)(struct TranslateContext *tc, vaddr pc);
+    /*
+     * Critical sections (exec/section.c); both may be NULL.  section_end(): the end of the one that
+     * begins at pc, 0 if none does.  note_store(): the code stores this constant, 8 bytes, just
+     * before next_pc.
+     */
+    vaddr (*section_end)(vaddr pc);
+    void (*note_store)(vaddr value, vaddr next_pc);
     /* Results */
     unsigned ninsns;        /* guest instructions translated */
     unsigned nbytes;        /* guest bytes, all segments together */
@@ -71,6 +79,7 @@ typedef enum ExitReason {
     EXIT_REASON_MEMORY_FAULT,   /* load, store or AMO at pc faulted (fault_addr, fault_is_store) */
     EXIT_REASON_MISALIGNED_JUMP, /* the jump at pc has no aligned target (fault_addr) */
     EXIT_REASON_EXCEPTION,      /* system mode: mmu_translate() or raise_access_fault() recorded one */
+    EXIT_REASON_SECTION,        /* a critical section begins at pc: it runs alone (exec/section.c) */
     EXIT_REASON_GUEST = 64,     /* first number a guest may define for itself */
 } ExitReason;
 

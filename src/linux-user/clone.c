@@ -382,6 +382,7 @@ static int vfork_main(void *opaque)
     mutex_unlock(&t->sighand->lock);
     t->sighand = own;
     t->in_vfork_child = true;
+    t->rseq = 0;
     t->tid = (pid_t)syscall(SYS_gettid);
     t->held = 0;
     t->robust_list = 0;

@@ -21,6 +21,7 @@
 #include "linux-user/path.h"
 #include "linux-user/process-control.h"
 #include "linux-user/process.h"
+#include "linux-user/rseq.h"
 #include "linux-user/seccomp.h"
 #include "linux-user/user-signal.h"
 #include "linux-user/syscall.h"
@@ -130,6 +131,7 @@ void cpu_loop(CPUState *cpu)
 {
     GuestThread *t = thread_of(cpu);
     while (!t->exiting) {
+        rseq_update(t);
         signal_deliver_pending(t);
         handle_event(t, cpu_exec(cpu));
     }
@@ -408,6 +410,7 @@ int linux_user_main(const LinuxUserOptions *opt, int argc, char **argv, char **e
     config.guest = opt->guest;
     config.guest_base = user_mem.guest_base;
     config.page_flags = user_page_flags;
+    config.section_at = rseq_section_at;
     exec_init(&config);
     envp = edit_environment(opt, envp);
     status = load(opt, &p, envp, &entry, &sp, &err);

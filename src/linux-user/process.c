@@ -102,9 +102,12 @@ int64_t sys_membarrier(GuestThread *t, const uint64_t a[6])
 {
     int cmd = (int)a[0];
     if (cmd == MEMBARRIER_CMD_QUERY) {
-        int64_t mask = host_syscall(SYS_membarrier, cmd, 0, 0);
-        return mask < 0 ? mask : mask & ~(int64_t)(MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ |
-                                                  MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ);
+        return host_syscall(SYS_membarrier, cmd, 0, 0);
+    }
+    if (cmd == MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ) {
+        /* Sections run in exclusive sections: after one, those begun before are over. */
+        start_exclusive(t->cpu);
+        end_exclusive(t->cpu);
     }
     int64_t ret = host_syscall(SYS_membarrier, cmd, (unsigned)a[1], (int)a[2]);
     if (!ret && cmd == MEMBARRIER_CMD_PRIVATE_EXPEDITED_SYNC_CORE) {

@@ -25,6 +25,7 @@
 
 #include "linux-user/core-dump.h"
 #include "linux-user/process.h"
+#include "linux-user/rseq.h"
 #include "linux-user/syscall.h"
 #include "linux-user/x86_64/host-context.h"
 #include "util/error.h"
@@ -347,6 +348,7 @@ static void deliver(GuestThread *t, int sig, const siginfo_t *info)
         default_action(t, sig, info);
         return;
     }
+    rseq_update(t);
     SigSet saved = t->restore_sigmask ? t->saved_sigmask : t->sigmask;
     if (!user_process.abi->setup_frame(t, sig, info, &act, saved,
                                        user_process.sigreturn_addr)) {

@@ -17,6 +17,7 @@
 #include "linux-user/limits.h"
 #include "linux-user/mmap.h"
 #include "linux-user/process.h"
+#include "linux-user/rseq.h"
 #include "linux-user/user-mem.h"
 #include "util/bitops.h"
 #include "util/error.h"
@@ -24,6 +25,10 @@
 
 #ifndef AT_MINSIGSTKSZ
 #define AT_MINSIGSTKSZ 51
+#endif
+#ifndef AT_RSEQ_ALIGN
+#define AT_RSEQ_FEATURE_SIZE 27
+#define AT_RSEQ_ALIGN 28
 #endif
 #define STACK_DEFAULT (8ull << 20)
 #define STACK_UNLIMITED (1ull << 30)
@@ -99,6 +104,8 @@ static void make_auxv(const StackInfo *info, uint64_t random, uint64_t exec_fn,
     aux(AT_RANDOM, random);
     aux(AT_SECURE, getauxval(AT_SECURE));
     aux(AT_EXECFN, exec_fn);
+    aux(AT_RSEQ_FEATURE_SIZE, RSEQ_FEATURE_SIZE);
+    aux(AT_RSEQ_ALIGN, RSEQ_ALIGN);
     aux(AT_MINSIGSTKSZ, abi->minsigstksz);
     if (platform) {
         aux(AT_PLATFORM, platform);

@@ -52,6 +52,8 @@ typedef struct GuestThread {
     GuestStack altstack;
     uint64_t clear_child_tid;
     uint64_t robust_list, robust_list_len;
+    uint64_t rseq;          /* address of the guest's struct rseq; 0: not registered */
+    uint32_t rseq_len, rseq_sig, rseq_cpu;  /* rseq_cpu: what it says now */
     void *exec_request;     /* execve()'s memory, see execve_abandon() */
     SigSet held;            /* SIGSEGV and SIGBUS sent while the guest blocks them */
     siginfo_t held_info[2];

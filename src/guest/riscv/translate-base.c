@@ -296,6 +296,9 @@ static bool gen_store(DisasContext *ctx, arg_s *a, unsigned memop)
 {
     IRRef addr = get_x(ctx, a->rs1), val = get_x(ctx, a->rs2);
     gen_guest_store(ctx, memop, addr, a->imm, val);
+    if (memop == MO_64 && a->rs2 && ctx->tc->note_store && ir_is_const(ctx->b->f, val)) {
+        ctx->tc->note_store((vaddr)ir_ins(ctx->b->f, val)->imm, ctx->next_pc);
+    }
     return true;
 }
 

@@ -111,6 +111,12 @@ void riscv_translate(TranslateContext *tc)
             gen_goto(&ctx, ctx.pc);
             break;
         }
+        if (tc->section_end && tc->section_end(ctx.pc)) {
+            gen_exit_reason(&ctx, ctx.pc, EXIT_REASON_SECTION);
+            tc->ninsns++;
+            tc->nbytes += bytes;
+            break;
+        }
         translate_insn(&ctx, insn, bytes);
         ctx.pc = ctx.next_pc;
     }
