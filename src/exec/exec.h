@@ -127,8 +127,9 @@ void end_exclusive(CPUState *cpu);
  * The bytes in [start, end) have changed or are no longer executable (page_flags() says so already); in
  * system mode physical addresses, and it is memory_write() that calls this:
  * drop what was made of them.  No vCPU enters it from now on; one that is inside may finish,
- * see tb_quiesce().  Under locks up to rank TRANSLATE, but not inside a section that page_flags()
- * waits for.
+ * see tb_quiesce().  What has the same bytes when it is asked for again may come back as it was: who
+ * changes anything else that translations were made from must use tb_flush().  Under locks up to rank
+ * TRANSLATE, but not inside a section that page_flags() waits for.
  */
 void tb_invalidate_range(vaddr start, vaddr end);
 /*
