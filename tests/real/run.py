@@ -155,6 +155,9 @@ def run_in(check, root, prefix, chroot, qemu=None, limit=None):
             os.killpg(p.pid, signal.SIGKILL)
             out, err = p.communicate()
             status = f'still running after {limit or check.limit:.0f} s'
+        finally:
+            if p.poll() is None:
+                os.killpg(p.pid, signal.SIGKILL)
         return Result(status, out, err, time.monotonic() - start)
 
 
@@ -193,6 +196,7 @@ def run_check(check, braid, qemu):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))     # so that nothing is left running
     p = argparse.ArgumentParser()
     p.add_argument('--list', action='store_true')
     p.add_argument('--quick', action='store_true', help='only what make check runs')
