@@ -53,6 +53,7 @@ void exec_init(const ExecConfig *config)
     mutex_init(&x->invalidate_lock, LOCK_RANK_INVALIDATE);
     code_regions_init();
     if (config->system_mode) {
+        system_faults_init();
         memory_set_hooks(&(MemoryHooks){ .ram_written = on_ram_written, .map_changed = on_map_changed });
     }
     if (config->strict_llsc) {

@@ -51,6 +51,7 @@ struct CPUState {
     JumpCaches *jumps;          /* system mode */
 
     /* owned by the vCPU thread */
+    void *fault_stack;          /* system mode: for the handler of SIGSEGV */
     HostTLBEntry scratch_line;  /* a translation that is good for one access */
     uint32_t jump_cache_flags, jump_cache_cflags; /* what the jump cache is good for */
     vaddr fault_addr;           /* of the last EXIT_REASON with an address */

@@ -13,10 +13,12 @@
  * thread's CPUState and published, immutable parts of blocks.
  */
 #include <string.h>
+#include <sys/mman.h>
 #include <ucontext.h>
 
 #include "exec/interp-run.h"
 #include "exec/tb.h"
+#include "util/error.h"
 
 bool exec_copy_from_guest(CPUState *cpu, void *to, vaddr from, size_t n)
 {
@@ -60,6 +62,48 @@ bool exec_find_fault_addr(CPUState *cpu)
         cpu->fault_addr = 0;        /* the code was changed meanwhile */
     }
     return true;
+}
+
+/* ---- system mode ---- */
+
+/*
+ * Generated code faults nowhere but at the end of its return stack; all else is a bug of ours,
+ * or memory that the host does not have, and takes its usual course.
+ */
+static void on_system_fault(int sig, siginfo_t *si, void *ucontext)
+{
+    CPUState *cpu = cpu_current();
+    ucontext_t *uc = ucontext;
+    if (cpu && si->si_code > 0 && exec_is_generated_code(uc->uc_mcontext.gregs[REG_RIP]) &&
+        host_fix_ras_overflow_sigsafe(&cpu->env, uc, (uintptr_t)si->si_addr)) {
+        return;
+    }
+    signal(sig, SIG_DFL);       /* the instruction runs again and faults again */
+}
+
+void system_faults_init(void)
+{
+    struct sigaction sa = { .sa_sigaction = on_system_fault, .sa_flags = SA_SIGINFO | SA_ONSTACK };
+    sigaction(SIGSEGV, &sa, NULL);
+}
+
+#define FAULT_STACK_SIZE (64u << 10)
+
+void system_faults_thread_init(CPUState *cpu)
+{
+    void *p = mmap(NULL, FAULT_STACK_SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    stack_t ss = { .ss_sp = p, .ss_size = FAULT_STACK_SIZE };
+    if (p == MAP_FAILED || sigaltstack(&ss, NULL)) {
+        fatal("out of memory for a signal stack");
+    }
+    cpu->fault_stack = p;
+}
+
+void system_faults_thread_end(CPUState *cpu)
+{
+    stack_t ss = { .ss_flags = SS_DISABLE };
+    sigaltstack(&ss, NULL);
+    munmap(cpu->fault_stack, FAULT_STACK_SIZE);
 }
 
 bool exec_handle_fault_sigsafe(CPUState *cpu, int sig, siginfo_t *si, void *ucontext)

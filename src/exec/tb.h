@@ -328,6 +328,10 @@ void tb_flush_exclusive(void);
 /* After a MEMORY_FAULT, outside generated code: see to it that fault_addr and its like are true.
    False: the instruction at pc is to be run again. */
 bool exec_find_fault_addr(CPUState *cpu);
+/* System mode, where nobody else handles SIGSEGV: once; by each vCPU's thread, before and after. */
+void system_faults_init(void);
+void system_faults_thread_init(CPUState *cpu);
+void system_faults_thread_end(CPUState *cpu);
 
 /* ---- work.c ---- */
 void cpu_exec_start(CPUState *cpu);

@@ -202,6 +202,9 @@ void cpu_destroy(CPUState *cpu)
     cpu_process_work(cpu);
     if (current_cpu == cpu) {
         current_cpu = NULL;
+        if (cpu->soft_tlb) {
+            system_faults_thread_end(cpu);
+        }
     }
     code_region_give_back(cpu->tx);
     cpu_drop_soft_mmu(cpu);
@@ -220,5 +223,8 @@ void cpu_thread_init(CPUState *cpu)
         mutex_unlock(&exec_ctx.cpu_list_lock);
     }
     host_thread_init(&cpu->env);
+    if (cpu->soft_tlb) {
+        system_faults_thread_init(cpu);
+    }
     current_cpu = cpu;
 }
