@@ -1,0 +1,286 @@
+/*
+ * The life of a machine: one thread (the first) carries out what others ask for.
+ *
+ * Requests are bits in an atomic word that is also a futex [BOARD-REQUEST]; any thread sets them, board_run()
+ * takes them all.  Whether the machine runs, and the list of reset functions, belong to board_run()'s
+ * thread, but for `running`, which others may read as a hint.  A reset, a stop and the monitor's look
+ * inside park all harts first.
+ *
+ * Signals: SIGTERM, SIGINT and SIGHUP are blocked in all threads before any is created, and a thread of
+ * their own waits for them.
+ */
+#include "board/board.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "board/hart.h"
+#include "board/monitor.h"
+#include "board/timer.h"
+#include "board/virt.h"
+#include "exec/exec.h"
+#include "util/error.h"
+#include "util/futex.h"
+#include "util/lock.h"
+
+enum {
+    REQUEST_POWER_OFF = 1,
+    REQUEST_RESET = 2,
+    REQUEST_STOP = 4,
+    REQUEST_CONTINUE = 8,
+    REQUEST_QUIT = 16,
+    REQUEST_CALL = 32,
+};
+
+#define QUIT_TIMEOUT_MS 2000
+
+static struct BoardContext {
+    /* constant after board_create() */
+    BoardOptions options;
+    BoardEntry entry;
+    struct { void (*fn)(void *); void *opaque; } *resets;
+    unsigned nresets;
+
+    uint32_t requests;          /* atomic, futex [BOARD-REQUEST] */
+    int exit_code;              /* atomic */
+    bool running;               /* written by board_run()'s thread, atomic */
+
+    Mutex call_lock;            /* rank BOARD: one call at a time */
+    Cond call_done;
+    void (*call_fn)(void *);    /* guarded by call_lock */
+    void *call_opaque;
+} board = { .call_lock = MUTEX_INIT(BOARD), .call_done = COND_INIT };
+
+static void request(uint32_t bits)
+{
+    /* [BOARD-REQUEST] pairs with take_requests(). */
+    __atomic_fetch_or(&board.requests, bits, __ATOMIC_RELEASE);
+    futex_wake(&board.requests, 1);
+}
+
+static uint32_t take_requests(void)
+{
+    for (;;) {
+        /* [BOARD-REQUEST] pairs with request(). */
+        uint32_t bits = __atomic_exchange_n(&board.requests, 0, __ATOMIC_ACQUIRE);
+        if (bits) {
+            return bits;
+        }
+        futex_wait(&board.requests, 0, NULL);
+    }
+}
+
+/* The hart that asked shall not run on: it comes out of guest code at its next poll, and the request is done
+   soon after. */
+void board_power_off(int exit_code)
+{
+    __atomic_store_n(&board.exit_code, exit_code, __ATOMIC_RELAXED);
+    request(REQUEST_POWER_OFF);
+}
+
+void board_reset(void)
+{
+    request(board.options.no_reboot ? REQUEST_POWER_OFF : REQUEST_RESET);
+}
+
+void board_stop(void)
+{
+    request(REQUEST_STOP);
+}
+
+void board_continue(void)
+{
+    request(REQUEST_CONTINUE);
+}
+
+void board_quit(void)
+{
+    request(REQUEST_QUIT);
+}
+
+bool board_is_running(void)
+{
+    return __atomic_load_n(&board.running, __ATOMIC_RELAXED);
+}
+
+void board_run_paused(void (*fn)(void *opaque), void *opaque)
+{
+    mutex_lock(&board.call_lock);
+    while (board.call_fn) {
+        cond_wait(&board.call_done, &board.call_lock);
+    }
+    board.call_fn = fn;
+    board.call_opaque = opaque;
+    request(REQUEST_CALL);
+    while (board.call_fn == fn && board.call_opaque == opaque) {
+        cond_wait(&board.call_done, &board.call_lock);
+    }
+    mutex_unlock(&board.call_lock);
+}
+
+void board_add_reset(void (*fn)(void *opaque), void *opaque)
+{
+    board.resets = xrealloc(board.resets, (board.nresets + 1) * sizeof(*board.resets));
+    board.resets[board.nresets].fn = fn;
+    board.resets[board.nresets++].opaque = opaque;
+}
+
+void board_set_entry(const BoardEntry *e)
+{
+    board.entry = *e;
+}
+
+const BoardEntry *board_entry(void)
+{
+    return &board.entry;
+}
+
+/* ---- board_run()'s thread ---- */
+
+static void set_running(bool run)
+{
+    if (run == board.running) {
+        return;
+    }
+    __atomic_store_n(&board.running, run, __ATOMIC_RELAXED);
+    if (run) {
+        clock_continue();
+        harts_release();
+    } else {
+        harts_park(0);
+        clock_stop();
+    }
+}
+
+static void reset_all(void)
+{
+    for (unsigned i = 0; i < board.nresets; i++) {
+        board.resets[i].fn(board.resets[i].opaque);
+    }
+    for (unsigned i = 0; i < hart_ctx.nharts; i++) {
+        hart_reset(&hart_ctx.harts[i]);
+    }
+}
+
+static void do_reset(void)
+{
+    bool was_running = board.running;
+    if (was_running) {
+        harts_park(0);
+    }
+    reset_all();
+    if (was_running) {
+        harts_release();
+    }
+}
+
+static void do_call(void)
+{
+    bool was_running = board.running;
+    if (was_running) {
+        harts_park(0);
+    }
+    mutex_lock(&board.call_lock);
+    void (*fn)(void *) = board.call_fn;
+    void *opaque = board.call_opaque;
+    mutex_unlock(&board.call_lock);
+    if (fn) {
+        fn(opaque);
+    }
+    mutex_lock(&board.call_lock);
+    board.call_fn = NULL;
+    mutex_unlock(&board.call_lock);
+    cond_broadcast(&board.call_done);
+    if (was_running) {
+        harts_release();
+    }
+}
+
+/* True: the machine is off for good. */
+static bool carry_out(uint32_t bits)
+{
+    if (bits & REQUEST_CALL) {
+        do_call();
+    }
+    if (bits & REQUEST_POWER_OFF) {
+        if (board.options.no_shutdown) {
+            set_running(false);
+        } else {
+            bits |= REQUEST_QUIT;
+        }
+    }
+    if (bits & REQUEST_QUIT) {
+        return true;
+    }
+    if (bits & REQUEST_RESET) {
+        do_reset();
+    }
+    if (bits & REQUEST_STOP) {
+        set_running(false);
+    }
+    if (bits & REQUEST_CONTINUE) {
+        set_running(true);
+    }
+    return false;
+}
+
+static void *signals_main(void *arg)
+{
+    sigset_t *set = arg;
+    int sig, times = 0;
+    pthread_setname_np(pthread_self(), "signals");
+    while (!sigwait(set, &sig)) {
+        if (times++ > 1) {
+            exit(128 + sig);        /* asked three times: it hangs */
+        }
+        __atomic_store_n(&board.exit_code, 128 + sig, __ATOMIC_RELAXED);
+        board_quit();
+    }
+    return NULL;
+}
+
+static void catch_signals(void)
+{
+    static sigset_t set;
+    pthread_t thread;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    if (pthread_create(&thread, NULL, signals_main, &set)) {
+        fatal("cannot create a thread for signals");
+    }
+    pthread_detach(thread);
+}
+
+void board_create(const BoardOptions *options)
+{
+    board.options = *options;
+    catch_signals();
+    chardev_set_quit(board_quit);
+    timers_start();
+    clock_stop();
+    virt_create(&board.options);
+    reset_all();
+}
+
+int board_run(void)
+{
+    hart_start_threads();
+    chardev_start_all();
+    if (!board.options.start_stopped) {
+        set_running(true);
+    }
+    while (!carry_out(take_requests())) {
+    }
+    if (board.running && !harts_park(QUIT_TIMEOUT_MS)) {
+        warn("a hart does not come out of guest code");
+    }
+    virt_finish();
+    chardev_finish_all();
+    return __atomic_load_n(&board.exit_code, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,70 @@
+/*
+ * The board as the program and its own parts see it: what the user asked for, the machine that
+ * came of it, and its life: running, stopped, reset, switched off.
+ */
+#ifndef BRAID_BOARD_BOARD_H
+#define BRAID_BOARD_BOARD_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "board/chardev.h"
+#include "guest/guest.h"
+
+#define BOARD_MAX_HARTS 128u
+#define BOARD_MAX_ITEMS 32u
+
+/* The command line, as text where its parts are the board's business.  Strings live for ever. */
+typedef struct BoardOptions {
+    unsigned nharts;
+    uint64_t ram_size;
+    const char *kernel, *initrd, *append, *bios, *dtb, *dumpdtb;
+    const char *drives[BOARD_MAX_ITEMS], *devices[BOARD_MAX_ITEMS], *netdevs[BOARD_MAX_ITEMS];
+    const char *chardevs[BOARD_MAX_ITEMS];
+    unsigned ndrives, ndevices, nnetdevs, nchardevs;
+    const char *serial, *monitor, *qmp;
+    bool start_stopped;         /* -S */
+    bool no_reboot, no_shutdown;
+    bool round_robin;           /* thread=single: one hart runs at a time */
+} BoardOptions;
+
+/* Builds the machine; fatal_usage() if the options make no sense.  exec_init() was called. */
+void board_create(const BoardOptions *options);
+/* Runs it until it is switched off; returns the exit code.  The first thread. */
+int board_run(void);
+
+/* ---- what may happen to a machine; any thread, under any lock; done by board_run()'s thread ---- */
+void board_power_off(int exit_code);
+void board_reset(void);
+/* Stop all harts and the clock; let them go on.  These return before it is done. */
+void board_stop(void);
+void board_continue(void);
+bool board_is_running(void);
+/* Ends braid: Ctrl-A x, the monitor's quit, SIGTERM. */
+void board_quit(void);
+
+/*
+ * For the monitor: run fn with all harts outside of guest code, whether the machine runs or not.
+ * Not on a hart's thread, no locks held.
+ */
+void board_run_paused(void (*fn)(void *opaque), void *opaque);
+
+/* Called at each reset (and at power-on), in the order of registration, while no hart runs. */
+void board_add_reset(void (*fn)(void *opaque), void *opaque);
+
+/* hartid, a0 and a1 of the first hart, set by the loader. */
+typedef struct BoardEntry {
+    uint64_t pc, a0, a1;
+    unsigned privilege;
+    bool all_harts;             /* else the others wait for SBI HSM */
+    bool sbi;                   /* built-in firmware */
+} BoardEntry;
+
+/* When the harts' time reaches `ticks`, as a time of clock_ns(). */
+uint64_t board_time_to_ns(uint64_t ticks);
+
+void board_set_entry(const BoardEntry *e);
+const BoardEntry *board_entry(void);
+
+#endif

@@ -1,0 +1,340 @@
+/*
+ * Hart threads: the loop around riscv_system_run(), sleep, parking, and taking turns.
+ *
+ * Sleep.  After WFI a hart waits in cpu_wait() for a kick, which every interrupt that becomes pending, every
+ * request to park and all queued work send after what they have to say is stored; a kick that came before
+ * stays until cpu_exec() answers it.  If that answered one just before the WFI, what the kick meant is
+ * visible, and is looked at before waiting.  So no wake-up is lost; one without cause just
+ * ends the WFI, as the architecture allows.
+ *
+ * A hart that the SBI has stopped answers no kicks; it sleeps on a futex of its own [HART-SLEEP]: it stores
+ * asleep = 1, then a full fence, then looks at its state and at parking; whoever changes those then has a full
+ * fence and looks at asleep.  At least one of the two sees the other (Dekker).
+ *
+ * Parking.  harts_park() raises `parking`, kicks and wakes all; each hart counts itself in and
+ * waits under the lock (rank BOARD).  A hart that is in an MMIO access finishes it first.
+ *
+ * Turns (thread=single).  Only the hart that holds the turn runs guest code; a timer takes it away after
+ * a slice if others wait, and it goes to the next waiting hart in ring order.
+ */
+#include "board/hart.h"
+
+#include <string.h>
+
+#include "board/board.h"
+#include "board/sbi.h"
+#include "exec/exec.h"
+#include "util/error.h"
+#include "util/futex.h"
+#include "util/lock.h"
+
+#define SLICE_NS 10000000ull
+
+struct HartContext hart_ctx;
+
+static struct HartControl {
+    Mutex lock;                 /* rank BOARD */
+    Cond changed;
+    /* guarded by lock; parking is also read without it [HART-PARK] */
+    uint32_t parking;
+    unsigned nparked;
+    /* turns: constant `round_robin`, the rest guarded by lock */
+    bool round_robin;
+    int holder;                 /* hart that has the turn, -1: nobody */
+    bool waits[BOARD_MAX_HARTS];
+    unsigned nwaiting;
+    Timer slice;
+    Mutex start_lock;           /* rank BOARD: of two that start one hart, one fails */
+} control = { .lock = MUTEX_INIT(BOARD), .start_lock = MUTEX_INIT(BOARD), .changed = COND_INIT, .holder = -1 };
+
+/* ---- Sleep ---- */
+
+void hart_wake(Hart *h)
+{
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);    /* [HART-SLEEP] pairs with sleep_stopped() */
+    if (__atomic_load_n(&h->asleep, __ATOMIC_RELAXED) &&
+        __atomic_exchange_n(&h->asleep, 0, __ATOMIC_RELAXED)) {
+        futex_wake(&h->asleep, 1);
+    }
+}
+
+static bool parking_wanted(void)
+{
+    /* [HART-PARK] pairs with harts_park(). */
+    return __atomic_load_n(&control.parking, __ATOMIC_ACQUIRE);
+}
+
+/* While the hart is stopped; may return without cause. */
+static void sleep_stopped(Hart *h)
+{
+    __atomic_store_n(&h->asleep, 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);    /* [HART-SLEEP] pairs with hart_wake() */
+    if (!parking_wanted() && __atomic_load_n(&h->state, __ATOMIC_RELAXED) == HART_STOPPED) {
+        futex_wait(&h->asleep, 1, NULL);
+    }
+    __atomic_store_n(&h->asleep, 0, __ATOMIC_RELAXED);
+}
+
+void hart_wait_for_interrupt(Hart *h)
+{
+    if (!riscv_has_work(h->cpu) && !parking_wanted()) {
+        cpu_wait(h->cpu, ~0ull);
+    }
+}
+
+/* ---- Timers ---- */
+
+static void supervisor_timer_fired(void *opaque)
+{
+    Hart *h = opaque;
+    riscv_timer_expired(h->cpu);
+}
+
+/* ---- Turns ---- */
+
+static void slice_ended(void *opaque)
+{
+    mutex_lock(&control.lock);
+    int holder = control.holder;
+    bool others = control.nwaiting > 0;
+    mutex_unlock(&control.lock);
+    if (holder >= 0 && others) {
+        cpu_kick(hart_ctx.harts[holder].cpu);
+    }
+    if (others) {
+        timer_set(&control.slice, clock_ns() + SLICE_NS);
+    }
+}
+
+static void turn_take(Hart *h)
+{
+    if (!control.round_robin) {
+        return;
+    }
+    mutex_lock(&control.lock);
+    if (control.holder < 0) {
+        control.holder = (int)h->index;
+    } else {
+        control.waits[h->index] = true;
+        if (control.nwaiting++ == 0) {
+            timer_set(&control.slice, clock_ns() + SLICE_NS);
+        }
+        while (control.holder != (int)h->index) {
+            cond_wait(&control.changed, &control.lock);
+        }
+    }
+    mutex_unlock(&control.lock);
+}
+
+static void turn_give(Hart *h)
+{
+    if (!control.round_robin) {
+        return;
+    }
+    mutex_lock(&control.lock);
+    control.holder = -1;
+    for (unsigned i = 1; i <= hart_ctx.nharts && control.nwaiting; i++) {
+        unsigned next = (h->index + i) % hart_ctx.nharts;
+        if (control.waits[next]) {
+            control.waits[next] = false;
+            control.nwaiting--;
+            control.holder = (int)next;
+            break;
+        }
+    }
+    mutex_unlock(&control.lock);
+    cond_broadcast(&control.changed);
+}
+
+/* ---- Parking ---- */
+
+static void park(void)
+{
+    mutex_lock(&control.lock);
+    control.nparked++;
+    cond_broadcast(&control.changed);
+    while (control.parking) {
+        cond_wait(&control.changed, &control.lock);
+    }
+    control.nparked--;
+    mutex_unlock(&control.lock);
+}
+
+bool harts_park(unsigned timeout_ms)
+{
+    struct timespec limit = { .tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000l };
+    mutex_lock(&control.lock);
+    /* [HART-PARK] pairs with parking_wanted(), through the kick or [HART-SLEEP]. */
+    __atomic_store_n(&control.parking, 1, __ATOMIC_RELEASE);
+    mutex_unlock(&control.lock);
+    for (unsigned i = 0; i < hart_ctx.nharts; i++) {
+        cpu_kick(hart_ctx.harts[i].cpu);
+        hart_wake(&hart_ctx.harts[i]);
+    }
+    mutex_lock(&control.lock);
+    bool in_time = true;
+    while (control.nparked < hart_ctx.nharts && in_time) {
+        if (timeout_ms) {
+            in_time = cond_timedwait(&control.changed, &control.lock, &limit);
+        } else {
+            cond_wait(&control.changed, &control.lock);
+        }
+    }
+    bool all = control.nparked == hart_ctx.nharts;
+    mutex_unlock(&control.lock);
+    return all;
+}
+
+void harts_release(void)
+{
+    mutex_lock(&control.lock);
+    __atomic_store_n(&control.parking, 0, __ATOMIC_RELAXED);
+    mutex_unlock(&control.lock);
+    cond_broadcast(&control.changed);
+}
+
+/* ---- The loop ---- */
+
+bool hart_start(Hart *h, uint64_t pc, uint64_t arg, unsigned privilege)
+{
+    mutex_lock(&control.start_lock);
+    /* [HART-START] pairs with begin_when_started(). */
+    bool stopped = __atomic_load_n(&h->state, __ATOMIC_ACQUIRE) == HART_STOPPED;
+    if (stopped) {
+        h->start_pc = pc;
+        h->start_arg = arg;
+        h->start_privilege = privilege;
+        __atomic_store_n(&h->state, HART_START_PENDING, __ATOMIC_RELEASE /* [HART-START] */);
+    }
+    mutex_unlock(&control.start_lock);
+    if (stopped) {
+        hart_wake(h);
+    }
+    return stopped;
+}
+
+void hart_stop(Hart *h)
+{
+    /* [HART-START] pairs with hart_start(). */
+    __atomic_store_n(&h->state, HART_STOPPED, __ATOMIC_RELEASE);
+}
+
+static bool begins_running(const Hart *h)
+{
+    return h->index == 0 || board_entry()->all_harts;
+}
+
+/* The hart's thread does its part when it next looks; the state is another hart's to ask for at once. */
+void hart_reset(Hart *h)
+{
+    h->needs_reset = true;
+    __atomic_store_n(&h->state, begins_running(h) ? HART_STARTED : HART_STOPPED, __ATOMIC_RELAXED);
+}
+
+/* Does the reset that was asked for while the hart was parked, or before its thread began. */
+static void reset_if_asked(Hart *h)
+{
+    if (!h->needs_reset) {
+        return;
+    }
+    const BoardEntry *e = board_entry();
+    h->needs_reset = false;
+    timer_set(&h->supervisor_timer, TIMER_NEVER);
+    if (begins_running(h)) {
+        riscv_reset_hart(h->cpu, e->pc, e->all_harts ? h->index : e->a0, e->a1, e->privilege);
+    }
+}
+
+/* True if the hart may run guest code. */
+static bool begin_when_started(Hart *h)
+{
+    /* [HART-START] pairs with hart_start(). */
+    switch (__atomic_load_n(&h->state, __ATOMIC_ACQUIRE)) {
+    case HART_STOPPED:
+        sleep_stopped(h);
+        return false;
+    case HART_START_PENDING:
+        riscv_reset_hart(h->cpu, h->start_pc, h->index, h->start_arg, h->start_privilege);
+        __atomic_store_n(&h->state, HART_STARTED, __ATOMIC_RELAXED);
+        return true;
+    }
+    return true;
+}
+
+static void *hart_main(void *arg)
+{
+    Hart *h = arg;
+    char name[16];
+    snprintf(name, sizeof(name), "hart %u", h->index);
+    pthread_setname_np(pthread_self(), name);
+    cpu_thread_init(h->cpu);
+    for (;;) {
+        if (parking_wanted()) {
+            park();
+        }
+        reset_if_asked(h);
+        if (!begin_when_started(h)) {
+            continue;
+        }
+        turn_take(h);
+        int why = riscv_system_run(h->cpu);
+        turn_give(h);
+        switch (why) {
+        case RISCV_RUN_WFI:
+            hart_wait_for_interrupt(h);
+            break;
+        case RISCV_RUN_SBI:
+            sbi_call(h);
+            break;
+        case RISCV_RUN_DEBUG:
+            board_stop();
+            break;
+        }
+    }
+    return NULL;
+}
+
+/* ---- Creation ---- */
+
+static void set_pin(void *opaque, unsigned irq, bool level)
+{
+    riscv_set_irq(opaque, irq, level);
+}
+
+IRQLine hart_irq(unsigned hart, unsigned irq)
+{
+    return (IRQLine){ set_pin, hart_ctx.harts[hart].cpu, irq };
+}
+
+void hart_timer_changed(CPUState *cpu)
+{
+    Hart *h = hart_of(cpu);
+    uint64_t ticks = riscv_next_timer(cpu);
+    timer_set(&h->supervisor_timer, ticks == UINT64_MAX ? TIMER_NEVER : board_time_to_ns(ticks));
+}
+
+void hart_create_all(unsigned n, bool round_robin)
+{
+    hart_ctx.harts = xcalloc(n, sizeof(*hart_ctx.harts));
+    hart_ctx.nharts = n;
+    control.parking = 1;
+    control.round_robin = round_robin && n > 1;
+    timer_init(&control.slice, slice_ended, NULL);
+    for (unsigned i = 0; i < n; i++) {
+        Hart *h = &hart_ctx.harts[i];
+        h->index = i;
+        h->cpu = cpu_create(&riscv64_system_guest);
+        h->cpu->user_data = h;
+        riscv_set_hartid(h->cpu, i);
+        timer_init(&h->supervisor_timer, supervisor_timer_fired, h);
+    }
+}
+
+void hart_start_threads(void)
+{
+    for (unsigned i = 0; i < hart_ctx.nharts; i++) {
+        if (pthread_create(&hart_ctx.harts[i].thread, NULL, hart_main, &hart_ctx.harts[i])) {
+            fatal("cannot create a thread for hart %u", i);
+        }
+    }
+}

@@ -1,0 +1,68 @@
+/*
+ * Harts: a vCPU, the host thread that runs it, and what the SBI knows of it.
+ */
+#ifndef BRAID_BOARD_HART_H
+#define BRAID_BOARD_HART_H
+
+#include <pthread.h>
+
+#include "board/irq.h"
+#include "board/timer.h"
+#include "guest/riscv/system.h"
+
+/* SBI hart states (SBI specification, "Hart State Management Extension"), used as the state of every hart. */
+enum {
+    HART_STARTED = 0,
+    HART_STOPPED = 1,
+    HART_START_PENDING = 2,
+    HART_STOP_PENDING = 3,
+    HART_SUSPENDED = 4,
+};
+
+typedef struct Hart {
+    CPUState *cpu;              /* constant after hart_create_all() */
+    unsigned index;
+    pthread_t thread;
+    Timer supervisor_timer;     /* Sstc */
+
+    uint32_t asleep;            /* atomic, futex: 1 while stopped and asleep, or about to [HART-SLEEP] */
+    uint32_t state;             /* atomic: HART_...; [HART-START] */
+    /* written before START_PENDING is stored, read after it was seen */
+    uint64_t start_pc, start_arg;
+    unsigned start_privilege;
+    bool needs_reset;           /* written while all harts are parked or their threads not started */
+} Hart;
+
+extern struct HartContext {
+    Hart *harts;                /* constant after hart_create_all() */
+    unsigned nharts;
+} hart_ctx;
+
+/* Creates vCPUs; their threads start parked, to be released by harts_release(). */
+void hart_create_all(unsigned n, bool round_robin);
+void hart_start_threads(void);
+static inline Hart *hart_of(const CPUState *cpu) { return cpu->user_data; }
+
+/* The pin `irq` (RISCV_IRQ_...) of a hart as an interrupt line. */
+IRQLine hart_irq(unsigned hart, unsigned irq);
+
+/* Let a stopped hart look again.  What it shall see was stored before.  Any thread, any lock. */
+void hart_wake(Hart *h);
+/* RISCVSystemConfig.timer_changed */
+void hart_timer_changed(CPUState *cpu);
+
+/* Bring all harts out of guest code and keep them there; returns when they are parked, or after
+   timeout_ms (0: none) without.  Not on a hart's thread. */
+bool harts_park(unsigned timeout_ms);
+void harts_release(void);
+
+/* As when the machine is switched on; while all harts are parked, or their threads not started. */
+void hart_reset(Hart *h);
+/* Start a stopped hart (SBI HSM).  False: it is not stopped. */
+bool hart_start(Hart *h, uint64_t pc, uint64_t arg, unsigned privilege);
+/* On the hart's own thread: stop it when it leaves guest code. */
+void hart_stop(Hart *h);
+/* On the hart's own thread: sleep until an interrupt that is enabled is pending, or without cause. */
+void hart_wait_for_interrupt(Hart *h);
+
+#endif

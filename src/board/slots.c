@@ -1,0 +1,370 @@
+/*
+ * From options to VIRTIO devices.  Everything happens on the first thread, before the machine runs.
+ *
+ * Slots are given out in ascending order: first the drives with if=virtio in the order of the
+ * command line, then the -devices in theirs.
+ */
+#include "board/slots.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "board/block.h"
+#include "board/dev/virtio-blk.h"
+#include "board/dev/virtio-console.h"
+#include "board/dev/virtio-net.h"
+#include "board/dev/virtio-rng.h"
+#include "board/virt.h"
+#include "util/error.h"
+#include "util/option.h"
+#include "util/strutil.h"
+
+typedef struct Drive {
+    char *id, *file, *format, *cache, *aio, *discard, *media;
+    int interface;              /* index in "none|virtio" */
+    bool readonly, snapshot;
+    bool used;
+} Drive;
+
+typedef struct NamedChardev {
+    char *id;
+    Chardev *chardev;
+} NamedChardev;
+
+static struct SlotContext {
+    Drive drives[BOARD_MAX_ITEMS];
+    unsigned ndrives;
+    UserNet *nets[BOARD_MAX_ITEMS];
+    unsigned nnets;
+    NamedChardev chardevs[BOARD_MAX_ITEMS];
+    unsigned nchardevs;
+    const IRQLine *irqs;
+    unsigned nslots;            /* given out */
+    VirtIODevice *blocks[VIRT_VIRTIO_SLOTS];
+    unsigned nblocks, ncards;
+} slots;
+
+/* ---- -drive ---- */
+
+static const SubOptionDef drive_defs[] = {
+    { "file", SUBOPTION_STRING, offsetof(Drive, file), 0, 0, NULL, "the image" },
+    { "id", SUBOPTION_STRING, offsetof(Drive, id), 0, 0, NULL, "name for -device ...,drive=" },
+    { "if", SUBOPTION_ENUM, offsetof(Drive, interface), 0, 0, "none|virtio", "what it is connected to" },
+    { "format", SUBOPTION_STRING, offsetof(Drive, format), 0, 0, NULL, "raw" },
+    { "readonly", SUBOPTION_BOOL, offsetof(Drive, readonly), 0, 0, NULL, "never written" },
+    { "read-only", SUBOPTION_BOOL, offsetof(Drive, readonly), 0, 0, NULL, "never written" },
+    { "snapshot", SUBOPTION_BOOL, offsetof(Drive, snapshot), 0, 0, NULL, "writes are thrown away at the end" },
+    { "discard", SUBOPTION_STRING, offsetof(Drive, discard), 0, 0, NULL, "unmap or ignore" },
+    { "media", SUBOPTION_STRING, offsetof(Drive, media), 0, 0, NULL, "disk" },
+    { "cache", SUBOPTION_STRING, offsetof(Drive, cache), 0, 0, NULL, "no effect: flushes are always honoured" },
+    { "aio", SUBOPTION_STRING, offsetof(Drive, aio), 0, 0, NULL, "no effect" },
+};
+
+static void check_choice(const char *option, const char *key, const char *value, const char *a, const char *b)
+{
+    if (value && strcmp(value, a) && strcmp(value, b)) {
+        fatal_usage("%s: %s=%s is neither %s nor %s", option, key, value, a, b);
+    }
+}
+
+static void parse_drive(const char *text)
+{
+    Drive *d = &slots.drives[slots.ndrives];
+    char *name = NULL, *err = NULL;
+    *d = (Drive){ .interface = 1 };
+    if (!suboption_parse("-drive", text, drive_defs, array_size(drive_defs), d, &name, &err)) {
+        fatal_usage("%s", err);
+    }
+    if (name) {
+        fatal_usage("-drive: '%s' should be file=%s", name, name);
+    }
+    if (!d->file) {
+        fatal_usage("-drive '%s' names no file=", text);
+    }
+    if (d->format && strcmp(d->format, "raw")) {
+        fatal_usage("-drive: format=%s is not known, only raw", d->format);
+    }
+    check_choice("-drive", "discard", d->discard, "unmap", "ignore");
+    for (unsigned i = 0; d->id && i < slots.ndrives; i++) {
+        if (slots.drives[i].id && !strcmp(slots.drives[i].id, d->id)) {
+            fatal_usage("two -drives have the id '%s'", d->id);
+        }
+    }
+    slots.ndrives++;
+}
+
+static Drive *find_drive(const char *id)
+{
+    for (unsigned i = 0; i < slots.ndrives; i++) {
+        if (slots.drives[i].id && !strcmp(slots.drives[i].id, id)) {
+            return &slots.drives[i];
+        }
+    }
+    fatal_usage("-device: there is no -drive with id=%s", id);
+}
+
+/* ---- Slots ---- */
+
+static void virtio_reset_hook(void *opaque)
+{
+    virtio_reset(opaque);
+}
+
+static IRQLine take_slot(const char *what)
+{
+    if (slots.nslots == VIRT_VIRTIO_SLOTS) {
+        fatal_usage("no virtio-mmio slot is left for %s: there are %d", what, VIRT_VIRTIO_SLOTS);
+    }
+    return slots.irqs[slots.nslots];
+}
+
+static void fill_slot(VirtIODevice *d)
+{
+    static const char *const names[VIRT_VIRTIO_SLOTS] = {
+        "virtio-mmio.0", "virtio-mmio.1", "virtio-mmio.2", "virtio-mmio.3",
+        "virtio-mmio.4", "virtio-mmio.5", "virtio-mmio.6", "virtio-mmio.7",
+    };
+    memory_add_mmio(names[slots.nslots], VIRT_VIRTIO + slots.nslots * VIRT_VIRTIO_SIZE, VIRT_VIRTIO_SIZE,
+                    d ? &virtio_mmio_ops : &virtio_mmio_empty_ops, d);
+    if (d) {
+        board_add_reset(virtio_reset_hook, d);
+    }
+    slots.nslots++;
+}
+
+static void add_block(Drive *d, const char *serial)
+{
+    if (d->used) {
+        fatal_usage("-device: drive '%s' is used twice (a -drive for -device has if=none)", d->id);
+    }
+    d->used = true;
+    BlockOptions o = { .file = d->file, .readonly = d->readonly, .snapshot = d->snapshot,
+                       .discard = d->discard && !strcmp(d->discard, "unmap") };
+    IRQLine irq = take_slot(d->file);
+    VirtIODevice *v = virtio_blk_create(irq, block_open(&o), serial);
+    slots.blocks[slots.nblocks++] = v;
+    fill_slot(v);
+}
+
+/* ---- -chardev ---- */
+
+typedef struct ChardevOptions {
+    char *id, *path, *host, *port;
+    bool mux, server, wait;
+} ChardevOptions;
+
+static const SubOptionDef chardev_defs[] = {
+    { "id", SUBOPTION_STRING, offsetof(ChardevOptions, id), 0, 0, NULL, "its name" },
+    { "path", SUBOPTION_STRING, offsetof(ChardevOptions, path), 0, 0, NULL, "of a file or socket" },
+    { "host", SUBOPTION_STRING, offsetof(ChardevOptions, host), 0, 0, NULL, "of a socket" },
+    { "port", SUBOPTION_STRING, offsetof(ChardevOptions, port), 0, 0, NULL, "of a socket" },
+    { "mux", SUBOPTION_BOOL, offsetof(ChardevOptions, mux), 0, 0, NULL, "shared with the monitor (stdio)" },
+    { "server", SUBOPTION_BOOL, offsetof(ChardevOptions, server), 0, 0, NULL, "listen" },
+    { "wait", SUBOPTION_BOOL, offsetof(ChardevOptions, wait), 0, 0, NULL, "for a connection first" },
+};
+
+static char *chardev_spec(const char *kind, const ChardevOptions *o, const char *text)
+{
+    const char *server = o->server ? ",server=on" : "", *wait = o->server && !o->wait ? ",wait=off" : "";
+    if (!strcmp(kind, "stdio")) {
+        return xstrdup(o->mux ? "mon:stdio" : "stdio");
+    }
+    if (!strcmp(kind, "null")) {
+        return xstrdup("null");
+    }
+    if (!strcmp(kind, "file") && o->path) {
+        return str_format("file:%s", o->path);
+    }
+    if (!strcmp(kind, "socket") && o->path) {
+        return str_format("unix:%s%s%s", o->path, server, wait);
+    }
+    if (!strcmp(kind, "socket") && o->port) {
+        return str_format("tcp:%s:%s%s%s", o->host ? o->host : "", o->port, server, wait);
+    }
+    fatal_usage("-chardev '%s': known are stdio, null, file,path= and socket,path= or socket,host=,port=", text);
+}
+
+static void parse_chardev(const char *text)
+{
+    ChardevOptions o = { .wait = true };
+    char *kind = NULL, *err = NULL;
+    if (!suboption_parse("-chardev", text, chardev_defs, array_size(chardev_defs), &o, &kind, &err)) {
+        fatal_usage("%s", err);
+    }
+    if (!kind || !o.id) {
+        fatal_usage("-chardev '%s' should be KIND,id=NAME,...", text);
+    }
+    char *spec = chardev_spec(kind, &o, text);
+    Chardev *c = chardev_open(spec, &err);
+    if (!c) {
+        fatal_usage("-chardev: %s", err);
+    }
+    slots.chardevs[slots.nchardevs++] = (NamedChardev){ o.id, c };
+    free(spec);
+    free(kind);
+}
+
+Chardev *slots_find_chardev(const char *option, const char *text)
+{
+    char *err = NULL;
+    const char *id = strncmp(text, "chardev:", 8) ? NULL : text + 8;
+    for (unsigned i = 0; id && i < slots.nchardevs; i++) {
+        if (!strcmp(slots.chardevs[i].id, id)) {
+            return slots.chardevs[i].chardev;
+        }
+    }
+    if (id) {
+        fatal_usage("%s: there is no -chardev with id=%s", option, id);
+    }
+    Chardev *c = chardev_open(text, &err);
+    if (!c) {
+        fatal_usage("%s: %s", option, err);
+    }
+    return c;
+}
+
+/* ---- -device ---- */
+
+typedef struct DeviceOptions {
+    char *id, *drive, *netdev, *mac, *chardev, *serial, *bus, *rng, *name;
+} DeviceOptions;
+
+static const SubOptionDef device_defs[] = {
+    { "id", SUBOPTION_STRING, offsetof(DeviceOptions, id), 0, 0, NULL, "its name" },
+    { "drive", SUBOPTION_STRING, offsetof(DeviceOptions, drive), 0, 0, NULL, "id of a -drive with if=none" },
+    { "netdev", SUBOPTION_STRING, offsetof(DeviceOptions, netdev), 0, 0, NULL, "id of a -netdev" },
+    { "mac", SUBOPTION_STRING, offsetof(DeviceOptions, mac), 0, 0, NULL, "the card's address" },
+    { "chardev", SUBOPTION_STRING, offsetof(DeviceOptions, chardev), 0, 0, NULL, "id of a -chardev" },
+    { "serial", SUBOPTION_STRING, offsetof(DeviceOptions, serial), 0, 0, NULL, "serial number of a disk" },
+    { "bus", SUBOPTION_STRING, offsetof(DeviceOptions, bus), 0, 0, NULL, "no effect" },
+    { "rng", SUBOPTION_STRING, offsetof(DeviceOptions, rng), 0, 0, NULL, "no effect: the host's" },
+    { "name", SUBOPTION_STRING, offsetof(DeviceOptions, name), 0, 0, NULL, "no effect" },
+};
+
+static void need(const char *device, const char *key, const char *value)
+{
+    if (!value) {
+        fatal_usage("-device %s needs %s=", device, key);
+    }
+}
+
+static void make_block(const DeviceOptions *o)
+{
+    need("virtio-blk-device", "drive", o->drive);
+    add_block(find_drive(o->drive), o->serial);
+}
+
+static void make_net(const DeviceOptions *o)
+{
+    uint8_t mac[6] = { 0x52, 0x54, 0x00, 0x12, 0x34, (uint8_t)(0x56 + slots.ncards) };
+    char end;
+    need("virtio-net-device", "netdev", o->netdev);
+    if (o->mac && sscanf(o->mac, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx%c", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4],
+                         &mac[5], &end) != 6) {
+        fatal_usage("-device virtio-net-device: mac=%s is not six bytes like 52:54:00:12:34:56", o->mac);
+    }
+    for (unsigned i = 0; i < slots.nnets; i++) {
+        if (!strcmp(usernet_id(slots.nets[i]), o->netdev)) {
+            IRQLine irq = take_slot("virtio-net-device");
+            slots.ncards++;
+            fill_slot(virtio_net_create(irq, slots.nets[i], mac));
+            return;
+        }
+    }
+    fatal_usage("-device virtio-net-device: there is no -netdev with id=%s", o->netdev);
+}
+
+static void make_rng(const DeviceOptions *o)
+{
+    IRQLine irq = take_slot("virtio-rng-device");
+    fill_slot(virtio_rng_create(irq));
+}
+
+static void make_serial(const DeviceOptions *o)
+{
+}
+
+static void make_console(const DeviceOptions *o)
+{
+    need("virtconsole", "chardev", o->chardev);
+    char *name = str_format("chardev:%s", o->chardev);
+    IRQLine irq = take_slot("virtconsole");
+    fill_slot(virtio_console_create(irq, slots_find_chardev("-device virtconsole", name)));
+    free(name);
+}
+
+static const struct DeviceKind {
+    const char *name;
+    void (*make)(const DeviceOptions *o);
+} kinds[] = {
+    { "virtio-blk-device", make_block },
+    { "virtio-net-device", make_net },
+    { "virtio-rng-device", make_rng },
+    { "virtio-serial-device", make_serial },    /* the bus of virtconsole, which brings its own */
+    { "virtconsole", make_console },
+};
+
+static const char *kind_name(const void *ctx, size_t i)
+{
+    return kinds[i].name;
+}
+
+static void parse_device(const char *text)
+{
+    DeviceOptions o = { 0 };
+    char *kind = NULL, *err = NULL;
+    if (!suboption_parse("-device", text, device_defs, array_size(device_defs), &o, &kind, &err)) {
+        fatal_usage("%s", err);
+    }
+    for (unsigned i = 0; kind && i < array_size(kinds); i++) {
+        if (!strcmp(kinds[i].name, kind)) {
+            kinds[i].make(&o);
+            free(kind);
+            return;
+        }
+    }
+    const char *near = kind ? str_nearest(kind, strlen(kind), kind_name, NULL, array_size(kinds)) : NULL;
+    fatal_usage("-device: no device is called '%s'%s%s%s", kind ? kind : text, near ? "; did you mean '" : "",
+                near ? near : "", near ? "'?" : "");
+}
+
+void slots_create(const BoardOptions *o, const IRQLine *irqs)
+{
+    slots.irqs = irqs;
+    for (unsigned i = 0; i < o->ndrives; i++) {
+        parse_drive(o->drives[i]);
+    }
+    for (unsigned i = 0; i < o->nnetdevs; i++) {
+        slots.nets[slots.nnets++] = usernet_create(o->netdevs[i]);
+    }
+    for (unsigned i = 0; i < slots.ndrives; i++) {
+        if (slots.drives[i].interface == 1) {
+            add_block(&slots.drives[i], NULL);
+        }
+    }
+    for (unsigned i = 0; i < o->ndevices; i++) {
+        parse_device(o->devices[i]);
+    }
+    for (unsigned i = 0; i < slots.ndrives; i++) {
+        if (!slots.drives[i].used) {
+            warn("-drive %s has if=none, and no -device uses it", slots.drives[i].file);
+        }
+    }
+    while (slots.nslots < VIRT_VIRTIO_SLOTS) {
+        fill_slot(NULL);
+    }
+}
+
+void slots_parse_chardevs(const BoardOptions *o)
+{
+    for (unsigned i = 0; i < o->nchardevs; i++) {
+        parse_chardev(o->chardevs[i]);
+    }
+}
+
+void slots_finish(void)
+{
+    for (unsigned i = 0; i < slots.nblocks; i++) {
+        virtio_blk_finish(slots.blocks[i]);
+    }
+}

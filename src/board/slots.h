@@ -1,0 +1,20 @@
+/* -drive, -device, -netdev, -chardev: what goes into the virtio-mmio slots. */
+#ifndef BRAID_BOARD_SLOTS_H
+#define BRAID_BOARD_SLOTS_H
+
+#include "board/board.h"
+#include "board/irq.h"
+
+/* -chardev; first, since others name them. */
+void slots_parse_chardevs(const BoardOptions *o);
+/*
+ * Makes the devices that the options name, in the order of slots; `irqs` are the lines of the VIRT_VIRTIO_SLOTS
+ * slots.  fatal_usage() on nonsense.  Before chardev_start_all().
+ */
+void slots_create(const BoardOptions *o, const IRQLine *irqs);
+/* A chardev of -chardev by its id, or a new one by what -serial takes ("mon:stdio"). */
+Chardev *slots_find_chardev(const char *option, const char *text);
+/* At the end: images are flushed. */
+void slots_finish(void);
+
+#endif

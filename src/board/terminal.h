@@ -1,0 +1,13 @@
+/*
+ * The terminal on standard input: raw while a guest has it, as it was before when braid ends, however it
+ * ends (exit(), a fatal signal, an abort); only SIGKILL cannot be helped.
+ */
+#ifndef BRAID_BOARD_TERMINAL_H
+#define BRAID_BOARD_TERMINAL_H
+
+/* Once, from the first thread.  Does nothing if standard input is no terminal. */
+void terminal_set_raw(void);
+/* Async-signal-safe; any number of times. */
+void terminal_restore_sigsafe(void);
+
+#endif

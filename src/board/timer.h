@@ -1,0 +1,46 @@
+/*
+ * The machine's clock, and timers on it.
+ *
+ * The clock counts nanoseconds since the machine was switched on and stands still while it is
+ * stopped.  It is CLOCK_MONOTONIC less an offset, so it never goes back, whichever thread asks.
+ * One thread fires all timers.
+ */
+#ifndef BRAID_BOARD_TIMER_H
+#define BRAID_BOARD_TIMER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define TIMER_NEVER UINT64_MAX
+#define NS_PER_S 1000000000ull
+
+/* Any thread; no locks. */
+uint64_t clock_ns(void);
+
+typedef struct Timer {
+    /* constant after timer_init() */
+    void (*fire)(void *opaque);
+    void *opaque;
+    /* guarded by the timers' lock */
+    uint64_t deadline;      /* of clock_ns(); TIMER_NEVER: not armed */
+    struct Timer *next;
+} Timer;
+
+/*
+ * `fire` is called on the timers' thread without locks, at or after the deadline, once for each time the
+ * timer was set.  It may be called although the timer has been set anew meanwhile: it has to look
+ * itself whether what it waits for is true.
+ */
+void timer_init(Timer *t, void (*fire)(void *opaque), void *opaque);
+/* Any thread; under locks of ranks before TIMER.  A deadline that has passed fires soon. */
+void timer_set(Timer *t, uint64_t deadline);
+/* Out of the list.  It may still be firing at this moment. */
+void timer_remove(Timer *t);
+
+/* Start the clock and the thread; once. */
+void timers_start(void);
+/* Stop the clock, or let it go on. */
+void clock_stop(void);
+void clock_continue(void);
+
+#endif

@@ -1,0 +1,73 @@
+/*
+ * VIRTIO devices (VIRTIO 1.2) behind the MMIO transport (section 4.2, version 2).
+ *
+ * A device provides VirtIOOps; the transport owns registers, queues and the device's lock, and runs a
+ * worker thread that calls handle_queue() under it.
+ */
+#ifndef BRAID_BOARD_VIRTIO_H
+#define BRAID_BOARD_VIRTIO_H
+
+#include "board/irq.h"
+#include "board/virtio/virtqueue.h"
+#include "mem/memory.h"
+#include "util/lock.h"
+
+#define VIRTIO_MAX_QUEUES 8u
+#define VIRTIO_F_EVENT_IDX (1ull << 29)
+#define VIRTIO_F_INDIRECT_DESC (1ull << 28)
+#define VIRTIO_F_VERSION_1 (1ull << 32)
+
+typedef struct VirtIODevice VirtIODevice;
+
+typedef struct VirtIOOps {
+    uint32_t device_id;
+    unsigned nqueues;
+    /* Requests may have come.  The worker thread, under the device's lock. */
+    void (*handle_queue)(VirtIODevice *d, unsigned queue);
+    /* NULL: the worker thread; else a thread of the device's own does the work: wake it.  Any thread, no lock. */
+    void (*notify)(VirtIODevice *d, unsigned queue);
+    /* The driver has reset the device.  Under the lock; may be NULL. */
+    void (*reset)(VirtIODevice *d);
+    /* The driver has written the device's configuration; may be NULL.  Under the lock. */
+    void (*config_written)(VirtIODevice *d, hwaddr offset, unsigned size);
+} VirtIOOps;
+
+struct VirtIODevice {
+    /* constant after virtio_init() */
+    const VirtIOOps *ops;
+    IRQLine irq;
+    uint64_t features;          /* offered */
+    uint8_t *config;            /* the device-specific configuration, guarded by lock */
+    unsigned config_size;
+
+    Mutex lock;                 /* rank DEVICE */
+    /* guarded by lock */
+    uint32_t status, device_features_sel, driver_features_sel, queue_sel, config_generation;
+    uint64_t driver_features;
+    VirtQueue queue[VIRTIO_MAX_QUEUES];
+
+    uint32_t isr;               /* atomic [VIRTIO-ISR]: bit 0 used buffer, bit 1 configuration */
+    uint32_t notified;          /* atomic, futex [VIRTIO-NOTIFY]: one bit per queue */
+};
+
+extern const MMIOOps virtio_mmio_ops;       /* opaque: the VirtIODevice */
+extern const MMIOOps virtio_mmio_empty_ops; /* a slot without a device */
+
+/* Fills the transport's part of a zeroed device and starts its worker.  `features` beside those of the queue
+   layer, which are added.  `config` stays the caller's. */
+void virtio_init(VirtIODevice *d, const VirtIOOps *ops, IRQLine irq, uint64_t features, void *config,
+                 unsigned config_size);
+/* As a machine's reset does; no hart runs. */
+void virtio_reset(VirtIODevice *d);
+
+/* ---- for devices, under the lock ---- */
+static inline bool virtio_has(const VirtIODevice *d, uint64_t feature) { return d->driver_features & feature; }
+/* The driver is up and the device is not broken. */
+bool virtio_is_live_locked(const VirtIODevice *d);
+/* Requests of the queue were pushed: interrupt the driver if it wants that.  Notices broken queues too. */
+void virtio_interrupt_locked(VirtIODevice *d, VirtQueue *q);
+void virtio_config_changed_locked(VirtIODevice *d);
+/* Notify the device's own worker, as if the driver had. */
+void virtio_wake(VirtIODevice *d, unsigned queue);
+
+#endif

@@ -1,0 +1,341 @@
+/*
+ * braid-system-riscv64: run a whole riscv64 machine.
+ *
+ * The command line is QEMU's system mode's; what braid adds has names of its own.  Everything
+ * here happens on the first thread before the machine runs, and once at its end.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "board/board.h"
+#include "debug/perfmap.h"
+#include "exec/exec.h"
+#include "guest/riscv/system.h"
+#include "util/error.h"
+#include "util/log.h"
+#include "util/option.h"
+#include "util/stats.h"
+#include "util/strutil.h"
+
+typedef struct AccelOptions {
+    int64_t tb_size;            /* MiB; 0: default */
+    int thread;                 /* index in "multi|single" */
+    int translate;              /* index in "parallel|serial" */
+    int64_t opt, max_insns;
+    bool verify, ras, jump_cache, pinning, bmi2, fma, avx, lzcnt;
+} AccelOptions;
+
+typedef struct SystemConfig {
+    BoardOptions board;
+    AccelOptions accel;
+    const char *cpu, *log_items, *log_filter, *log_file;
+    char *machine;
+    int64_t tb_size, nharts;
+    uint64_t ram_size;
+    bool one_insn, interp, perfmap, stats;
+} SystemConfig;
+
+static const SubOptionDef accel_defs[] = {
+    { "thread", SUBOPTION_ENUM, offsetof(AccelOptions, thread), 0, 0, "multi|single",
+      "a host thread for each hart, or one hart at a time" },
+    { "tb-size", SUBOPTION_INT, offsetof(AccelOptions, tb_size), 1, 2047, NULL,
+      "size of the buffer for translated code in MiB" },
+    { "translate", SUBOPTION_ENUM, offsetof(AccelOptions, translate), 0, 0, "parallel|serial",
+      "how many threads may translate at once" },
+    { "opt", SUBOPTION_INT, offsetof(AccelOptions, opt), 0, 1, NULL, "optimiser level" },
+    { "max-insns", SUBOPTION_INT, offsetof(AccelOptions, max_insns), 1, 512, NULL,
+      "guest instructions in a unit at most" },
+    { "verify", SUBOPTION_BOOL, offsetof(AccelOptions, verify), 0, 0, NULL,
+      "verify the IR of each unit" },
+    { "ras", SUBOPTION_BOOL, offsetof(AccelOptions, ras), 0, 0, NULL, "predict returns" },
+    { "jump-cache", SUBOPTION_BOOL, offsetof(AccelOptions, jump_cache), 0, 0, NULL,
+      "probe the jump cache in generated code" },
+    { "pinning", SUBOPTION_BOOL, offsetof(AccelOptions, pinning), 0, 0, NULL,
+      "keep hot guest registers in host registers across units" },
+    { "bmi2", SUBOPTION_BOOL, offsetof(AccelOptions, bmi2), 0, 0, NULL, "use BMI2 if the host has it" },
+    { "fma", SUBOPTION_BOOL, offsetof(AccelOptions, fma), 0, 0, NULL, "use FMA if the host has it" },
+    { "avx", SUBOPTION_BOOL, offsetof(AccelOptions, avx), 0, 0, NULL, "use AVX if the host has it" },
+    { "lzcnt", SUBOPTION_BOOL, offsetof(AccelOptions, lzcnt), 0, 0, NULL,
+      "use LZCNT and TZCNT if the host has them" },
+};
+
+static bool set_accel(void *config, const char *value, char **err)
+{
+    SystemConfig *c = config;
+    char *name = NULL;
+    if (!suboption_parse("-accel", value, accel_defs, array_size(accel_defs), &c->accel, &name, err)) {
+        return false;
+    }
+    c->interp = name && !strcmp(name, "interp");
+    bool known = !name || c->interp || !strcmp(name, "tcg");
+    if (!known) {
+        *err = str_format("-accel: '%s' is none of tcg, interp", name);
+    }
+    free(name);
+    return known;
+}
+
+typedef struct MachineOptions {
+    char *dumpdtb, *type;
+    bool unused_acpi;
+} MachineOptions;
+
+static const SubOptionDef machine_defs[] = {
+    { "dumpdtb", SUBOPTION_STRING, offsetof(MachineOptions, dumpdtb), 0, 0, NULL,
+      "write the device tree to this file and end" },
+    { "type", SUBOPTION_STRING, offsetof(MachineOptions, type), 0, 0, NULL, "virt" },
+    { "acpi", SUBOPTION_BOOL, offsetof(MachineOptions, unused_acpi), 0, 0, NULL, "no effect: there is none" },
+};
+
+static bool set_machine(void *config, const char *value, char **err)
+{
+    SystemConfig *c = config;
+    MachineOptions m = { 0 };
+    char *name = NULL;
+    if (!suboption_parse("-machine", value, machine_defs, array_size(machine_defs), &m, &name, err)) {
+        return false;
+    }
+    const char *type = name ? name : m.type;
+    if (type && strcmp(type, "virt")) {
+        *err = str_format("-machine: '%s' is not known, only virt", type);
+        return false;
+    }
+    if (m.dumpdtb) {
+        c->board.dumpdtb = m.dumpdtb;
+    }
+    return true;
+}
+
+static bool add_item(const char *option, const char **list, unsigned *n, const char *value, char **err)
+{
+    if (*n == BOARD_MAX_ITEMS) {
+        *err = str_format("more than %u times %s", BOARD_MAX_ITEMS, option);
+        return false;
+    }
+    list[(*n)++] = value;
+    return true;
+}
+
+static bool add_drive(void *config, const char *value, char **err)
+{
+    BoardOptions *b = &((SystemConfig *)config)->board;
+    return add_item("-drive", b->drives, &b->ndrives, value, err);
+}
+
+static bool add_device(void *config, const char *value, char **err)
+{
+    BoardOptions *b = &((SystemConfig *)config)->board;
+    return add_item("-device", b->devices, &b->ndevices, value, err);
+}
+
+static bool add_netdev(void *config, const char *value, char **err)
+{
+    BoardOptions *b = &((SystemConfig *)config)->board;
+    return add_item("-netdev", b->netdevs, &b->nnetdevs, value, err);
+}
+
+static bool add_chardev(void *config, const char *value, char **err)
+{
+    BoardOptions *b = &((SystemConfig *)config)->board;
+    return add_item("-chardev", b->chardevs, &b->nchardevs, value, err);
+}
+
+/* -m 2G, -m 2048 (MiB), -m size=2G */
+static bool set_memory(void *config, const char *value, char **err)
+{
+    SystemConfig *c = config;
+    const char *s = strncmp(value, "size=", 5) ? value : value + 5;
+    uint64_t plain;
+    bool good = str_parse_u64(s, strlen(s), &plain) ? plain < (1ull << 40) && (c->ram_size = plain << 20, true)
+                                                     : str_parse_size(s, strlen(s), &c->ram_size);
+    if (!good || c->ram_size < (4ull << 20) || c->ram_size > (1ull << 40) || c->ram_size % 4096) {
+        *err = str_format("-m %s: memory is a size like 2G (or a number of MiB), from 4M to 1T", value);
+        return false;
+    }
+    return true;
+}
+
+/* -smp N, -smp cpus=N[,cores=...] */
+static bool set_smp(void *config, const char *value, char **err)
+{
+    SystemConfig *c = config;
+    const char *s = strncmp(value, "cpus=", 5) ? value : value + 5;
+    size_t n = strcspn(s, ",");
+    if (!str_parse_i64(s, n, &c->nharts) || c->nharts < 1 || c->nharts > (int64_t)BOARD_MAX_HARTS) {
+        *err = str_format("-smp %s: the number of harts is 1 to %u", value, BOARD_MAX_HARTS);
+        return false;
+    }
+    return true;
+}
+
+static bool refuse(const char *what, char **err)
+{
+    *err = str_format("%s is not there yet", what);
+    return false;
+}
+
+static bool refuse_icount(void *config, const char *value, char **err)
+{
+    return refuse("-icount (deterministic counting of instructions)", err);
+}
+
+static bool refuse_gdb(void *config, const char *value, char **err)
+{
+    return refuse("the gdb stub (-s, -gdb)", err);
+}
+
+static bool accept_nographic(void *config, const char *value, char **err)
+{
+    return true;                /* there never is a display; the serial port is on standard input and output */
+}
+
+static bool set_display(void *config, const char *value, char **err)
+{
+    if (strcmp(value, "none")) {
+        *err = str_format("-display %s: there is no display, only 'none'", value);
+        return false;
+    }
+    return true;
+}
+
+static bool show_version(void *config, const char *value, char **err)
+{
+    printf("braid-system-riscv64 version %s\n", BRAID_VERSION);
+    exit(0);
+}
+
+static const OptionDef defs[] = {
+    OPTION_HEADING("The machine:"),
+    OPTION_DEF_CALL("M", "virt[,...]", set_machine, NULL, "the board: virt; dumpdtb=FILE writes its device tree"),
+    OPTION_DEF_CALL("machine", "virt[,...]", set_machine, NULL, "the same as -M"),
+    OPTION_DEF_CALL("smp", "N", set_smp, NULL, "number of harts (default 1)"),
+    OPTION_DEF_CALL("m", "SIZE", set_memory, NULL, "size of RAM (default 128M)"),
+    OPTION_DEF_STRING("cpu", "MODEL", SystemConfig, cpu, NULL,
+                      "rv64 or max, then ,extension=on|off ... ('help' lists them)"),
+    OPTION_HEADING("What it runs:"),
+    OPTION_DEF_STRING("kernel", "FILE", SystemConfig, board.kernel, NULL, "Linux Image (also packed) or ELF file"),
+    OPTION_DEF_STRING("initrd", "FILE", SystemConfig, board.initrd, NULL, "initial RAM disk"),
+    OPTION_DEF_STRING("append", "TEXT", SystemConfig, board.append, NULL, "the kernel's command line"),
+    OPTION_DEF_STRING("bios", "FILE|none", SystemConfig, board.bios, NULL,
+                      "firmware for M-mode instead of the built-in SBI"),
+    OPTION_DEF_STRING("dtb", "FILE", SystemConfig, board.dtb, NULL, "device tree instead of the board's own"),
+    OPTION_HEADING("Devices:"),
+    OPTION_DEF_CALL("drive", "file=FILE[,...]", add_drive, NULL,
+                    "disk image: if=virtio|none id= format=raw readonly= snapshot= discard=unmap|ignore"),
+    OPTION_DEF_CALL("device", "KIND[,...]", add_device, NULL,
+                    "virtio-blk-device,drive= virtio-net-device,netdev= virtio-rng-device virtconsole,chardev="),
+    OPTION_DEF_CALL("netdev", "user,id=ID[,...]", add_netdev, NULL,
+                    "user networking: hostfwd=tcp|udp:[HOST]:PORT-[GUEST]:PORT restrict= hostname="),
+    OPTION_DEF_CALL("chardev", "KIND,id=ID[,...]", add_chardev, NULL, "stdio, null, file,path= socket,path="),
+    OPTION_DEF_STRING("serial", "CHARDEV", SystemConfig, board.serial, NULL,
+                      "mon:stdio (default), stdio, null, file:PATH, unix:PATH,server=on, tcp:HOST:PORT, chardev:ID"),
+    OPTION_DEF_STRING("monitor", "CHARDEV", SystemConfig, board.monitor, NULL, "where the monitor is"),
+    OPTION_DEF_STRING("qmp", "CHARDEV", SystemConfig, board.qmp, NULL, "the monitor for programs"),
+    OPTION_DEF_CALL_FLAG("nographic", accept_nographic, NULL, "no effect: there is no display"),
+    OPTION_DEF_CALL("display", "none", set_display, NULL, "no effect"),
+    OPTION_HEADING("How it runs:"),
+    OPTION_DEF_CALL("accel", "tcg|interp[,...]", set_accel, "BRAID_ACCEL",
+                    "tcg options: thread=multi|single tb-size= translate=parallel|serial opt= max-insns= verify= "
+                    "ras= jump-cache= pinning= bmi2= fma= avx= lzcnt="),
+    OPTION_DEF_INT("tb-size", "MIB", SystemConfig, tb_size, 1, 2047, "BRAID_TB_SIZE",
+                   "size of the buffer for translated code"),
+    OPTION_DEF_FLAG("one-insn-per-tb", SystemConfig, one_insn, "BRAID_ONE_INSN_PER_TB",
+                    "one guest instruction in a block"),
+    OPTION_DEF_CALL("icount", "shift=N", refuse_icount, NULL, "not there yet"),
+    OPTION_DEF_FLAG("S", SystemConfig, board.start_stopped, NULL, "begin stopped; the monitor's 'cont' starts it"),
+    OPTION_DEF_CALL_FLAG("s", refuse_gdb, NULL, "not there yet"),
+    OPTION_DEF_CALL("gdb", "CHARDEV", refuse_gdb, NULL, "not there yet"),
+    OPTION_DEF_FLAG("no-reboot", SystemConfig, board.no_reboot, NULL, "end when the guest resets the machine"),
+    OPTION_DEF_FLAG("no-shutdown", SystemConfig, board.no_shutdown, NULL,
+                    "stop, rather than end, when the guest switches the machine off"),
+    OPTION_HEADING("Looking inside:"),
+    OPTION_DEF_STRING("d", "ITEM[,...]", SystemConfig, log_items, "BRAID_LOG", "log these ('help' lists them)"),
+    OPTION_DEF_STRING("D", "FILE", SystemConfig, log_file, "BRAID_LOG_FILENAME",
+                      "log to this file; %d is the process id"),
+    OPTION_DEF_STRING("dfilter", "RANGE[,...]", SystemConfig, log_filter, "BRAID_DFILTER",
+                      "only code in these ranges: start+size, start-size, start..end"),
+    OPTION_DEF_FLAG("stats", SystemConfig, stats, "BRAID_STATS", "print counters at the end"),
+    OPTION_DEF_FLAG("perfmap", SystemConfig, perfmap, "BRAID_PERFMAP", "write /tmp/perf-PID.map for perf"),
+    OPTION_DEF_CALL_FLAG("version", show_version, NULL, "print the version"),
+};
+
+static const OptionTable table = {
+    .defs = defs,
+    .n_defs = array_size(defs),
+    .usage = "[options]",
+    .footer = "Ctrl-A h in the console shows its keys: Ctrl-A x ends braid, Ctrl-A c is the monitor.\n",
+};
+
+static void setup_log(SystemConfig *c)
+{
+    char *err = NULL;
+    if (c->log_items && !strcmp(c->log_items, "help")) {
+        log_print_items(stdout);
+        exit(0);
+    }
+    if ((c->log_items && !log_set_items(c->log_items, &err)) ||
+        (c->log_filter && !log_set_filter(c->log_filter, &err)) ||
+        (c->log_file && !log_set_file(c->log_file, false, &err))) {
+        fatal_usage("%s", err);
+    }
+}
+
+static void setup_exec(const SystemConfig *c)
+{
+    const AccelOptions *a = &c->accel;
+    ExecConfig x = {
+        .guest = &riscv64_system_guest,
+        .system_mode = true,
+        .tb_size = (size_t)(c->tb_size ? c->tb_size : a->tb_size) << 20,
+        .interp = c->interp,
+        .one_insn_per_tb = c->one_insn,
+        .nochain = log_enabled(LOG_NOCHAIN),
+        .translate_serial = a->translate == 1,
+        .verify_ir = a->verify,
+        .no_ras = !a->ras,
+        .no_inline_jump_cache = !a->jump_cache,
+        .no_pinning = !a->pinning,
+        .opt_level = (unsigned)a->opt,
+        .max_insns = (unsigned)a->max_insns,
+        .host_disabled_features = (a->bmi2 ? 0 : HOST_NO_BMI2) | (a->fma ? 0 : HOST_NO_FMA) |
+                                  (a->avx ? 0 : HOST_NO_AVX) | (a->lzcnt ? 0 : HOST_NO_LZCNT),
+        .on_publish = c->perfmap ? perfmap_add : NULL,
+    };
+    if (c->perfmap && !perfmap_open()) {
+        warn("cannot write the perf map");
+    }
+    exec_init(&x);
+}
+
+int main(int argc, char **argv)
+{
+    static SystemConfig c = {
+        .accel = { .opt = 1, .ras = true, .jump_cache = true, .pinning = true, .bmi2 = true,
+                   .fma = true, .avx = true, .lzcnt = true },
+        .nharts = 1,
+        .ram_size = 128ull << 20,
+    };
+    char err[256];
+    error_set_program_name(argv[0]);
+    int first = option_parse(&table, &c, argc, argv);
+    if (first < argc) {
+        fatal_usage("'%s' is no option (-help shows them)", argv[first]);
+    }
+    setup_log(&c);
+    if (!riscv64_system_guest.configure(c.cpu, err, sizeof(err))) {
+        fatal_usage("%s", err);
+    }
+    setup_exec(&c);
+    c.board.nharts = (unsigned)c.nharts;
+    c.board.ram_size = c.ram_size;
+    c.board.round_robin = c.accel.thread == 1;
+    board_create(&c.board);
+    int code = board_run();
+    if (c.stats) {
+        exec_print_stats(stderr);
+    }
+    /* Other threads still are there: no destructors under their feet. */
+    fflush(NULL);
+    _exit(code);
+}
