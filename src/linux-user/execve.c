@@ -4,12 +4,19 @@
  * A program for the guest's machine is run by braid itself, executed anew with the same options; so
  * is a script whose interpreter is one.  Everything else is the host's to execute.  All checks that
  * can fail are made before, so that the caller gets the errors the kernel would give.
+ *
+ * A guest program goes to the kernel all the same, which may have it run through binfmt_misc, where braid
+ * cannot do it as well: if the file gives rights to whoever executes it (set-user-ID,
+ * set-group-ID, capabilities), and if braid does not find itself because there is no /proc.
  */
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <errno.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "linux-user/limits.h"
@@ -156,7 +163,7 @@ static int64_t find_program(ExecRequest *r, UserPath *p)
             return -errno;
         }
         if (kind == FILE_KIND_GUEST_ELF) {
-            r->target = own(r, xstrdup(p->host));
+            r->target = r->by_fd ? r->path : own(r, xstrdup(p->host));
             return 1;
         }
         char *interp, *arg;
@@ -194,7 +201,15 @@ static int64_t exec_host(GuestThread *t, int dirfd, const char *path, char **arg
     return ret;
 }
 
-/* braid [options] -0 argv[0] path argv[1]... */
+/* Would the kernel change the caller's rights for this file? */
+static bool file_gives_rights(int fd)
+{
+    struct stat st;
+    return fd >= 0 && ((!fstat(fd, &st) && st.st_mode & (S_ISUID | S_ISGID)) ||
+                       fgetxattr(fd, "security.capability", NULL, 0) > 0);
+}
+
+/* braid [options] -0 argv[0] -- path argv[1]... */
 static int64_t exec_braid(GuestThread *t, ExecRequest *r)
 {
     StringList *args = &r->host_args;
@@ -205,8 +220,6 @@ static int64_t exec_braid(GuestThread *t, ExecRequest *r)
     }
     vec_push(args, (char *)"-0");
     vec_push(args, r->args.len ? r->args.data[0] : (char *)"");
-    vec_push(args, (char *)"--");
-    char path[64];
     if (r->by_fd) {
         int fd = dup(r->fd);    /* not close-on-exec */
         if (fd < 0) {
@@ -214,12 +227,11 @@ static int64_t exec_braid(GuestThread *t, ExecRequest *r)
         }
         close(r->fd);
         r->fd = fd;
-        snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
-        vec_push(args, path);
-        vec_push(&r->envs, own(r, str_format("BRAID_EXECFD=%d", fd)));
-    } else {
-        vec_push(args, (char *)r->target);
+        vec_push(args, (char *)"-execfd");
+        vec_push(args, own(r, str_format("%d", fd)));
     }
+    vec_push(args, (char *)"--");
+    vec_push(args, (char *)r->target);
     for (size_t i = 1; i < r->args.len; i++) {
         vec_push(args, r->args.data[i]);
     }
@@ -254,17 +266,22 @@ static int64_t exec_common(GuestThread *t, ExecRequest *r, UserPath *p, const ui
     if (!ret) {
         ret = find_program(r, p);
     }
-    if (ret == 1) {
+    bool by_braid = ret == 1;
+    if (by_braid && user_process.self_fd >= 0 && (t->seccomp || !file_gives_rights(r->fd))) {
         ret = exec_braid(t, r);
-    } else if (!ret && t->seccomp) {
+    } else if (ret >= 0 && t->seccomp) {
         /* It would run without the filters, which are not about the host's calls. */
         log_item(LOG_UNIMP, "execve: a program of the host under seccomp filters\n");
         ret = -EACCES;
-    } else if (!ret) {
+    } else if (ret >= 0) {
         vec_push(&r->envs, NULL);
         limits_to_host();
         ret = exec_host(t, dirfd, host_path, r->plain.data, r->envs.data, flags);
         limits_from_host();
+        if (by_braid && ret == -ENOEXEC && user_process.self_fd >= 0) {
+            r->envs.len--;
+            ret = exec_braid(t, r);     /* nobody is registered */
+        }
     }
     return request_fail(t, r, ret);
 }

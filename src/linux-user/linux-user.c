@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,16 +177,14 @@ static void open_self(void)
     if (fd >= 0) {
         user_process.self_fd = own_fd_add(fd);
     }
-    user_process.self_exe = realpath("/proc/self/exe", NULL);
 }
 
-/* envp with -E and -U applied, and without what is meant for braid. */
+/* envp with -E and -U applied. */
 static char **edit_environment(const LinuxUserOptions *opt, char **envp)
 {
     Vec(char *) v = VEC_INIT;
     for (; *envp; envp++) {
-        if (strncmp(*envp, "BRAID_EXECFD=", 13) &&
-            strncmp(*envp, LIMITS_VARIABLE "=", sizeof(LIMITS_VARIABLE)) &&
+        if (strncmp(*envp, LIMITS_VARIABLE "=", sizeof(LIMITS_VARIABLE)) &&
             strncmp(*envp, SECCOMP_FD_VARIABLE "=", sizeof(SECCOMP_FD_VARIABLE))) {
             vec_push(&v, *envp);
         }
@@ -247,7 +246,23 @@ static bool follow_script(Program *p, int fd)
     return true;
 }
 
-static int open_program(Program *p, char **err)
+/* Where /proc/self/exe shall lead: to the file itself if we were given it, whatever its path says. */
+static char *find_exe_path(int given_fd, const char *path)
+{
+    char link[64], out[PATH_MAX];
+    if (given_fd >= 0) {
+        snprintf(link, sizeof(link), "/proc/self/fd/%d", given_fd);
+        ssize_t n = readlink(link, out, sizeof(out) - 1);
+        if (n > 0) {
+            out[n] = 0;
+            return xstrdup(out);
+        }
+    }
+    return realpath(path, NULL);
+}
+
+/* `fd` is the program if it was opened for us, or -1. */
+static int open_program(Program *p, int fd, char **err)
 {
     uint16_t machine = user_process.abi->elf_machine;
     UserPath path;
@@ -261,12 +276,13 @@ static int open_program(Program *p, char **err)
         if (depth) {
             path_resolve(&path, true);
         }
-        int status = elf_open(&p->exe, path.host, p->name, machine, err);
+        int status = elf_open(&p->exe, fd, path.host, p->name, machine, err);
         if (p->exe.fd < 0 || file_kind(p->exe.fd, machine) != FILE_KIND_SCRIPT ||
             !follow_script(p, p->exe.fd)) {
-            user_process.exe_path = realpath(path.host, NULL);
+            user_process.exe_path = find_exe_path(fd, path.host);
             return status;
         }
+        fd = -1;
         elf_close(&p->exe);
         free(*err);
         *err = NULL;
@@ -284,7 +300,7 @@ static int open_interp(Program *p, char **err)
     UserPath path;
     snprintf(path.guest, sizeof(path.guest), "%s", p->exe.interp);
     path_resolve(&path, true);
-    int status = elf_open(&p->interp, path.host, p->exe.interp, user_process.abi->elf_machine,
+    int status = elf_open(&p->interp, -1, path.host, p->exe.interp, user_process.abi->elf_machine,
                           err);
     if (status == LOADER_NOT_FOUND) {
         free(*err);
@@ -368,14 +384,6 @@ static CPUState *make_first_thread(const LinuxUserOptions *opt, uint64_t entry, 
     return cpu;
 }
 
-static void close_exec_fd(void)
-{
-    const char *fd = getenv("BRAID_EXECFD");
-    if (fd) {
-        close(atoi(fd));
-    }
-}
-
 static void set_process_name(const char *path)
 {
     const char *base = strrchr(path, '/');
@@ -398,7 +406,7 @@ int linux_user_main(const LinuxUserOptions *opt, int argc, char **argv, char **e
         memcpy(p.argv, argv, (size_t)argc * sizeof(*argv));
         p.argv[0] = (char *)opt->argv0;
     }
-    int status = open_program(&p, &err);
+    int status = open_program(&p, (int)opt->exec_fd, &err);
     if (!status) {
         status = open_interp(&p, &err);
     }
@@ -417,7 +425,6 @@ int linux_user_main(const LinuxUserOptions *opt, int argc, char **argv, char **e
     if (status) {
         return refuse(status, err);
     }
-    close_exec_fd();
     user_process.argv = p.argv;
     user_process.argc = p.argc;
     set_process_name(user_process.exe_path ? user_process.exe_path : p.name);

@@ -20,6 +20,7 @@ typedef struct LinuxUserOptions {
     ExecConfig exec;            /* guest, guest_base and page_flags are filled in here */
     const char *sysroot;        /* -L; NULL: none */
     const char *argv0;          /* -0; NULL: the program's path */
+    int64_t exec_fd;            /* -execfd: descriptor of the program, taken over; -1: open its path */
     uint64_t stack_size;        /* -s; 0: the soft limit RLIMIT_STACK */
     const char *uname_release;  /* -r; NULL: the host's */
     const EnvEdit *env_edits;

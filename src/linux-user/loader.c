@@ -53,10 +53,10 @@ static int fail(int status, char **err, char *sentence)
 
 /* ---- checks ---- */
 
-static int open_regular(ElfFile *f, const char *path, const char *name, uint64_t *size,
+static int open_regular(ElfFile *f, int fd, const char *path, const char *name, uint64_t *size,
                         char **err)
 {
-    f->fd = open(path, O_RDONLY | O_CLOEXEC);
+    f->fd = fd >= 0 ? fd : open(path, O_RDONLY | O_CLOEXEC);
     if (f->fd < 0) {
         int status = errno == ENOENT || errno == ENOTDIR ? LOADER_NOT_FOUND
                                                          : LOADER_CANNOT_EXECUTE;
@@ -182,12 +182,12 @@ static int check_segments(ElfFile *f, uint64_t size, const char *name, char **er
     return LOADER_OK;
 }
 
-int elf_open(ElfFile *f, const char *host_path, const char *name, uint16_t machine,
+int elf_open(ElfFile *f, int fd, const char *host_path, const char *name, uint16_t machine,
              char **err)
 {
     uint64_t size;
     *f = (ElfFile){ .fd = -1, .path = xstrdup(name) };
-    int status = open_regular(f, host_path, name, &size, err);
+    int status = open_regular(f, fd, host_path, name, &size, err);
     if (status) {
         return status;
     }

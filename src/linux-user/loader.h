@@ -34,10 +34,11 @@ typedef enum FileKind {
 } FileKind;
 
 /*
- * Open and check the file at `host_path` for `machine`; `name` is what messages call it. Returns LOADER_OK, or an exit status with a
+ * Open and check the file at `host_path` for `machine`, or the file `fd`, which f then owns, if that is
+ * not -1; `name` is what messages call it. Returns LOADER_OK, or an exit status with a
  * sentence in *err for the caller to free.
  */
-int elf_open(ElfFile *f, const char *host_path, const char *name, uint16_t machine,
+int elf_open(ElfFile *f, int fd, const char *host_path, const char *name, uint16_t machine,
              char **err);
 void elf_close(ElfFile *f);
 /* Map the segments into guest memory; ET_DYN at `hint` or wherever there is room. As elf_open(). */

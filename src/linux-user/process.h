@@ -16,7 +16,6 @@ typedef struct UserProcess {
     const LinuxAbi *abi;
     const char *sysroot;        /* absolute path without a slash at the end, or NULL */
     int sysroot_fd;             /* O_PATH; own_fd_vacate() may change it (atomic); -1: none */
-    char *self_exe;             /* path of braid itself, for execve */
     int self_fd;                /* braid itself, O_PATH; atomic as the one above */
     char *exe_path;             /* the guest program, absolute: /proc/self/exe */
     char **argv;                /* the guest's, for /proc/self/cmdline */

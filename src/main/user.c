@@ -4,12 +4,16 @@
  * The command line is QEMU's user mode's; what braid adds has names of its own.  Everything
  * here happens on the first thread before the guest starts, and once at its end.
  */
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "debug/perfmap.h"
 #include "guest/riscv/cpu.h"
+#include "linux-user/limits.h"
 #include "linux-user/linux-user.h"
+#include "linux-user/seccomp.h"
+#include "main/handover.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "util/option.h"
@@ -125,6 +129,8 @@ static const OptionDef defs[] = {
     OPTION_DEF_STRING("L", "DIR", UserConfig, user.sysroot, "BRAID_LD_PREFIX",
                       "where the guest's dynamic loader and libraries are"),
     OPTION_DEF_STRING("0", "NAME", UserConfig, user.argv0, "BRAID_ARGV0", "argv[0] for the guest"),
+    OPTION_DEF_INT("execfd", "FD", UserConfig, user.exec_fd, 0, INT_MAX, NULL,
+                   "the program is open there already, and its path only a name"),
     OPTION_DEF_CALL("E", "NAME=VALUE[,...]", set_env, "BRAID_SET_ENV", "set environment variables"),
     OPTION_DEF_CALL("U", "NAME[,...]", unset_env, "BRAID_UNSET_ENV", "remove environment variables"),
     OPTION_DEF_STRING("cpu", "MODEL", UserConfig, cpu, "BRAID_CPU",
@@ -221,10 +227,10 @@ static void setup_exec(UserConfig *c)
 }
 
 /* Options that a guest program started by this one shall have too: all but what names this one. */
-static void keep_for_reexec(UserConfig *c, int argc, char **argv, int first)
+static void keep_for_reexec(UserConfig *c, char **argv, int first)
 {
-    static const char *const own[] = { "0", "E", "U" };
-    for (int i = 1; i < first && i < argc; i++) {
+    static const char *const own[] = { "0", "E", "U", "execfd" };
+    for (int i = 1; i < first; i++) {
         const char *name = argv[i] + strspn(argv[i], "-");
         bool mine = false;
         for (unsigned k = 0; k < array_size(own); k++) {
@@ -242,15 +248,25 @@ static void keep_for_reexec(UserConfig *c, int argc, char **argv, int first)
 int main(int argc, char **argv, char **envp)
 {
     static UserConfig c = {
+        .user = { .exec_fd = -1 },
         .accel = { .opt = 1, .ras = true, .jump_cache = true, .pinning = true, .bmi2 = true,
                    .fma = true, .avx = true, .lzcnt = true },
     };
     char err[256];
     error_set_program_name(argv[0]);
-    if (!getenv("BRAID_LD_PREFIX")) {
-        c.user.sysroot = getenv("QEMU_LD_PREFIX");
+    if (!secure_getenv("BRAID_LD_PREFIX")) {
+        c.user.sysroot = secure_getenv("QEMU_LD_PREFIX");
     }
-    int first = option_parse(&table, &c, argc, argv);
+    Handover handover = handover_detect(argc, argv);
+    int first = option_parse(&table, &c, handover.from_kernel ? 1 : argc, argv);
+    if (handover.from_kernel) {
+        first = handover.first;
+        c.user.argv0 = handover.argv0;
+        c.user.exec_fd = handover.fd;
+        /* braid's own messages to itself are for what it executed; this may be set-user-ID. */
+        unsetenv(LIMITS_VARIABLE);
+        unsetenv(SECCOMP_FD_VARIABLE);
+    }
     setup_log(&c);
     c.user.guest = &riscv64_guest;
     if (!riscv64_guest.configure(c.cpu, err, sizeof(err))) {
@@ -260,7 +276,7 @@ int main(int argc, char **argv, char **envp)
     if (first >= argc) {
         fatal_usage("which program? (-help shows the options)");
     }
-    keep_for_reexec(&c, argc, argv, first);
+    keep_for_reexec(&c, argv, handover.from_kernel ? 1 : first);
     c.user.at_exit = c.stats ? print_stats_at_exit : NULL;
     return linux_user_main(&c.user, argc - first, argv + first, envp);
 }

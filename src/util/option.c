@@ -107,7 +107,7 @@ static bool apply_environment(const OptionTable *t, void *config, char **err)
 {
     for (size_t i = 0; i < t->n_defs; i++) {
         const OptionDef *d = &t->defs[i];
-        const char *value = d->name && d->env ? getenv(d->env) : NULL;
+        const char *value = d->name && d->env ? secure_getenv(d->env) : NULL;
         if (!value) {
             continue;
         }

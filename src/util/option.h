@@ -81,7 +81,8 @@ typedef enum OptionResult { OPTION_OK, OPTION_HELP, OPTION_ERROR } OptionResult;
 int option_parse(const OptionTable *table, void *config, int argc, char **argv);
 
 /* The same without leaving the program; on OPTION_ERROR *err is a sentence for the caller
- * to free. *first is set on OPTION_OK. */
+ * to free. *first is set on OPTION_OK. A process with more rights than whoever started it
+ * (AT_SECURE) does not look into the environment. */
 OptionResult option_parse_words(const OptionTable *table, void *config, int argc,
                                 char **argv, int *first, char **err);
 

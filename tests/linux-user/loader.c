@@ -68,7 +68,7 @@ static void refused(const char *name, int status, const char *words)
 {
     ElfFile f;
     char *err = NULL;
-    assert_int_equal(elf_open(&f, name, name, EM_RISCV, &err), status);
+    assert_int_equal(elf_open(&f, -1, name, name, EM_RISCV, &err), status);
     assert_non_null(err);
     if (!strstr(err, words) || strchr(err, '\n')) {
         fail_msg("'%s' does not say '%s'", err, words);
@@ -89,7 +89,7 @@ static void test_good(void **state)
     ElfFile f;
     char *err = NULL;
     write_bytes(&im, sizeof(im), 0755);
-    assert_int_equal(elf_open(&f, path, path, EM_RISCV, &err), 0);
+    assert_int_equal(elf_open(&f, -1, path, path, EM_RISCV, &err), 0);
     assert_null(err);
     assert_int_equal(f.lo, 0x10000);
     assert_int_equal(f.hi, 0x13000);
@@ -210,7 +210,7 @@ static void test_interp(void **state)
     ElfFile f;
     char *err = NULL;
     write_bytes(&im, sizeof(im), 0755);
-    assert_int_equal(elf_open(&f, path, path, EM_RISCV, &err), 0);
+    assert_int_equal(elf_open(&f, -1, path, path, EM_RISCV, &err), 0);
     assert_string_equal(f.interp, "/lib/ld");
     elf_close(&f);
     im.data[7] = 'x';       /* no end */
@@ -235,7 +235,7 @@ static void test_random_damage(void **state)
         ElfFile f;
         char *err = NULL;
         write_bytes(&im, sizeof(im), 0755);
-        int status = elf_open(&f, path, path, EM_RISCV, &err);
+        int status = elf_open(&f, -1, path, path, EM_RISCV, &err);
         assert_int_equal(status != 0, err != NULL);
         assert_true(status == 0 || status == 126);
         free(err);
