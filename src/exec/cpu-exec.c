@@ -270,6 +270,7 @@ int cpu_exec(CPUState *cpu)
 {
     int reason = 0;
     TBExit *last = NULL;
+    bool missed = false;        /* generated code looked in the jump cache, in vain */
     cpu_exec_start(cpu);
     for (;;) {
         /* [KICK] pairs with the store in cpu_kick(). */
@@ -301,7 +302,8 @@ int cpu_exec(CPUState *cpu)
                 tb_link_exit(last, tb);
             }
         }
-        if (!(tb->cflags & (CF_NO_CHAIN | CF_LOOKUP_EXITS))) {
+        /* Other exits are linked, and need not dirty a page of the cache. */
+        if (missed && !(tb->cflags & (CF_NO_CHAIN | CF_LOOKUP_EXITS))) {
             jump_cache_fill(cpu, tb);
         }
         HostExit how = run_block(cpu, tb);
@@ -311,7 +313,8 @@ int cpu_exec(CPUState *cpu)
             __atomic_store_n(&cpu->turns, cpu->turns + 1, __ATOMIC_RELEASE);
         }
         last = linkable_exit(how);
-        if (how.kind == HOST_EXIT_LOOKUP) {
+        missed = how.kind == HOST_EXIT_LOOKUP;
+        if (missed) {
             stat_inc(STAT_LOOKUP_EXITS);
         } else if (how.kind == HOST_EXIT_HOT) {
             tb_hot(cpu, (TranslationBlock *)how.unit);

@@ -192,6 +192,19 @@ void code_region_prepare(CodeRegion *r)
     }
 }
 
+void code_regions_fork_done_locked(void)
+{
+    ExecContext *x = &exec_ctx;
+    lock_assert_held(&x->region_lock);
+    for (uint32_t i = 0; i < x->next_region; i++) {
+        CodeRegion *r = &x->regions[i];
+        uint8_t *code = (uint8_t *)align_up((uintptr_t)r->code_ptr, 4096);
+        uint8_t *data = (uint8_t *)align_down((uintptr_t)r->data_ptr, 4096);
+        r->code_ready = code < r->code_ready ? code : r->code_ready;
+        r->data_ready = data > r->data_ready ? data : r->data_ready;
+    }
+}
+
 /* Bytes at the top of the region, 16-byte aligned; NULL when it meets the code. */
 void *code_region_alloc_data(CodeRegion *r, size_t size)
 {

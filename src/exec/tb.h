@@ -130,6 +130,7 @@ struct CodeRegion {
 struct TranslateThread {
     CodeRegion *region;         /* or NULL; invalid after a flush, see flush_count */
     uint32_t region_flush_count;
+    bool after_fork;            /* the pages that translation writes are shared with another process */
     Arena arena;
     IRFunc func;
     IRBuilder builder;
@@ -206,6 +207,10 @@ void code_regions_reset_exclusive(void);
 void *code_region_alloc_data(CodeRegion *r, size_t size);
 /* Have memory for the next block or so at hand, rather than fault page by page. */
 void code_region_prepare(CodeRegion *r);
+/* Have the pages of the CPU's state, which is mostly jump cache, at hand for writing. */
+void cpu_prepare_memory(CPUState *cpu);
+/* After fork(), in parent and child: no page of any region is at hand for writing. Locked. */
+void code_regions_fork_done_locked(void);
 /* The block whose code contains host_pc.  Async-signal-safe. */
 TranslationBlock *tb_find_by_host_pc(uintptr_t host_pc);
 

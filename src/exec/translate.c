@@ -557,6 +557,11 @@ static BuildResult build_once(CPUState *cpu, const TBRequest *rq, unsigned max_i
         .fetch = build_fetch,
         .exists = build_exists,
     };
+    if (unlikely(tx->after_fork)) {
+        tx->after_fork = false;
+        qht_prepare(&exec_ctx.blocks);
+        cpu_prepare_memory(cpu);
+    }
     code_region_prepare(tx->region);
     BuildResult res = build_locked(&bld, tx, out);
     build_leave_pages(&bld);

@@ -133,6 +133,13 @@ static void pool_put(CPUState *cpu)
 
 /* ---- birth and death ---- */
 
+void cpu_prepare_memory(CPUState *cpu)
+{
+#ifdef MADV_POPULATE_WRITE
+    madvise(cpu, cpu_mapping_size(cpu->guest), MADV_POPULATE_WRITE);
+#endif
+}
+
 CPUState *cpu_create(const Guest *guest)
 {
     CPUState *cpu = pool_take(guest);

@@ -263,6 +263,10 @@ void exec_fork_prepare(CPUState *cpu)
 void exec_fork_parent(CPUState *cpu)
 {
     ExecContext *x = &exec_ctx;
+    if (cpu->tx) {
+        cpu->tx->after_fork = true;
+    }
+    code_regions_fork_done_locked();
     spin_unlock(&cpu->work_lock);
     mutex_unlock(&x->cpu_list_lock);
     mutex_unlock(&x->region_lock);

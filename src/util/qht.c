@@ -24,6 +24,8 @@
  * buckets (1/n) at which a table grows. */
 #define AIM_PER_BUCKET 2
 #define GROW_AT 8
+/* A larger table than this many bytes is not brought into memory as a whole. */
+#define PREPARE_MAX (256u << 10)
 
 static size_t buckets_for(size_t n_expected)
 {
@@ -434,6 +436,18 @@ void qht_reclaim(Qht *ht)
         next = map->retired_next;
         map_destroy(map);
     }
+}
+
+void qht_prepare(Qht *ht)
+{
+#ifdef MADV_POPULATE_WRITE
+    /* [QHT-MAP] pairs with the release store in qht_replace_map_locked(). */
+    QhtMap *map = __atomic_load_n(&ht->map, __ATOMIC_ACQUIRE);
+    size_t size = map_bytes(map->mask + 1);
+    if (size <= PREPARE_MAX) {
+        madvise(map->buckets, size, MADV_POPULATE_WRITE);
+    }
+#endif
 }
 
 void qht_fork_child(Qht *ht)

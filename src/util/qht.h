@@ -174,6 +174,12 @@ void qht_reclaim(Qht *ht);
  */
 void qht_fork_child(Qht *ht);
 
+/*
+ * The memory of a table that is not large is asked for at once, rather than page by page as insertions fault it in:
+ * after a fork nearly each of them would. Any thread that may look up.
+ */
+void qht_prepare(Qht *ht);
+
 typedef struct QhtStatistics {
     size_t n_buckets;      /* first buckets of chains */
     size_t n_overflow;     /* chained behind them */
