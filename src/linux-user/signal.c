@@ -172,7 +172,8 @@ void signal_init(GuestThread *t)
         if (host_sigaction(sig, NULL, &old) == 0 && (uintptr_t)old.handler == SIG_IGN_GUEST) {
             t->sighand->action[sig - 1].handler = SIG_IGN_GUEST;
         }
-        if (!(SIG_BIT(sig) & NEVER_BLOCKED)) {
+        /* The others are as execve() left them: default or ignored, for the host as for the guest. */
+        if (SIG_BIT(sig) & (HOST_OPEN | CORE_SIGNALS) & ~NEVER_BLOCKED) {
             install(sig, &t->sighand->action[sig - 1]);
         }
     }
