@@ -6,6 +6,7 @@
  */
 #include <sys/mman.h>
 
+#include "exec/debug.h"
 #include "exec/interp-run.h"
 #include "exec/lockstep.h"
 #include "exec/soft-mmu.h"
@@ -227,6 +228,9 @@ static bool handle_reason(CPUState *cpu, int *reason)
     switch (*reason) {
     case 0:
         return true;
+    case EXIT_REASON_DEBUG:
+        cpu->debug.event = DEBUG_EVENT_BREAKPOINT;
+        return false;
     case EXIT_REASON_FENCE_I:
         if (cpu->soft_tlb) {
             settle_verify(cpu);
@@ -241,9 +245,9 @@ static bool handle_reason(CPUState *cpu, int *reason)
     }
 }
 
-static TranslationBlock *find_or_translate(CPUState *cpu, vaddr pc, uint32_t flags)
+static TranslationBlock *find_or_translate(CPUState *cpu, vaddr pc, uint32_t flags, uint32_t cflags)
 {
-    TBKey key = tb_key_user(pc, flags, current_cflags());
+    TBKey key = tb_key_user(pc, flags, cflags);
     bool fault;
     TranslationBlock *tb = tb_find(cpu, &key, &fault);
     return tb || fault ? tb : tb_translate(cpu, &key);
@@ -285,8 +289,20 @@ int cpu_exec(CPUState *cpu)
         vaddr pc;
         uint32_t flags;
         cpu->guest->get_tb_state(cpu, &pc, &flags);
+        uint32_t cflags = current_cflags();
+        if (unlikely(debug_is_active())) {
+            bool again;
+            if (!debug_before_block(cpu, pc, &cflags, &again)) {
+                reason = EXIT_REASON_DEBUG;
+                break;
+            }
+            if (again) {
+                last = NULL;
+                continue;
+            }
+        }
         uint32_t flush_count = __atomic_load_n(&exec_ctx.flush_count, __ATOMIC_RELAXED);
-        TranslationBlock *tb = find_or_translate(cpu, pc, flags);
+        TranslationBlock *tb = find_or_translate(cpu, pc, flags, cflags);
         if (!tb) {
             reason = cpu->soft_tlb ? EXIT_REASON_EXCEPTION : EXIT_REASON_FETCH_FAULT;
             last = NULL;
@@ -311,6 +327,9 @@ int cpu_exec(CPUState *cpu)
         if (cpu->soft_tlb) {
             /* [SETTLE] pairs with the load in settle.c: the stores of generated code come before. */
             __atomic_store_n(&cpu->turns, cpu->turns + 1, __ATOMIC_RELEASE);
+        }
+        if (unlikely(debug_is_active())) {
+            debug_after_block(cpu, how);
         }
         last = linkable_exit(how);
         missed = how.kind == HOST_EXIT_LOOKUP;

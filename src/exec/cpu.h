@@ -38,6 +38,20 @@ typedef struct JumpCaches {
     uint64_t run_pages[(1u << RUN_PAGES_BITS) / 64];    /* pages that may have lines */
 } JumpCaches;
 
+typedef enum DebugEvent { DEBUG_EVENT_BREAKPOINT, DEBUG_EVENT_STEP, DEBUG_EVENT_WATCH } DebugEvent;
+typedef enum DebugStep { DEBUG_STEP_NONE, DEBUG_STEP_WANTED, DEBUG_STEP_DONE } DebugStep;
+
+/* A vCPU under a debugger; see exec/debug.h. */
+typedef struct CPUDebug {
+    /* owned by the vCPU thread while it runs, by the owner of an exclusive section otherwise */
+    DebugStep step;
+    DebugEvent event;           /* why cpu_exec() returned EXIT_REASON_DEBUG */
+    bool watch_hit;             /* the instruction under way does what is watched for: */
+    uint8_t watch_kind;         /* WatchKind */
+    vaddr watch_addr;           /* start of the watchpoint */
+    uint32_t held;              /* atomic, written by that owner; a futex */
+} CPUDebug;
+
 struct CPUState {
     HostEnv env;
 
@@ -64,6 +78,7 @@ struct CPUState {
     uint64_t llsc_addr, llsc_val; /* reservation: address (all ones: none) and value loaded */
     uint64_t llsc_tag[2];       /* llsc=strict: the tags that the reservation rests on */
     uint32_t llsc_failures;     /* llsc=strict: how often in a row tags were found lost */
+    CPUDebug debug;
     /* read by the signal handler on this thread */
     bool copy_active;           /* exec_copy_from_guest() is under way: a fault goes to copy_fault */
     sigjmp_buf copy_fault;

@@ -51,6 +51,7 @@ bool exec_find_fault_addr(CPUState *cpu)
     cpu->fault_addr_unknown = false;
     /* The instruction may be the last two bytes of what is mapped. */
     uint32_t insn = 0;
+    unsigned size;
     vaddr pc = cpu->env.pc;
     if (!exec_copy_from_guest(cpu, &insn, pc, 2)) {
         return false;
@@ -58,7 +59,7 @@ bool exec_find_fault_addr(CPUState *cpu)
     exec_copy_from_guest(cpu, (uint8_t *)&insn + 2, pc + 2, 2);
     cpu->fault_signal = SIGSEGV;    /* also for a stack fault, which is SIGBUS */
     cpu->fault_signal_code = SEGV_MAPERR;
-    if (!cpu->guest->access_address(cpu, insn, &cpu->fault_addr, &cpu->fault_is_store)) {
+    if (!cpu->guest->access_address(cpu, insn, &cpu->fault_addr, &size, &cpu->fault_is_store)) {
         cpu->fault_addr = 0;        /* the code was changed meanwhile */
     }
     return true;

@@ -16,8 +16,10 @@
 #include <string.h>
 #include <time.h>
 
+#include "exec/debug.h"
 #include "exec/interp-run.h"
 #include "exec/soft-mmu.h"
+#include "ir/gen.h"
 #include "mem/memory.h"
 #include "opt/opt.h"
 #include "util/bitops.h"
@@ -397,16 +399,41 @@ typedef enum BuildResult {
     BUILD_NEEDS_SECOND,     /* system mode: the key needs a second page */
 } BuildResult;
 
+/* A unit that begins at a breakpoint does nothing but say so. */
+static void build_breakpoint(TranslateContext *tc)
+{
+    ir_gen_exit(tc->b, ir_snapshot(tc->b, tc->pc_first), IR_EXIT_REASON, EXIT_REASON_DEBUG);
+    ir_func_finish(tc->b);
+    tc->ninsns = 1;
+}
+
+/* Others end before one. */
+static bool build_covers_breakpoint(const TBBuild *bld)
+{
+    for (unsigned i = 0; i < bld->nsegments; i++) {
+        const TBSegment *s = &bld->segments[i];
+        if (debug_has_breakpoint(s->pc, s->pc + s->len)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void build_ir(TBBuild *bld, TranslateThread *tx)
 {
     IRFunc *f = &tx->func;
+    TranslateContext *tc = &bld->tc;
     arena_reset(&tx->arena);
-    ir_func_init(f, &exec_ctx.config.guest->ir, &tx->arena, bld->tc.pc_first);
-    if (bld->tc.system_mode) {
-        f->soft_mmu = (uint8_t)(1 + bld->tc.cpu->guest->mmu_index(bld->tc.cpu, MMU_LOAD));
+    ir_func_init(f, &exec_ctx.config.guest->ir, &tx->arena, tc->pc_first);
+    if (tc->system_mode) {
+        f->soft_mmu = (uint8_t)(1 + tc->cpu->guest->mmu_index(tc->cpu, MMU_LOAD));
     }
     ir_builder_init(&tx->builder, f);
-    bld->tc.cpu->guest->translate(&bld->tc);
+    if (!(tc->cflags & CF_NO_BREAKPOINT) && debug_breakpoint_at(tc->pc_first)) {
+        build_breakpoint(tc);
+    } else {
+        tc->cpu->guest->translate(tc);
+    }
 }
 
 /* -accel tcg,verify=on: our own bugs, found where they are made. */
@@ -502,6 +529,9 @@ static BuildResult build_locked(TBBuild *bld, TranslateThread *tx, TranslationBl
     build_ir(bld, tx);
     if (tc->ninsns == 0 && bld->needs_second) {
         return BUILD_NEEDS_SECOND;
+    }
+    if (tc->ninsns > 1 && build_covers_breakpoint(bld)) {
+        return BUILD_TOO_COMPLEX;
     }
     if (bld->fault && tc->ninsns == 0) {
         return BUILD_FAULT;

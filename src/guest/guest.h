@@ -23,6 +23,7 @@ enum TBCflags {
     CF_COUNT = 32,          /* generated code counts how often it is entered and goes round */
     CF_LOOKUP_EXITS = 16,   /* every exit goes back to the run loop (lockstep, -d exec) */
     CF_ALONE = 64,          /* all other vCPUs are stopped: critical sections are plain code */
+    CF_NO_BREAKPOINT = 256, /* exec's own: the instruction under a breakpoint, stepped over */
 };
 
 #define LLSC_TAGS 65536u
@@ -80,6 +81,7 @@ typedef enum ExitReason {
     EXIT_REASON_MISALIGNED_JUMP, /* the jump at pc has no aligned target (fault_addr) */
     EXIT_REASON_EXCEPTION,      /* system mode: mmu_translate() or raise_access_fault() recorded one */
     EXIT_REASON_SECTION,        /* a critical section begins at pc: it runs alone (exec/section.c) */
+    EXIT_REASON_DEBUG,          /* a debugger's breakpoint, watchpoint or step: CPUState.debug */
     EXIT_REASON_GUEST = 64,     /* first number a guest may define for itself */
 } ExitReason;
 
@@ -119,10 +121,20 @@ typedef struct Guest {
     unsigned (*disas)(vaddr pc, const uint8_t *bytes, size_t avail, char *buf, size_t size);
     void (*dump_state)(const CPUState *cpu, FILE *out);
     /*
-     * The address that the instruction whose bytes are `insn` (as stored, up to four) accesses with the
-     * CPU's registers as they are.  False: it accesses no memory.  Owner thread; async-signal-safe.
+     * The address and the number of bytes that the instruction whose bytes are `insn` (as stored, up to
+     * four) accesses with the CPU's registers as they are.  False: it accesses no memory.  Owner thread;
+     * async-signal-safe.
      */
-    bool (*access_address)(const CPUState *cpu, uint32_t insn, vaddr *addr, bool *is_store);
+    bool (*access_address)(const CPUState *cpu, uint32_t insn, vaddr *addr, unsigned *size, bool *is_store);
+    /*
+     * For a debugger, while the vCPU does not run: the description of the registers in gdb's XML
+     * (gdb manual, "Target Descriptions"), which numbers them from 0, and their values, little
+     * endian.  Sizes are in bytes, at most 16; 0: no such register, or it cannot be written.
+     */
+    const char *gdb_target_xml;
+    unsigned gdb_nregs;         /* those in a `g` packet */
+    unsigned (*gdb_read_reg)(CPUState *cpu, unsigned n, uint8_t *buf);
+    unsigned (*gdb_write_reg)(CPUState *cpu, unsigned n, const uint8_t *buf);
     /* Copy registers for a new thread. */
     void (*cpu_clone)(CPUState *to, const CPUState *from);
 

@@ -127,11 +127,23 @@ static void clear_child_tid(GuestThread *t)
     }
 }
 
+void process_announce_end(GuestThread *t, int status, int sig)
+{
+    const LinuxUserOptions *opt = user_process.opt;
+    if (t->in_vfork_child) {
+        return;
+    }
+    if (opt->at_exit) {
+        opt->at_exit();
+    }
+    if (opt->debugger) {
+        opt->debugger->exit(status, sig);
+    }
+}
+
 _Noreturn void process_exit(GuestThread *t, int status)
 {
-    if (user_process.opt->at_exit && !t->in_vfork_child) {
-        user_process.opt->at_exit();
-    }
+    process_announce_end(t, status, 0);
     for (;;) {
         syscall(SYS_exit_group, status);
     }
@@ -353,6 +365,9 @@ static int64_t clone_fork(GuestThread *t, const CloneArgs *c)
     fork_done(t, pid == 0);
     if (pid == 0) {
         become_child(t, c);
+        if (user_process.opt->debugger) {
+            user_process.opt->debugger->fork_child(t->cpu);
+        }
         signal_set_mask(t, t->sigmask);
         return -BRAID_NO_RESULT;
     }

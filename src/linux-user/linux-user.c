@@ -120,6 +120,11 @@ static void handle_event(GuestThread *t, int reason)
     case EXIT_REASON_MEMORY_FAULT:
         handle_memory_fault(t);
         break;
+    case EXIT_REASON_DEBUG:
+        if (user_process.opt->debugger) {
+            user_process.opt->debugger->stop(cpu);
+        }
+        break;
     case EXIT_REASON_YIELD:
         sched_yield();
         break;
@@ -432,8 +437,8 @@ int linux_user_main(const LinuxUserOptions *opt, int argc, char **argv, char **e
     elf_close(&p.interp);
     own_fd_startup_end();
     CPUState *cpu = make_first_thread(opt, entry, sp);
-    if (opt->on_start) {
-        opt->on_start(cpu);
+    if (opt->debugger) {
+        opt->debugger->stop(cpu);
     }
     cpu_loop(cpu);
     return 0;

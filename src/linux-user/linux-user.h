@@ -15,6 +15,18 @@ typedef struct EnvEdit {
     bool unset;
 } EnvEdit;
 
+/* What a debugger wants to know, by the guest thread that it is about, outside cpu_exec() and without locks. */
+typedef struct UserDebugger {
+    /* The program is loaded; or cpu_exec() returned EXIT_REASON_DEBUG. */
+    void (*stop)(CPUState *cpu);
+    /* The guest is about to get the signal: which shall it get? 0: none. */
+    int (*signal)(CPUState *cpu, int sig);
+    /* The process ends. */
+    void (*exit)(int status, int sig);
+    /* In the child after fork(). */
+    void (*fork_child)(CPUState *cpu);
+} UserDebugger;
+
 typedef struct LinuxUserOptions {
     const Guest *guest;
     ExecConfig exec;            /* guest, guest_base and page_flags are filled in here */
@@ -34,8 +46,7 @@ typedef struct LinuxUserOptions {
     char *const *reexec_options;
     /* Called once when the guest process ends in an orderly way (--stats); may be NULL. */
     void (*at_exit)(void);
-    /* Called when the program is loaded, before its first instruction (gdb stub); may be NULL. */
-    void (*on_start)(CPUState *cpu);
+    const UserDebugger *debugger;   /* NULL: none */
 } LinuxUserOptions;
 
 /*

@@ -295,9 +295,7 @@ void signal_die(GuestThread *t, int sig, const siginfo_t *info)
         dprintf(STDERR_FILENO, "braid: uncaught target signal %d (%s)%s%s\n", sig,
                 strsignal(sig), dumped ? ", core dumped to " : "", core);
     }
-    if (user_process.opt->at_exit && !t->in_vfork_child) {
-        user_process.opt->at_exit();
-    }
+    process_announce_end(t, 0, sig);
     /* The host's core file would be braid's, not the guest's. */
     struct rlimit none = { 0, 0 };
     setrlimit(RLIMIT_CORE, &none);
@@ -332,6 +330,18 @@ static GuestSigaction take_action(GuestThread *t, int sig)
     }
     mutex_unlock(&t->sighand->lock);
     return act;
+}
+
+/* Ask the debugger, if there is one.  False: the guest shall not get the signal; or *sig becomes another. */
+static bool debugger_lets_pass(GuestThread *t, int *sig, siginfo_t *info)
+{
+    const UserDebugger *debugger = user_process.opt->debugger;
+    int wanted = debugger ? debugger->signal(t->cpu, *sig) : *sig;
+    if (wanted && wanted != *sig) {
+        *sig = wanted;
+        *info = (siginfo_t){ .si_signo = wanted, .si_code = SI_USER };
+    }
+    return wanted;
 }
 
 static void deliver(GuestThread *t, int sig, const siginfo_t *info)
@@ -393,7 +403,9 @@ static bool deliver_one(GuestThread *t)
         info = t->held_info[sig == SIGBUS];
         t->held &= ~SIG_BIT(sig);
     }
-    deliver(t, sig, &info);
+    if (debugger_lets_pass(t, &sig, &info)) {
+        deliver(t, sig, &info);
+    }
     return true;
 }
 
@@ -425,9 +437,13 @@ void signal_deliver_fault(GuestThread *t, int sig, int code, uint64_t addr)
     signal_deliver_forced(t, &info);
 }
 
-void signal_deliver_forced(GuestThread *t, const siginfo_t *info)
+void signal_deliver_forced(GuestThread *t, const siginfo_t *forced)
 {
+    siginfo_t changed = *forced, *info = &changed;
     int sig = info->si_signo;
+    if (!debugger_lets_pass(t, &sig, info)) {
+        return;
+    }
     mutex_lock(&t->sighand->lock);
     uint64_t handler = t->sighand->action[sig - 1].handler;
     mutex_unlock(&t->sighand->lock);

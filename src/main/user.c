@@ -14,6 +14,7 @@
 #include "linux-user/linux-user.h"
 #include "linux-user/seccomp.h"
 #include "main/handover.h"
+#include "main/user-gdb.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "util/option.h"
@@ -33,7 +34,7 @@ typedef struct AccelOptions {
 typedef struct UserConfig {
     LinuxUserOptions user;
     AccelOptions accel;
-    const char *cpu, *log_items, *log_filter, *log_file;
+    const char *cpu, *gdb, *log_items, *log_filter, *log_file;
     int64_t tb_size;
     bool one_insn, lockstep, interp, perfmap, stats, strace;
     EnvEdit *edits;
@@ -158,6 +159,8 @@ static const OptionDef defs[] = {
                       "log to this file; %d is the process id"),
     OPTION_DEF_STRING("dfilter", "RANGE[,...]", UserConfig, log_filter, "BRAID_DFILTER",
                       "only code in these ranges: start+size, start-size, start..end"),
+    OPTION_DEF_STRING("g", "PORT|PATH", UserConfig, gdb, "BRAID_GDB",
+                      "wait for gdb at a port of this machine or a Unix socket"),
     OPTION_DEF_FLAG("strace", UserConfig, strace, "BRAID_STRACE", "log system calls"),
     OPTION_DEF_FLAG("stats", UserConfig, stats, "BRAID_STATS", "print counters at the end"),
     OPTION_DEF_FLAG("perfmap", UserConfig, perfmap, "BRAID_PERFMAP", "write /tmp/perf-PID.map for perf"),
@@ -229,7 +232,7 @@ static void setup_exec(UserConfig *c)
 /* Options that a guest program started by this one shall have too: all but what names this one. */
 static void keep_for_reexec(UserConfig *c, char **argv, int first)
 {
-    static const char *const own[] = { "0", "E", "U", "execfd" };
+    static const char *const own[] = { "0", "E", "U", "execfd", "g" };
     for (int i = 1; i < first; i++) {
         const char *name = argv[i] + strspn(argv[i], "-");
         bool mine = false;
@@ -277,6 +280,7 @@ int main(int argc, char **argv, char **envp)
         fatal_usage("which program? (-help shows the options)");
     }
     keep_for_reexec(&c, argv, handover.from_kernel ? 1 : first);
+    c.user.debugger = c.gdb ? user_gdb(c.gdb) : NULL;
     c.user.at_exit = c.stats ? print_stats_at_exit : NULL;
     return linux_user_main(&c.user, argc - first, argv + first, envp);
 }

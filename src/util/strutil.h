@@ -36,6 +36,15 @@ const char *str_nearest(const char *word, size_t len, StrNameAt *name_at, const 
 bool str_parse_u64(const char *s, size_t len, uint64_t *out);
 bool str_parse_i64(const char *s, size_t len, int64_t *out);
 bool str_parse_size(const char *s, size_t len, uint64_t *out);
+/* Value of a hexadecimal digit, or -1. */
+static inline int str_hex_digit(uint8_t c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
 /* on yes true 1 / off no false 0 */
 bool str_parse_bool(const char *s, size_t len, bool *out);
 

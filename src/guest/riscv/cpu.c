@@ -9,6 +9,7 @@
 
 #include "guest/riscv/cpu-features.h"
 #include "guest/riscv/disas.h"
+#include "guest/riscv/gdb.h"
 #include "guest/riscv/extensions.h"
 #include "guest/riscv/helpers.h"
 
@@ -78,7 +79,8 @@ static unsigned disas(vaddr pc, const uint8_t *bytes, size_t avail, char *buf,
     return (unsigned)riscv_disas(insn, pc, riscv_extensions(), buf, size);
 }
 
-static bool access_address(const CPUState *cpu, uint32_t insn, vaddr *addr, bool *is_store)
+static bool access_address(const CPUState *cpu, uint32_t insn, vaddr *addr, unsigned *size,
+                           bool *is_store)
 {
     RiscvAccess a;
     if (!riscv_find_access(insn, riscv_extensions(), &a)) {
@@ -88,6 +90,7 @@ static bool access_address(const CPUState *cpu, uint32_t insn, vaddr *addr, bool
     if (a.is_block) {
         *addr &= -(vaddr)RISCV_CBO_BLOCK_SIZE;
     }
+    *size = a.size;
     *is_store = a.is_store;
     return true;
 }
@@ -125,4 +128,8 @@ const Guest riscv64_guest = {
     .dump_state = dump_state,
     .cpu_clone = cpu_clone,
     .access_address = access_address,
+    .gdb_target_xml = riscv_gdb_target_xml,
+    .gdb_nregs = 33,
+    .gdb_read_reg = riscv_gdb_read_reg,
+    .gdb_write_reg = riscv_gdb_write_reg,
 };

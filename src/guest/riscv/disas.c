@@ -167,6 +167,25 @@ static bool starts_with(const char *s, const char *start)
     return !strncmp(s, start, strlen(start));
 }
 
+/* By the last letter of the name: lbu, c.ldsp, fsw, amocas.q. */
+static unsigned access_size(const char *name)
+{
+    size_t n = strlen(name);
+    if (n > 2 && !strcmp(name + n - 2, "sp")) {
+        n -= 2;
+    }
+    if (name[n - 1] == 'u') {
+        n--;
+    }
+    switch (name[n - 1]) {
+    case 'b': return 1;
+    case 'h': return 2;
+    case 'w': return 4;
+    case 'q': return 16;
+    default: return 8;
+    }
+}
+
 /* Templates write memory operands as "{dK}({xN})" or "({xN})", last. */
 bool riscv_find_access(uint32_t insn, uint64_t ext, RiscvAccess *access)
 {
@@ -185,6 +204,7 @@ bool riscv_find_access(uint32_t insn, uint64_t ext, RiscvAccess *access)
                     starts_with(row->name, "amo") || !strcmp(row->name, "cbo_zero"),
         .is_block = starts_with(row->name, "cbo"),
     };
+    access->size = access->is_block ? 64 : access_size(row->name);
     return true;
 }
 

@@ -43,6 +43,7 @@ int riscv_disas(uint32_t insn, uint64_t pc, uint64_t ext, char *buf, size_t size
 typedef struct RiscvAccess {
     unsigned rs1;
     int32_t disp;
+    unsigned size; /* bytes */
     bool is_store; /* AMOs, SC and CBO.ZERO, too */
     bool is_block; /* the cache block that rs1 points into */
 } RiscvAccess;

@@ -3,6 +3,7 @@
  * System mode of the RISC-V guest: the Guest descriptor, reset, and what happens when
  * generated code comes back.  All on the hart's own thread.
  */
+#include "guest/riscv/gdb.h"
 #include "guest/riscv/system.h"
 
 #include <sched.h>
@@ -137,6 +138,7 @@ static bool is_store_at_pc(CPUState *cpu)
     uint64_t low, high = 0;
     MMUResult page;
     vaddr addr;
+    unsigned size;
     bool is_store = true;
     if (!riscv_mmu_probe(cpu, cpu->env.pc, &page)) {
         return true;
@@ -147,7 +149,7 @@ static bool is_store_at_pc(CPUState *cpu)
     }
     low = bytes[0] | (uint64_t)bytes[1] << 8;
     high = bytes[2] | (uint64_t)bytes[3] << 8;
-    riscv64_guest.access_address(cpu, (uint32_t)(low | high << 16), &addr, &is_store);
+    riscv64_guest.access_address(cpu, (uint32_t)(low | high << 16), &addr, &size, &is_store);
     return is_store;
 }
 
@@ -222,9 +224,10 @@ static unsigned tb_disas(vaddr pc, const uint8_t *bytes, size_t avail, char *buf
     return riscv64_guest.disas(pc, bytes, avail, buf, size);
 }
 
-static bool access_address(const CPUState *cpu, uint32_t insn, vaddr *addr, bool *is_store)
+static bool access_address(const CPUState *cpu, uint32_t insn, vaddr *addr, unsigned *size,
+                           bool *is_store)
 {
-    return riscv64_guest.access_address(cpu, insn, addr, is_store);
+    return riscv64_guest.access_address(cpu, insn, addr, size, is_store);
 }
 
 static void dump_state(const CPUState *cpu, FILE *out)
@@ -253,6 +256,10 @@ const Guest riscv64_system_guest = {
     .disas = tb_disas,
     .dump_state = dump_state,
     .access_address = access_address,
+    .gdb_target_xml = riscv_gdb_target_xml,
+    .gdb_nregs = 33,
+    .gdb_read_reg = riscv_gdb_read_reg,
+    .gdb_write_reg = riscv_gdb_write_reg,
     .mmu_index = riscv_mmu_index,
     .mmu_translate = riscv_mmu_translate,
     .mmu_probe = riscv_mmu_probe,

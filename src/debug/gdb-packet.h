@@ -1,0 +1,41 @@
+/*
+ * The framing of gdb's remote protocol (gdb manual, "Overview" of the remote serial protocol):
+ * $data#checksum, acknowledgements, escapes, and the lone byte that interrupts.
+ *
+ * Owned by one thread, except that gdb_packet_send() may be called by any: a lock keeps packets whole.
+ */
+#ifndef BRAID_DEBUG_GDB_PACKET_H
+#define BRAID_DEBUG_GDB_PACKET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "util/lock.h"
+
+#define GDB_PACKET_SIZE 0x4000  /* bytes of data in a packet at most */
+
+typedef struct GdbLink {
+    int fd;
+    bool no_ack;                /* atomic: QStartNoAckMode */
+    Mutex send_lock;            /* rank LEAF */
+    /* owned by the receiving thread */
+    uint8_t in[GDB_PACKET_SIZE + 8];    /* bytes received and not yet used */
+    size_t n_in;
+} GdbLink;
+
+typedef enum GdbInput {
+    GDB_INPUT_NONE,             /* nothing complete so far */
+    GDB_INPUT_PACKET,
+    GDB_INPUT_INTERRUPT,        /* Ctrl-C */
+} GdbInput;
+
+void gdb_link_init(GdbLink *l, int fd);
+/* What comes next of what has been received; data is unescaped and ends with a 0 that does not count. */
+GdbInput gdb_link_next(GdbLink *l, char *data, size_t *n);
+/* Reads once, without waiting for more than is there.  False: the other side is gone. */
+bool gdb_link_receive(GdbLink *l);
+/* Any thread. */
+void gdb_packet_send(GdbLink *l, const void *data, size_t n);
+
+#endif

@@ -1,0 +1,49 @@
+/*
+ * A server of gdb's remote protocol: every vCPU is a thread of the program or machine under gdb.
+ *
+ * A thread of its own talks to gdb.  While gdb looks at the guest that thread owns an exclusive section,
+ * so no vCPU runs and all registers are in HostEnv; a vCPU that is in a system call stays there.
+ * vCPU threads come in with gdb_stop() when something has happened that gdb may want to
+ * know, and sleep until gdb lets them go on.
+ */
+#ifndef BRAID_DEBUG_GDBSTUB_H
+#define BRAID_DEBUG_GDBSTUB_H
+
+#include "exec/exec.h"
+
+/* What the program or machine is to the stub.  Called by the stub's thread while no vCPU runs. */
+typedef struct GdbTarget {
+    const Guest *guest;
+    uint64_t pid;
+    const char *exec_file;      /* absolute path, or NULL */
+    /* Positive and unique; 0: not to be shown. */
+    uint64_t (*thread_id)(CPUState *cpu);
+    /* One line about the thread. */
+    void (*describe_thread)(CPUState *cpu, char *buf, size_t size);
+    /* All or nothing.  `cpu`: whose address space. Writing code is followed by an invalidation. */
+    bool (*read_memory)(CPUState *cpu, vaddr addr, void *buf, size_t n);
+    bool (*write_memory)(CPUState *cpu, vaddr addr, const void *buf, size_t n);
+    /* Bytes of the auxiliary vector from offset on, at most n; NULL: there is none. */
+    size_t (*read_auxv)(uint64_t offset, void *buf, size_t n);
+    void (*kill)(void);
+} GdbTarget;
+
+/*
+ * Wait for gdb at `where`: a TCP port on the loopback interface, or the path of a Unix socket
+ * (%d: process id).  Before any vCPU runs.  False: *err is a sentence, freed by the caller.
+ */
+bool gdb_start(const char *where, const GdbTarget *target, char **err);
+
+/* The signal numbers here are Linux's; 0: none. */
+
+/* cpu_exec() returned EXIT_REASON_DEBUG, or the guest is about to start.  By the vCPU's thread, outside
+   cpu_exec() and without locks; returns when gdb lets it go on. */
+void gdb_stop(CPUState *cpu);
+/* The guest is about to get this signal: which shall it get? Likewise. */
+int gdb_signal(CPUState *cpu, int sig);
+/* The guest has ended with this status, or by this signal. */
+void gdb_exit(int status, int sig);
+/* In the only thread of a child after fork(): gdb stays with the parent. */
+void gdb_fork_child(CPUState *cpu);
+
+#endif
