@@ -24,6 +24,7 @@
 #include <sys/resource.h>
 
 #include "linux-user/core-dump.h"
+#include "linux-user/process-control.h"
 #include "linux-user/process.h"
 #include "linux-user/rseq.h"
 #include "linux-user/syscall.h"
