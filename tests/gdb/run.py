@@ -1,0 +1,240 @@
+#!/usr/bin/env python3
+"""braid-riscv64 -g: by gdb-multiarch, where it is installed, and by a client of our own.
+
+usage: run.py BRAID PROGRAM      PROGRAM is threads.c, compiled with -g -O1 -static
+"""
+import os
+import re
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+BRAID, PROGRAM = sys.argv[1:3]
+passed = failed = 0
+
+
+def check(name, good, detail=''):
+    global passed, failed
+    if good:
+        passed += 1
+    else:
+        failed += 1
+        print('FAILED: %s %s' % (name, detail))
+
+
+def start(sock, *args):
+    p = subprocess.Popen([BRAID, '-g', sock, PROGRAM, *args], stdout=subprocess.PIPE,
+                         stderr=subprocess.STDOUT, text=True)
+    for _ in range(500):
+        if os.path.exists(sock):
+            break
+        time.sleep(0.02)
+    return p
+
+
+def symbols():
+    out = subprocess.run(['riscv64-linux-gnu-nm', PROGRAM], capture_output=True, text=True,
+                         check=True).stdout
+    return {f[2]: int(f[0], 16) for f in map(str.split, out.splitlines()) if len(f) == 3}
+
+
+class Client:
+    """The remote protocol, as far as the tests need it."""
+
+    def __init__(self, path):
+        self.s = socket.socket(socket.AF_UNIX)
+        self.s.settimeout(30)
+        for _ in range(100):
+            try:
+                self.s.connect(path)
+                break
+            except ConnectionRefusedError:      # bound, not listening yet
+                time.sleep(0.02)
+        self.buf = b''
+
+    def byte(self):
+        while not self.buf:
+            self.buf = self.s.recv(65536)
+            if not self.buf:
+                raise EOFError
+        c, self.buf = self.buf[:1], self.buf[1:]
+        return c
+
+    def send(self, data):
+        if isinstance(data, str):
+            data = data.encode()
+        self.s.sendall(b'$%s#%02x' % (data, sum(data) & 255))
+
+    def receive(self):
+        while self.byte() != b'$':
+            pass
+        data = b''
+        while (c := self.byte()) != b'#':
+            data += bytes([self.byte()[0] ^ 0x20]) if c == b'}' else c
+        self.byte(), self.byte()
+        try:
+            self.s.sendall(b'+')
+        except BrokenPipeError:         # it answered and left
+            pass
+        return data.decode('latin-1')
+
+    def ask(self, data):
+        self.send(data)
+        return self.receive()
+
+    def register(self, n):
+        return struct.unpack('<Q', bytes.fromhex(self.ask('p%x' % n)))[0]
+
+    def word(self, addr):
+        return struct.unpack('<i', bytes.fromhex(self.ask('m%x,4' % addr)))[0]
+
+
+SCRIPT = r'''
+set pagination off
+set confirm off
+set sysroot /
+target remote %s
+break hot
+continue
+backtrace
+print i
+info threads
+stepi
+print $pc == (char *)&hot + 2 || $pc == (char *)&hot + 4
+delete
+watch shared
+continue
+delete
+tbreak never
+handle SIGUSR1 nostop noprint pass
+catch signal SIGSEGV
+print scale
+set var scale = 4
+info auxv
+continue
+print shared
+continue
+'''
+
+
+def test_gdb(dir):
+    gdb = shutil.which('gdb-multiarch')
+    if not gdb:
+        print('no gdb-multiarch: its part is left out')
+        return
+    sock, script = dir + '/gdb', dir + '/script'
+    with open(script, 'w') as f:
+        f.write(SCRIPT % sock)
+    p = start(sock, 'crash')
+    out = subprocess.run([gdb, '-nx', '-batch', '-x', script, PROGRAM], capture_output=True,
+                         text=True, timeout=100, stdin=subprocess.DEVNULL)
+    text = out.stdout
+    try:
+        guest, _ = p.communicate(timeout=10)
+    except subprocess.TimeoutExpired:
+        p.kill()
+        guest, _ = p.communicate()
+    for name, pattern in [
+            ('breakpoint', r'hit Breakpoint 1, hot \(i=.*0\)'),
+            ('backtrace', r'#1 +0x\w+ in main'),
+            ('argument', r'\$1 = 0'),
+            ('four threads', r'  4    Thread'),
+            ('step', r'\$2 = 1'),
+            ('watchpoint', r'Hardware watchpoint 2: shared\s+Old value = 0\s+New value = 1'),
+            ('variable', r'\$3 = 1\.5'),
+            ('auxv', r'AT_ENTRY'),
+            ('fault', r'Catchpoint \d+ \(signal SIGSEGV\), .*main'),
+            ('result', r'\$4 = 1045'),
+            ('end', r'Program terminated with signal SIGSEGV')]:
+        check('gdb: ' + name, re.search(pattern, text), '\n' + text + out.stderr)
+    check('gdb: variable set', 'shared 1045 scale 8' in guest, guest)
+    check('gdb: guest status', p.returncode == -11, p.returncode)
+
+
+def test_registers_and_memory(dir, sym):
+    p = start(dir + '/a')
+    c = Client(dir + '/a')
+    check('supported', 'qXfer:features:read+' in c.ask('qSupported:swbreak+'))
+    check('first stop', c.ask('?').startswith('T05'))
+    check('entry', c.register(32) == sym['_start'])
+    check('x0', c.register(0) == 0)
+    check('write a register', c.ask('P5=efbeadde00000000') == 'OK' and c.register(5) == 0xdeadbeef)
+    check('g', len(c.ask('g')) == 33 * 16)
+    check('bad register', c.ask('p4000').startswith('E'))
+    check('bad memory', c.ask('m10,4').startswith('E'))
+    check('no memory of braid', c.ask('m7fffffffe000,8').startswith('E'))
+    check('write code', c.ask('M%x,4:00000000' % sym['never']) == 'OK' and c.word(sym['never']) == 0)
+    check('unknown command', c.ask('jabberwocky') == '')
+    check('target.xml', 'riscv.cpu' in c.ask('qXfer:features:read:target.xml:0,800'))
+    check('breakpoint', c.ask('Z0,%x,2' % sym['hot']) == 'OK')
+    stop = c.ask('vCont;c')
+    check('hit', 'swbreak' in stop and c.register(32) == sym['hot'], stop)
+    check('remove', c.ask('z0,%x,2' % sym['hot']) == 'OK')
+    # To the end: each signal on the way is passed on.
+    while (stop := c.ask('vCont;c')).startswith('T'):
+        sig, thread = stop[1:3], re.search(r'thread:(\w+)', stop).group(1)
+        check('signal', sig == '1e', stop)
+        c.send('vCont;C%s:%s;c' % (sig, thread))
+        stop = c.receive()
+        break
+    check('exit', stop == 'W07', stop)
+    out, _ = p.communicate(timeout=30)
+    check('output', out == 'shared 1045 scale 3\n', out)
+
+
+def test_toggle(dir, sym):
+    """A breakpoint that comes and goes under three threads that run into it; Ctrl-C between."""
+    p = start(dir + '/b', 'spin')
+    c = Client(dir + '/b')
+    c.ask('?')
+    c.ask('QPassSignals:1e')
+    c.send('vCont;c')
+    time.sleep(0.5)
+    c.s.sendall(b'\x03')
+    check('interrupt', c.receive().startswith('T02'))
+    hits = set()
+    for i in range(300):
+        c.ask('Z0,%x,2' % sym['hot'])
+        stop = c.ask('vCont;c')
+        pc, thread = c.register(32), re.search(r'thread:(\w+)', stop).group(1)
+        check('toggle', stop.startswith('T05') and pc == sym['hot'], '%s pc %x' % (stop, pc))
+        hits.add(thread)
+        c.ask('z0,%x,2' % sym['hot'])
+        # One step of one thread, the others stand still.
+        before = c.word(sym['shared'])
+        stop = c.ask('vCont;s:' + thread)
+        check('step', stop.startswith('T05') and sym['hot'] < c.register(32) <= sym['hot'] + 4, stop)
+        check('held', c.word(sym['shared']) == before)
+    check('several threads', len(hits) > 1, hits)
+    check('thread list', c.ask('qfThreadInfo').count(',') == 3)
+    check('detach', c.ask('D') == 'OK')
+    time.sleep(0.2)
+    check('runs on', p.poll() is None)
+    p.kill()
+    p.communicate()
+
+
+def test_kill(dir):
+    p = start(dir + '/c', 'spin')
+    c = Client(dir + '/c')
+    c.ask('?')
+    c.send('k')
+    p.communicate(timeout=30)
+    check('kill', p.returncode == -9, p.returncode)
+    bad = subprocess.run([BRAID, '-g', dir + '/no/such/dir', PROGRAM], capture_output=True, text=True,
+                         timeout=30)
+    check('bad socket', bad.returncode == 1 and 'gdb' in bad.stderr, bad)
+
+
+with tempfile.TemporaryDirectory() as d:
+    s = symbols()
+    test_registers_and_memory(d, s)
+    test_toggle(d, s)
+    test_kill(d)
+    test_gdb(d)
+print('%d passed, %d failed' % (passed, failed))
+sys.exit(failed > 0)
