@@ -4,10 +4,63 @@
 #include "debug/gdb-packet.h"
 
 #include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
 
 #include "util/strutil.h"
+
+static int listen_unix(const char *where)
+{
+    struct sockaddr_un a = { .sun_family = AF_UNIX };
+    const char *pid = strstr(where, "%d");
+    int n = pid ? snprintf(a.sun_path, sizeof(a.sun_path), "%.*s%d%s", (int)(pid - where), where,
+                           (int)getpid(), pid + 2)
+                : snprintf(a.sun_path, sizeof(a.sun_path), "%s", where);
+    if (n >= (int)sizeof(a.sun_path)) {
+        errno = ENAMETOOLONG;
+        return -1;
+    }
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    unlink(a.sun_path);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) || listen(fd, 1)) {
+        return -1;
+    }
+    return fd;
+}
+
+static int listen_port(unsigned port)
+{
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
+        bind(fd, (struct sockaddr *)&a, sizeof(a)) || listen(fd, 1)) {
+        return -1;
+    }
+    return fd;
+}
+
+int gdb_link_accept(const char *where)
+{
+    uint64_t port;
+    bool is_port = str_parse_u64(where, strlen(where), &port) && port <= 65535;
+    int listener = is_port ? listen_port((unsigned)port) : listen_unix(where);
+    int fd = listener < 0 ? -1 : accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    int one = 1, err = errno;
+    if (is_port && fd >= 0) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    }
+    if (listener >= 0) {
+        close(listener);
+    }
+    errno = err;
+    return fd;
+}
 
 void gdb_link_init(GdbLink *l, int fd)
 {

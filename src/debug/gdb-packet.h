@@ -30,6 +30,11 @@ typedef enum GdbInput {
     GDB_INPUT_INTERRUPT,        /* Ctrl-C */
 } GdbInput;
 
+/*
+ * Wait for one connection at a TCP port of the loopback interface or at the path of a Unix socket (%d:
+ * process id).  The descriptor, or -1 with errno.
+ */
+int gdb_link_accept(const char *where);
 void gdb_link_init(GdbLink *l, int fd);
 /* What comes next of what has been received; data is unescaped and ends with a 0 that does not count. */
 GdbInput gdb_link_next(GdbLink *l, char *data, size_t *n);

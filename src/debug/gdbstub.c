@@ -8,11 +8,8 @@
  */
 #include "debug/gdbstub.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -20,8 +17,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "debug/gdb-packet.h"
@@ -30,6 +25,7 @@
 #include "exec/tb.h"
 #include "util/error.h"
 #include "util/futex.h"
+#include "util/own-fd.h"
 #include "util/strutil.h"
 
 /* On the stack of the vCPU thread that waits. */
@@ -239,6 +235,12 @@ static void handle_stops(void)
     }
 }
 
+static void close_own(int fd)
+{
+    own_fd_remove(fd);
+    close(fd);
+}
+
 /* gdb leaves: nothing of it remains in the guest. */
 static void disconnect(void)
 {
@@ -252,7 +254,7 @@ static void disconnect(void)
     for (GdbStop *stop; (stop = take_stop());) {
         finish(stop, stop->sig);
     }
-    close(gdb.link.fd);
+    close_own(gdb.link.fd);
 }
 
 /* ---- registers and memory ---- */
@@ -747,8 +749,8 @@ void gdb_fork_child(CPUState *cpu)
     gdb.first = NULL;
     gdb.last = &gdb.first;
     mutex_reinit(&gdb.lock);
-    close(gdb.link.fd);
-    close(gdb.wake_fd);
+    close_own(gdb.link.fd);
+    close_own(gdb.wake_fd);
     start_exclusive(cpu);
     debug_clear();
     end_exclusive(cpu);
@@ -756,64 +758,16 @@ void gdb_fork_child(CPUState *cpu)
 
 /* ---- start ---- */
 
-static int listen_unix(const char *where)
-{
-    struct sockaddr_un a = { .sun_family = AF_UNIX };
-    const char *pid = strstr(where, "%d");
-    int n = pid ? snprintf(a.sun_path, sizeof(a.sun_path), "%.*s%d%s", (int)(pid - where), where,
-                           (int)getpid(), pid + 2)
-                : snprintf(a.sun_path, sizeof(a.sun_path), "%s", where);
-    if (n >= (int)sizeof(a.sun_path)) {
-        errno = ENAMETOOLONG;
-        return -1;
-    }
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    unlink(a.sun_path);
-    if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) || listen(fd, 1)) {
-        return -1;
-    }
-    return fd;
-}
-
-static int listen_port(unsigned port)
-{
-    struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
-        bind(fd, (struct sockaddr *)&a, sizeof(a)) || listen(fd, 1)) {
-        return -1;
-    }
-    return fd;
-}
-
-static int wait_for_connection(const char *where)
-{
-    uint64_t port;
-    bool is_port = str_parse_u64(where, strlen(where), &port) && port <= 65535;
-    int listener = is_port ? listen_port((unsigned)port) : listen_unix(where);
-    int fd = listener < 0 ? -1 : accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-    int one = 1, err = errno;
-    if (is_port && fd >= 0) {
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
-    }
-    if (listener >= 0) {
-        close(listener);
-    }
-    errno = err;
-    return fd;
-}
-
 bool gdb_start(const char *where, const GdbTarget *target, char **err)
 {
     gdb.target = *target;
-    int fd = wait_for_connection(where);
-    gdb.wake_fd = fd < 0 ? -1 : eventfd(0, EFD_CLOEXEC);
+    int fd = gdb_link_accept(where);
+    gdb.wake_fd = fd < 0 ? -1 : own_fd_add(eventfd(0, EFD_CLOEXEC));
     if (gdb.wake_fd < 0) {
         *err = str_format("cannot wait for gdb at '%s': %s", where, strerror(errno));
         return false;
     }
-    gdb_link_init(&gdb.link, fd);
+    gdb_link_init(&gdb.link, own_fd_add(fd));
     gdb.connected = 1;
     sigset_t all, old;
     sigfillset(&all);
