@@ -70,7 +70,7 @@ class Check:
             if line.startswith('#: '):
                 key, _, value = line[3:].partition(':')
                 self.fields[key.strip()] = value.strip()
-        unknown = set(self.fields) - {'packages', 'native-packages', 'time', 'quick', 'native', 'chroot',
+        unknown = set(self.fields) - {'packages', 'native-packages', 'npm', 'time', 'quick', 'native', 'chroot',
                                       'user', 'options'}
         if unknown or 'packages' not in self.fields or 'time' not in self.fields:
             sys.exit(f'{path}: fields: {", ".join(unknown) or "packages and time must be there"}')
@@ -106,6 +106,34 @@ def need_root(arch, packages):
     return root
 
 
+def need_npm(packages):
+    """The archives of npm packages, given as NAME@VERSION, with the names they are imported by."""
+    cache = CACHE / 'npm'
+    cache.mkdir(parents=True, exist_ok=True)
+    found = []
+    for spec in packages:
+        name, _, version = spec.rpartition('@')
+        archive = cache / f'{name.lstrip("@").replace("/", "-")}-{version}.tgz'
+        if not archive.exists():
+            if not shutil.which('npm'):
+                raise Skip('this machine has no npm')
+            with tempfile.TemporaryDirectory(dir=cache) as new:
+                r = subprocess.run(['npm', 'pack', '--silent', spec], cwd=new, stdout=subprocess.DEVNULL)
+                if r.returncode:
+                    raise Skip(f'npm cannot fetch {spec}')
+                os.replace(pathlib.Path(new) / archive.name, archive)
+        found.append((name, archive))
+    return found
+
+
+def unpack_npm(packages, work):
+    """As npm would, into node_modules of the work directory; what a package needs is listed beside it."""
+    for name, archive in need_npm(packages):
+        where = pathlib.Path(work) / 'node_modules' / name
+        where.mkdir(parents=True)
+        subprocess.run(['tar', '-xzf', archive, '-C', where, '--strip-components=1'], check=True)
+
+
 def namespaces(user):
     """The command that makes them; a user namespace where it is needed."""
     flags = ['--map-root-user'] if user or os.geteuid() else []
@@ -127,6 +155,7 @@ def run_in(check, root, prefix, chroot, qemu=None, limit=None):
         script = (HERE / 'prelude.sh').read_text() + check.path.read_text()
         (pathlib.Path(work) / '.script').write_text(script)
         os.chmod(work, 0o777)
+        unpack_npm(check.fields.get('npm', '').split(), work)
         inside = chroot or qemu
         here = '/work' if inside else work
         if inside and prefix:
