@@ -3,15 +3,25 @@
  *
  * The rings are memory that the guest and the host's kernel share without braid: entries have the
  * same layout on all machines, and with a guest base of 0 the addresses in them are the host's.  With
- * another base there is no io_uring.  What remains to be done is the signal mask of io_uring_enter()
- * and a wait that no signal may slip past.
+ * another base there is no io_uring.  What remains to be done is the signal mask of io_uring_enter(),
+ * a wait that no signal may slip past, and the one structure an entry may point at that x86-64 lays out
+ * unlike all others: struct epoll_event.  The kernel has read it when the entry is submitted, so for the
+ * length of io_uring_enter() such entries point at a copy.  That excludes rings that are read
+ * without a call (SQPOLL), or whose memory braid has not seen mapped.
  *
- * Any guest thread, without locks.
+ * Any guest thread; the table of rings has a lock.
  */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
 #include <linux/io_uring.h>
 
+#include "linux-user/io-uring.h"
+#include "linux-user/structs.h"
 #include "linux-user/syscall.h"
 #include "linux-user/user-signal.h"
+#include "util/error.h"
+#include "util/lock.h"
 
 #ifndef IORING_ENTER_EXT_ARG
 #define IORING_ENTER_EXT_ARG 8
@@ -24,13 +34,137 @@ typedef struct GeteventsArg {
     uint64_t ts;
 } GeteventsArg;
 
+#define MAX_RINGS 4096              /* descriptors that may be rings */
+#define SETUP_SQE128 (1u << 10)
+#define SETUP_NO_MMAP (1u << 14)
+#define SETUP_NO_SQARRAY (1u << 16)
+
+/* What is known of a descriptor that is or was a ring; the descriptor's next ring overwrites it. */
+typedef struct Ring {
+    struct io_sqring_offsets off;
+    uint32_t flags;
+    uint64_t sq, sqes;              /* where the guest has mapped them, or 0 */
+} Ring;
+
+typedef struct RingContext {
+    Mutex lock;
+    /* guarded by lock */
+    Ring *rings[MAX_RINGS];
+} RingContext;
+
+static RingContext ctx = { .lock = MUTEX_INIT(LEAF) };
+
+static bool note_ring(int fd, const struct io_uring_params *p)
+{
+    if (fd >= MAX_RINGS) {
+        return false;
+    }
+    mutex_lock(&ctx.lock);
+    if (!ctx.rings[fd]) {
+        ctx.rings[fd] = xmalloc(sizeof(Ring));
+    }
+    *ctx.rings[fd] = (Ring){ .off = p->sq_off, .flags = p->flags };
+    mutex_unlock(&ctx.lock);
+    return true;
+}
+
+void io_uring_note_mapping(int fd, uint64_t offset, uint64_t addr)
+{
+    if (fd < 0 || fd >= MAX_RINGS) {
+        return;
+    }
+    mutex_lock(&ctx.lock);
+    Ring *r = ctx.rings[fd];
+    if (r && offset == IORING_OFF_SQ_RING) {
+        r->sq = addr;
+    } else if (r && offset == IORING_OFF_SQES) {
+        r->sqes = addr;
+    }
+    mutex_unlock(&ctx.lock);
+}
+
 int64_t sys_io_uring_setup(GuestThread *t, const uint64_t a[6])
 {
+    struct io_uring_params p;
     if (user_mem.guest_base) {
         return -ENOSYS;
     }
-    return user_range_ok(a[1], sizeof(struct io_uring_params))
-               ? host_syscall(SYS_io_uring_setup, (unsigned)a[0], g2h(a[1])) : -EFAULT;
+    if (!user_read(&p, a[1], sizeof(p))) {
+        return -EFAULT;
+    }
+    if (p.flags & IORING_SETUP_SQPOLL) {
+        return -EPERM;              /* as to unprivileged callers before Linux 5.11 */
+    }
+    if (p.flags & (SETUP_NO_MMAP | SETUP_NO_SQARRAY)) {
+        return -EINVAL;             /* as before Linux 6.6 */
+    }
+    int64_t fd = host_syscall(SYS_io_uring_setup, (unsigned)a[0], &p);
+    if (fd < 0) {
+        return fd;
+    }
+    if (!note_ring((int)fd, &p) || !user_write(a[1], &p, sizeof(p))) {
+        close((int)fd);
+        return fd >= MAX_RINGS ? -EMFILE : -EFAULT;
+    }
+    return fd;
+}
+
+/* Entries that point at copies for the time of a call. */
+typedef struct Conversion {
+    unsigned n;
+    struct ConvertedEntry {
+        uint64_t where, addr;       /* the entry's field, and what the guest wrote there */
+        struct epoll_event ev;
+    } *entries;
+} Conversion;
+
+static void convert_entry(Conversion *c, uint64_t entry, unsigned max)
+{
+    struct io_uring_sqe sqe;
+    GuestEpollEvent g;
+    if (!user_read(&sqe, entry, sizeof(sqe)) || sqe.opcode != IORING_OP_EPOLL_CTL ||
+        sqe.len == EPOLL_CTL_DEL || !user_read(&g, sqe.addr, sizeof(g))) {
+        return;
+    }
+    if (!c->entries) {
+        c->entries = xmalloc(max * sizeof(*c->entries));
+    }
+    struct ConvertedEntry *e = &c->entries[c->n];
+    e->where = entry + offsetof(struct io_uring_sqe, addr);
+    e->addr = sqe.addr;
+    e->ev = (struct epoll_event){ .events = g.events, .data.u64 = g.data };
+    c->n += user_write_u64(e->where, (uintptr_t)&e->ev);
+}
+
+static void convert_begin(Conversion *c, uint64_t fd, uint32_t submit)
+{
+    Ring r = { .sq = 0 };
+    uint32_t head, tail, mask, index;
+    mutex_lock(&ctx.lock);
+    if (fd < MAX_RINGS && ctx.rings[fd]) {
+        r = *ctx.rings[fd];
+    }
+    mutex_unlock(&ctx.lock);
+    if (!r.sq || !r.sqes || !user_read_u32(r.sq + r.off.head, &head) ||
+        !user_read_u32(r.sq + r.off.tail, &tail) || !user_read_u32(r.sq + r.off.ring_mask, &mask)) {
+        return;
+    }
+    uint32_t max = tail - head < submit ? tail - head : submit;
+    max = max <= mask ? max : mask + 1;
+    unsigned shift = r.flags & SETUP_SQE128 ? 7 : 6;
+    for (uint32_t i = 0; i < max; i++) {
+        if (user_read_u32(r.sq + r.off.array + 4ull * ((head + i) & mask), &index) && index <= mask) {
+            convert_entry(c, r.sqes + ((uint64_t)index << shift), max);
+        }
+    }
+}
+
+static void convert_end(Conversion *c)
+{
+    for (unsigned i = 0; i < c->n; i++) {
+        user_write_u64(c->entries[i].where, c->entries[i].addr);
+    }
+    free(c->entries);
 }
 
 /* The guest's mask at `addr` is in force until signal_mask_end(); 0 or -errno. */
@@ -76,8 +210,11 @@ int64_t sys_io_uring_enter(GuestThread *t, const uint64_t a[6])
         arg.sigmask = (uintptr_t)&host;
         pointer = extended ? pointer : (uintptr_t)&host;
     }
+    Conversion c = { 0 };
+    convert_begin(&c, (uint32_t)a[0], (uint32_t)a[1]);
     int64_t ret = safe_syscall6(t, SYS_io_uring_enter, (uint64_t)(int)a[0], a[1], a[2], a[3],
                                 pointer, size);
+    convert_end(&c);
     if (mask) {
         signal_mask_end(t, ret);
     }

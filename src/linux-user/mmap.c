@@ -12,6 +12,7 @@
  * The host never maps guest pages executable: PROT_EXEC becomes PROT_READ, and whether a page may
  * be executed is decided by the table.
  */
+#include "linux-user/io-uring.h"
 #include "linux-user/mmap.h"
 
 #include <stdlib.h>
@@ -251,6 +252,9 @@ int64_t user_mmap(uint64_t addr, uint64_t len, int prot, int flags, int fd, uint
         ret = mmap_anywhere_locked(len, prot, flags, fd, offset);
     }
     mmap_unlock_quiesce();
+    if (ret >= 0 && !(flags & MAP_ANONYMOUS)) {
+        io_uring_note_mapping(fd, offset, (uint64_t)ret);
+    }
     log_change("mmap", addr, len, ret);
     return ret;
 }

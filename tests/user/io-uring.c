@@ -8,6 +8,8 @@
  */
 #include <fcntl.h>
 #include <linux/io_uring.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include "test.h"
 
 #define ENTRIES 16
@@ -110,6 +112,29 @@ static void check_data(Ring *r)
     close(fd);
 }
 
+/* The one structure that x86-64 packs and others do not. */
+static void check_epoll(Ring *r)
+{
+    int ep = epoll_create1(0), fd = eventfd(1, 0);
+    struct epoll_event ev[2] = { { EPOLLIN, { .u64 = 0x1122334455667788 } },
+                                 { EPOLLIN, { .u64 = 0x99aabbccddeeff00 } } }, got[2];
+
+    CHECK_ERRNO(ep >= 0 && fd >= 0);
+    struct io_uring_sqe *e = next_entry(r, IORING_OP_EPOLL_CTL, ep, &ev[0], EPOLL_CTL_ADD, 6);
+    e->off = (uint64_t)fd;
+    next_entry(r, IORING_OP_EPOLL_CTL, ep, &ev[1], EPOLL_CTL_MOD, 7)->off = (uint64_t)fd;
+    CHECK_ERRNO(enter(r, 1, 1) == 1);
+    CHECK(result_of(r, 6) == 0 && e->addr == (uintptr_t)&ev[0], "EPOLL_CTL_ADD");
+    CHECK_ERRNO(epoll_wait(ep, got, 2, 0) == 1);
+    CHECK(got[0].events == EPOLLIN && got[0].data.u64 == 0x1122334455667788, "data of the first");
+    CHECK_ERRNO(enter(r, 1, 1) == 1);
+    CHECK(result_of(r, 7) == 0, "EPOLL_CTL_MOD");
+    CHECK_ERRNO(epoll_wait(ep, got, 2, 0) == 1);
+    CHECK(got[0].events == EPOLLIN && got[0].data.u64 == 0x99aabbccddeeff00, "data of the second");
+    close(fd);
+    close(ep);
+}
+
 static volatile sig_atomic_t handled;
 
 static void handler(int sig, siginfo_t *info, void *context)
@@ -163,6 +188,7 @@ int main(void)
         return 0;
     }
     check_data(&r);
+    check_epoll(&r);
     check_waits(&r);
     CHECK_ERRNO(munmap(r.sqe, ENTRIES * sizeof(*r.sqe)) == 0);
     CHECK_ERRNO(munmap(r.sq, r.sq_size) == 0 && munmap(r.cq, r.cq_size) == 0);
