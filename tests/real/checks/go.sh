@@ -2,7 +2,7 @@
 # spin in loops that only a signal (SIGURG) can leave; nil dereferences are SIGSEGVs that become panics.
 #: packages: golang-go coreutils grep
 #: chroot
-#: time: 900
+#: time: 1800
 export GOCACHE=$PWD/cache GOPATH=$PWD/gopath GOTOOLCHAIN=local GOPROXY=off CGO_ENABLED=0
 cat > spin.go <<'EOF'
 package main
