@@ -30,10 +30,9 @@ typedef struct Descriptor {
 } Descriptor;
 _Static_assert(sizeof(Descriptor) == DESC_SIZE, "as in guest memory");
 
-static uint16_t load16(const uint8_t *p, int order)
+static uint16_t load16(const uint8_t *p)
 {
-    return order == __ATOMIC_ACQUIRE ? __atomic_load_n((const uint16_t *)p, __ATOMIC_ACQUIRE /* [VIRTQ-AVAIL] */)
-                                     : __atomic_load_n((const uint16_t *)p, __ATOMIC_RELAXED);
+    return __atomic_load_n((const uint16_t *)p, __ATOMIC_RELAXED);
 }
 
 static void store16(uint8_t *p, uint16_t value)
@@ -133,7 +132,8 @@ bool virtq_pop(VirtQueue *q, VirtRequest *r)
     if (!q->ready || q->broken) {
         return false;
     }
-    uint16_t idx = load16(q->avail_host + 2, __ATOMIC_ACQUIRE);
+    /* [VIRTQ-AVAIL] pairs with the driver's release. */
+    uint16_t idx = __atomic_load_n((const uint16_t *)(q->avail_host + 2), __ATOMIC_ACQUIRE);
     uint16_t waiting = (uint16_t)(idx - q->last_avail);
     if (!waiting) {
         return false;
@@ -141,7 +141,7 @@ bool virtq_pop(VirtQueue *q, VirtRequest *r)
     if (waiting > q->size) {
         return break_queue(q, "the available index jumped");
     }
-    r->head = load16(q->avail_host + RING_HEADER + 2 * (q->last_avail % q->size), __ATOMIC_RELAXED);
+    r->head = load16(q->avail_host + RING_HEADER + 2 * (q->last_avail % q->size));
     r->nout = r->nin = 0;
     r->out_size = r->in_size = 0;
     q->last_avail++;
@@ -173,9 +173,9 @@ bool virtq_wants_interrupt(VirtQueue *q)
     }
     __atomic_thread_fence(__ATOMIC_SEQ_CST);    /* [VIRTQ-EVENT] used.idx before the driver's wish */
     if (!q->event_idx) {
-        return !(load16(q->avail_host, __ATOMIC_RELAXED) & AVAIL_NO_INTERRUPT);
+        return !(load16(q->avail_host) & AVAIL_NO_INTERRUPT);
     }
-    uint16_t event = load16(used_event(q), __ATOMIC_RELAXED), old = q->signalled;
+    uint16_t event = load16(used_event(q)), old = q->signalled;
     bool valid = q->signalled_valid;
     q->signalled = q->used_index;
     q->signalled_valid = true;
@@ -197,7 +197,7 @@ bool virtq_ask_notification(VirtQueue *q, bool wanted)
         return false;
     }
     __atomic_thread_fence(__ATOMIC_SEQ_CST);    /* [VIRTQ-EVENT] our wish before avail.idx */
-    return load16(q->avail_host + 2, __ATOMIC_RELAXED) != q->last_avail;
+    return load16(q->avail_host + 2) != q->last_avail;
 }
 
 /* ---- Data ---- */
