@@ -55,6 +55,7 @@ void exec_init(const ExecConfig *config)
     code_regions_init();
     if (config->system_mode) {
         system_faults_init();
+        x->parallel = 1;    /* a machine of one hart shares its memory with devices */
         memory_set_hooks(&(MemoryHooks){ .ram_written = on_ram_written, .map_changed = on_map_changed });
     }
     if (config->strict_llsc) {
