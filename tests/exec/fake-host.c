@@ -375,6 +375,23 @@ void ir_print(FILE *out, const IRFunc *f)
 {
 }
 
+/* For breakpoints, of which there are none. */
+uint32_t ir_snapshot(IRBuilder *b, uint64_t pc)
+{
+    fail("no breakpoints here");
+}
+
+IRRef ir_emit_snap(IRBuilder *b, uint32_t snap, IROp op, IRType type, unsigned aux, IRRef a0, IRRef a1, IRRef a2,
+                   int64_t imm)
+{
+    fail("no breakpoints here");
+}
+
+void ir_func_finish(IRBuilder *b)
+{
+    fail("no breakpoints here");
+}
+
 void opt_run(IRFunc *f, unsigned level)
 {
     chaos();
