@@ -23,7 +23,6 @@ bool cpu_memory_debug(CPUState *cpu, vaddr va, void *buf, size_t n, bool write)
 uint64_t exec_vdso_call(CPUState *cpu, uint64_t nr, uint64_t a0, uint64_t a1) { abort(); }
 void cpu_kick(CPUState *cpu) { fx.kicks++; }
 int cpu_exec(CPUState *cpu) { return 0; }
-uint64_t exec_vdso_call(CPUState *cpu, uint64_t nr, uint64_t a0, uint64_t a1) { abort(); }
 _Noreturn void cpu_leave_from_helper(CPUState *cpu, int reason) { abort(); }
 
 MemoryPlace memory_find(hwaddr pa)
