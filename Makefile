@@ -5,7 +5,7 @@ BUILD ?= build
 
 # braid-system-riscv64 needs libfdt and libslirp; without them there is no such target.
 all: $(BUILD)/build.ninja
-	@ninja -C $(BUILD) src/main/all
+	@ninja -C $(BUILD) programs
 	@cd $(BUILD) && ln -sf $$(ls src/main/braid-riscv64 src/main/braid-system-riscv64 2>/dev/null) .
 
 $(BUILD)/build.ninja: | have-tools

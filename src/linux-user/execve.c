@@ -209,6 +209,20 @@ static bool file_gives_rights(int fd)
                        fgetxattr(fd, "security.capability", NULL, 0) > 0);
 }
 
+/* What the guest put under the names that braid uses here must not be taken for braid's word. */
+static void drop_own_variables(StringList *envs)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < envs->len; i++) {
+        const char *s = envs->data[i];
+        if (strncmp(s, LIMITS_VARIABLE "=", sizeof(LIMITS_VARIABLE)) &&
+            strncmp(s, SECCOMP_FD_VARIABLE "=", sizeof(SECCOMP_FD_VARIABLE))) {
+            envs->data[n++] = envs->data[i];
+        }
+    }
+    envs->len = n;
+}
+
 /* braid [options] -0 argv[0] -- path argv[1]... */
 static int64_t exec_braid(GuestThread *t, ExecRequest *r)
 {
@@ -236,6 +250,7 @@ static int64_t exec_braid(GuestThread *t, ExecRequest *r)
         vec_push(args, r->args.data[i]);
     }
     vec_push(args, NULL);
+    drop_own_variables(&r->envs);
     vec_push(&r->envs, own(r, limits_save()));
     int filters = seccomp_save(t);
     if (filters < -1) {
