@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "linux-user/limits.h"
 #include "linux-user/mmap.h"
 #include "linux-user/user-mem.h"
 
@@ -213,5 +214,6 @@ int main(void)
         cmocka_unit_test(test_host_memory),
     };
     user_mem_init(0, 0);
+    limits_init();
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
