@@ -12,19 +12,12 @@
 #include "debug/perfmap.h"
 #include "exec/exec.h"
 #include "guest/riscv/system.h"
+#include "main/accel.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "util/option.h"
 #include "util/stats.h"
 #include "util/strutil.h"
-
-typedef struct AccelOptions {
-    int64_t tb_size;            /* MiB; 0: default */
-    int thread;                 /* index in "multi|single" */
-    int translate;              /* index in "parallel|serial" */
-    int64_t opt, max_insns;
-    bool verify, ras, jump_cache, pinning, bmi2, fma, avx, lzcnt;
-} AccelOptions;
 
 typedef struct SystemConfig {
     BoardOptions board;
@@ -33,47 +26,19 @@ typedef struct SystemConfig {
     char *machine;
     int64_t tb_size, nharts;
     uint64_t ram_size;
-    bool one_insn, interp, perfmap, stats;
+    bool one_insn, perfmap, stats;
 } SystemConfig;
 
 static const SubOptionDef accel_defs[] = {
     { "thread", SUBOPTION_ENUM, offsetof(AccelOptions, thread), 0, 0, "multi|single",
       "a host thread for each hart, or one hart at a time" },
-    { "tb-size", SUBOPTION_INT, offsetof(AccelOptions, tb_size), 1, 2047, NULL,
-      "size of the buffer for translated code in MiB" },
-    { "translate", SUBOPTION_ENUM, offsetof(AccelOptions, translate), 0, 0, "parallel|serial",
-      "how many threads may translate at once" },
-    { "opt", SUBOPTION_INT, offsetof(AccelOptions, opt), 0, 1, NULL, "optimiser level" },
-    { "max-insns", SUBOPTION_INT, offsetof(AccelOptions, max_insns), 1, 512, NULL,
-      "guest instructions in a unit at most" },
-    { "verify", SUBOPTION_BOOL, offsetof(AccelOptions, verify), 0, 0, NULL,
-      "verify the IR of each unit" },
-    { "ras", SUBOPTION_BOOL, offsetof(AccelOptions, ras), 0, 0, NULL, "predict returns" },
-    { "jump-cache", SUBOPTION_BOOL, offsetof(AccelOptions, jump_cache), 0, 0, NULL,
-      "probe the jump cache in generated code" },
-    { "pinning", SUBOPTION_BOOL, offsetof(AccelOptions, pinning), 0, 0, NULL,
-      "keep hot guest registers in host registers across units" },
-    { "bmi2", SUBOPTION_BOOL, offsetof(AccelOptions, bmi2), 0, 0, NULL, "use BMI2 if the host has it" },
-    { "fma", SUBOPTION_BOOL, offsetof(AccelOptions, fma), 0, 0, NULL, "use FMA if the host has it" },
-    { "avx", SUBOPTION_BOOL, offsetof(AccelOptions, avx), 0, 0, NULL, "use AVX if the host has it" },
-    { "lzcnt", SUBOPTION_BOOL, offsetof(AccelOptions, lzcnt), 0, 0, NULL,
-      "use LZCNT and TZCNT if the host has them" },
+    ACCEL_COMMON_DEFS
 };
 
 static bool set_accel(void *config, const char *value, char **err)
 {
     SystemConfig *c = config;
-    char *name = NULL;
-    if (!suboption_parse("-accel", value, accel_defs, array_size(accel_defs), &c->accel, &name, err)) {
-        return false;
-    }
-    c->interp = name && !strcmp(name, "interp");
-    bool known = !name || c->interp || !strcmp(name, "tcg");
-    if (!known) {
-        *err = str_format("-accel: '%s' is none of tcg, interp", name);
-    }
-    free(name);
-    return known;
+    return accel_parse(&c->accel, value, accel_defs, array_size(accel_defs), err);
 }
 
 typedef struct MachineOptions {
@@ -283,25 +248,14 @@ static void setup_log(SystemConfig *c)
 
 static void setup_exec(const SystemConfig *c)
 {
-    const AccelOptions *a = &c->accel;
     ExecConfig x = {
         .guest = &riscv64_system_guest,
         .system_mode = true,
-        .tb_size = (size_t)(c->tb_size ? c->tb_size : a->tb_size) << 20,
-        .interp = c->interp,
         .one_insn_per_tb = c->one_insn,
         .nochain = log_enabled(LOG_NOCHAIN),
-        .translate_serial = a->translate == 1,
-        .verify_ir = a->verify,
-        .no_ras = !a->ras,
-        .no_inline_jump_cache = !a->jump_cache,
-        .no_pinning = !a->pinning,
-        .opt_level = (unsigned)a->opt,
-        .max_insns = (unsigned)a->max_insns,
-        .host_disabled_features = (a->bmi2 ? 0 : HOST_NO_BMI2) | (a->fma ? 0 : HOST_NO_FMA) |
-                                  (a->avx ? 0 : HOST_NO_AVX) | (a->lzcnt ? 0 : HOST_NO_LZCNT),
         .on_publish = c->perfmap ? perfmap_add : NULL,
     };
+    accel_apply(&c->accel, c->tb_size, &x);
     if (c->perfmap && !perfmap_open()) {
         warn("cannot write the perf map");
     }
@@ -311,8 +265,7 @@ static void setup_exec(const SystemConfig *c)
 int main(int argc, char **argv)
 {
     static SystemConfig c = {
-        .accel = { .opt = 1, .ras = true, .jump_cache = true, .pinning = true, .bmi2 = true,
-                   .fma = true, .avx = true, .lzcnt = true },
+        .accel = ACCEL_DEFAULTS,
         .nharts = 1,
         .ram_size = 128ull << 20,
     };

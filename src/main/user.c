@@ -13,6 +13,7 @@
 #include "linux-user/limits.h"
 #include "linux-user/linux-user.h"
 #include "linux-user/seccomp.h"
+#include "main/accel.h"
 #include "main/handover.h"
 #include "main/user-gdb.h"
 #include "util/error.h"
@@ -22,68 +23,31 @@
 
 #define MAX_REEXEC 64
 
-typedef struct AccelOptions {
-    int64_t tb_size;            /* MiB; 0: default */
-    int translate;              /* index in "parallel|serial" */
-    int llsc;                   /* index in "value|strict" */
-    bool count;
-    int64_t hot, opt, max_insns;
-    bool verify, ras, jump_cache, pinning, bmi2, fma, avx, lzcnt;
-} AccelOptions;
-
 typedef struct UserConfig {
     LinuxUserOptions user;
     AccelOptions accel;
     const char *cpu, *gdb, *log_items, *log_filter, *log_file;
     int64_t tb_size;
-    bool one_insn, lockstep, interp, perfmap, stats, strace;
+    bool one_insn, lockstep, perfmap, stats, strace;
     EnvEdit *edits;
     char *reexec[MAX_REEXEC + 1];
     unsigned nreexec;
 } UserConfig;
 
 static const SubOptionDef accel_defs[] = {
-    { "tb-size", SUBOPTION_INT, offsetof(AccelOptions, tb_size), 1, 2047, NULL,
-      "size of the buffer for translated code in MiB" },
-    { "translate", SUBOPTION_ENUM, offsetof(AccelOptions, translate), 0, 0, "parallel|serial",
-      "how many threads may translate at once" },
     { "llsc", SUBOPTION_ENUM, offsetof(AccelOptions, llsc), 0, 0, "value|strict",
       "store-conditional by comparison of values, or free of ABA" },
     { "count", SUBOPTION_BOOL, offsetof(AccelOptions, count), 0, 0, NULL,
       "count how often blocks are run; --stats lists the hottest" },
     { "hot", SUBOPTION_INT, offsetof(AccelOptions, hot), 1, 1 << 30, NULL,
       "with count=on: times until a block counts as hot" },
-    { "opt", SUBOPTION_INT, offsetof(AccelOptions, opt), 0, 1, NULL, "optimiser level" },
-    { "max-insns", SUBOPTION_INT, offsetof(AccelOptions, max_insns), 1, 512, NULL,
-      "guest instructions in a unit at most" },
-    { "verify", SUBOPTION_BOOL, offsetof(AccelOptions, verify), 0, 0, NULL,
-      "verify the IR of each unit" },
-    { "ras", SUBOPTION_BOOL, offsetof(AccelOptions, ras), 0, 0, NULL, "predict returns" },
-    { "jump-cache", SUBOPTION_BOOL, offsetof(AccelOptions, jump_cache), 0, 0, NULL,
-      "probe the jump cache in generated code" },
-    { "pinning", SUBOPTION_BOOL, offsetof(AccelOptions, pinning), 0, 0, NULL,
-      "keep hot guest registers in host registers across units" },
-    { "bmi2", SUBOPTION_BOOL, offsetof(AccelOptions, bmi2), 0, 0, NULL, "use BMI2 if the host has it" },
-    { "fma", SUBOPTION_BOOL, offsetof(AccelOptions, fma), 0, 0, NULL, "use FMA if the host has it" },
-    { "avx", SUBOPTION_BOOL, offsetof(AccelOptions, avx), 0, 0, NULL, "use AVX if the host has it" },
-    { "lzcnt", SUBOPTION_BOOL, offsetof(AccelOptions, lzcnt), 0, 0, NULL,
-      "use LZCNT and TZCNT if the host has them" },
+    ACCEL_COMMON_DEFS
 };
 
 static bool set_accel(void *config, const char *value, char **err)
 {
     UserConfig *c = config;
-    char *name = NULL;
-    if (!suboption_parse("-accel", value, accel_defs, array_size(accel_defs), &c->accel, &name, err)) {
-        return false;
-    }
-    c->interp = name && !strcmp(name, "interp");
-    bool known = !name || c->interp || !strcmp(name, "tcg");
-    if (!known && asprintf(err, "-accel: '%s' is none of tcg, interp", name) < 0) {
-        *err = NULL;
-    }
-    free(name);
-    return known;
+    return accel_parse(&c->accel, value, accel_defs, array_size(accel_defs), err);
 }
 
 static bool add_edit(UserConfig *c, const char *name, bool unset)
@@ -201,30 +165,16 @@ static void setup_log(UserConfig *c)
 static void setup_exec(UserConfig *c)
 {
     ExecConfig *x = &c->user.exec;
-    const AccelOptions *a = &c->accel;
-    x->tb_size = (size_t)(c->tb_size ? c->tb_size : a->tb_size) << 20;
-    x->interp = c->interp;
+    accel_apply(&c->accel, c->tb_size, x);
     x->one_insn_per_tb = c->one_insn;
     x->nochain = log_enabled(LOG_NOCHAIN);
-    x->translate_serial = a->translate == 1;
-    x->strict_llsc = a->llsc == 1;
     x->count_jumps = c->stats;
-    x->count = a->count;
-    x->hot_threshold = (int32_t)a->hot;
     x->lockstep = c->lockstep;
-    x->verify_ir = a->verify;
-    x->no_ras = !a->ras;
-    x->no_inline_jump_cache = !a->jump_cache;
-    x->no_pinning = !a->pinning;
-    x->opt_level = a->opt;
-    x->max_insns = a->max_insns;
-    x->host_disabled_features = (a->bmi2 ? 0 : HOST_NO_BMI2) | (a->fma ? 0 : HOST_NO_FMA) |
-                                (a->avx ? 0 : HOST_NO_AVX) | (a->lzcnt ? 0 : HOST_NO_LZCNT);
     x->on_publish = c->perfmap ? perfmap_add : NULL;
     if (c->perfmap && !perfmap_open()) {
         warn("cannot write the perf map");
     }
-    if (c->lockstep && c->interp) {
+    if (c->lockstep && x->interp) {
         fatal_usage("--lockstep compares generated code with the interpreter: not with -accel interp");
     }
 }
@@ -252,8 +202,7 @@ int main(int argc, char **argv, char **envp)
 {
     static UserConfig c = {
         .user = { .exec_fd = -1 },
-        .accel = { .opt = 1, .ras = true, .jump_cache = true, .pinning = true, .bmi2 = true,
-                   .fma = true, .avx = true, .lzcnt = true },
+        .accel = ACCEL_DEFAULTS,
     };
     char err[256];
     error_set_program_name(argv[0]);
