@@ -7,12 +7,12 @@
  * visible, and is looked at before waiting.  So no wake-up is lost; one without cause just
  * ends the WFI, as the architecture allows.
  *
- * A hart that the SBI has stopped answers no kicks; it sleeps on a futex of its own [HART-SLEEP]: it stores
- * asleep = 1, then a full fence, then looks at its state and at parking; whoever changes those then has a full
- * fence and looks at asleep.  At least one of the two sees the other (Dekker).
+ * A hart that the SBI has stopped, or that is parked while another one is not yet, sleeps in the same way and does
+ * the work that is queued for it: somebody who has yet to be parked may wait for its TLB to be flushed.
  *
- * Parking.  harts_park() raises `parking`, kicks and wakes all; each hart counts itself in and
- * waits under the lock (rank BOARD).  A hart that is in an MMIO access finishes it first.
+ * Parking.  harts_park() raises `parking` and kicks all; each hart counts itself in under the lock (rank
+ * BOARD).  Once all are counted in nobody waits for anybody, and they sleep on a condition variable until
+ * harts_release().  A hart that is in an MMIO access finishes it first.
  *
  * Turns (thread=single).  Only the hart that holds the turn runs guest code; a timer takes it away after
  * a slice if others wait, and it goes to the next waiting hart in ring order.
@@ -25,7 +25,6 @@
 #include "board/sbi.h"
 #include "exec/exec.h"
 #include "util/error.h"
-#include "util/futex.h"
 #include "util/lock.h"
 
 #define SLICE_NS 10000000ull
@@ -49,30 +48,19 @@ static struct HartControl {
 
 /* ---- Sleep ---- */
 
-void hart_wake(Hart *h)
-{
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);    /* [HART-SLEEP] pairs with sleep_stopped() */
-    if (__atomic_load_n(&h->asleep, __ATOMIC_RELAXED) &&
-        __atomic_exchange_n(&h->asleep, 0, __ATOMIC_RELAXED)) {
-        futex_wake(&h->asleep, 1);
-    }
-}
-
 static bool parking_wanted(void)
 {
     /* [HART-PARK] pairs with harts_park(). */
     return __atomic_load_n(&control.parking, __ATOMIC_ACQUIRE);
 }
 
-/* While the hart is stopped; may return without cause. */
-static void sleep_stopped(Hart *h)
+/* Until something is asked of this hart, which does not run; does what others may wait for. */
+static void sleep_and_serve(Hart *h)
 {
-    __atomic_store_n(&h->asleep, 1, __ATOMIC_RELAXED);
-    __atomic_thread_fence(__ATOMIC_SEQ_CST);    /* [HART-SLEEP] pairs with hart_wake() */
-    if (!parking_wanted() && __atomic_load_n(&h->state, __ATOMIC_RELAXED) == HART_STOPPED) {
-        futex_wait(&h->asleep, 1, NULL);
-    }
-    __atomic_store_n(&h->asleep, 0, __ATOMIC_RELAXED);
+    cpu_wait(h->cpu, ~0ull);
+    /* [KICK] as in cpu_exec(). */
+    __atomic_exchange_n(&h->cpu->env.exit_request, 0, __ATOMIC_ACQUIRE);
+    cpu_process_work(h->cpu);
 }
 
 void hart_wait_for_interrupt(Hart *h)
@@ -148,13 +136,27 @@ static void turn_give(Hart *h)
 
 /* ---- Parking ---- */
 
-static void park(void)
+static void park(Hart *h)
 {
     mutex_lock(&control.lock);
     control.nparked++;
     cond_broadcast(&control.changed);
     while (control.parking) {
-        cond_wait(&control.changed, &control.lock);
+        if (control.nparked == hart_ctx.nharts) {
+            cond_wait(&control.changed, &control.lock);
+            continue;
+        }
+        mutex_unlock(&control.lock);
+        cpu_wait(h->cpu, ~0ull);
+        mutex_lock(&control.lock);
+        if (control.nparked < hart_ctx.nharts) {
+            control.nparked--;
+            mutex_unlock(&control.lock);
+            sleep_and_serve(h);
+            mutex_lock(&control.lock);
+            control.nparked++;
+            cond_broadcast(&control.changed);
+        }
     }
     control.nparked--;
     mutex_unlock(&control.lock);
@@ -164,12 +166,11 @@ bool harts_park(unsigned timeout_ms)
 {
     struct timespec limit = { .tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000l };
     mutex_lock(&control.lock);
-    /* [HART-PARK] pairs with parking_wanted(), through the kick or [HART-SLEEP]. */
+    /* [HART-PARK] pairs with parking_wanted(), through the kick. */
     __atomic_store_n(&control.parking, 1, __ATOMIC_RELEASE);
     mutex_unlock(&control.lock);
     for (unsigned i = 0; i < hart_ctx.nharts; i++) {
         cpu_kick(hart_ctx.harts[i].cpu);
-        hart_wake(&hart_ctx.harts[i]);
     }
     mutex_lock(&control.lock);
     bool in_time = true;
@@ -191,6 +192,9 @@ void harts_release(void)
     __atomic_store_n(&control.parking, 0, __ATOMIC_RELAXED);
     mutex_unlock(&control.lock);
     cond_broadcast(&control.changed);
+    for (unsigned i = 0; i < hart_ctx.nharts; i++) {
+        cpu_kick(hart_ctx.harts[i].cpu);
+    }
 }
 
 /* ---- The loop ---- */
@@ -208,7 +212,7 @@ bool hart_start(Hart *h, uint64_t pc, uint64_t arg, unsigned privilege)
     }
     mutex_unlock(&control.start_lock);
     if (stopped) {
-        hart_wake(h);
+        cpu_kick(h->cpu);
     }
     return stopped;
 }
@@ -251,7 +255,7 @@ static bool begin_when_started(Hart *h)
     /* [HART-START] pairs with hart_start(). */
     switch (__atomic_load_n(&h->state, __ATOMIC_ACQUIRE)) {
     case HART_STOPPED:
-        sleep_stopped(h);
+        sleep_and_serve(h);
         return false;
     case HART_START_PENDING:
         riscv_reset_hart(h->cpu, h->start_pc, h->index, h->start_arg, h->start_privilege);
@@ -270,7 +274,7 @@ static void *hart_main(void *arg)
     cpu_thread_init(h->cpu);
     for (;;) {
         if (parking_wanted()) {
-            park();
+            park(h);
         }
         reset_if_asked(h);
         if (!begin_when_started(h)) {

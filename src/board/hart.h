@@ -25,7 +25,6 @@ typedef struct Hart {
     pthread_t thread;
     Timer supervisor_timer;     /* Sstc */
 
-    uint32_t asleep;            /* atomic, futex: 1 while stopped and asleep, or about to [HART-SLEEP] */
     uint32_t state;             /* atomic: HART_...; [HART-START] */
     /* written before START_PENDING is stored, read after it was seen */
     uint64_t start_pc, start_arg;
@@ -46,8 +45,6 @@ static inline Hart *hart_of(const CPUState *cpu) { return cpu->user_data; }
 /* The pin `irq` (RISCV_IRQ_...) of a hart as an interrupt line. */
 IRQLine hart_irq(unsigned hart, unsigned irq);
 
-/* Let a stopped hart look again.  What it shall see was stored before.  Any thread, any lock. */
-void hart_wake(Hart *h);
 /* RISCVSystemConfig.timer_changed */
 void hart_timer_changed(CPUState *cpu);
 

@@ -25,6 +25,7 @@ CASES = [
     ('plic', ['-smp', '2'] + NONE, 0x80000000, '....plic\n', 0),
     ('reset', ['-smp', '4'] + NONE, 0x80000000, 'again\nagain\nagain\nreset\n', 0),
     ('sbi', ['-smp', '2'], 0x80200000, 'sbi\n', 0),
+    ('fences', ['-smp', '4'], 0x80200000, 'fences\n', 0),
 ]
 FIRMWARE_CASES = [('sbi', ['-smp', '2', '-bios', str(OPENSBI)], 0x80200000, 'sbi\n', 0)]
 
