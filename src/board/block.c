@@ -67,7 +67,7 @@ BlockImage *block_open(const BlockOptions *o)
 {
     struct stat st;
     bool writes = !o->readonly && !o->snapshot;
-    int fd = open(o->file, (writes ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+    int fd = open(o->file, (writes ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &st)) {
         fatal_usage("cannot open image '%s': %s", o->file, strerror(errno));
     }

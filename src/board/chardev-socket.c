@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -46,8 +47,9 @@ static int open_unix(const char *path, bool server)
     if (fd < 0) {
         return -1;
     }
-    if (server) {
-        unlink(path);
+    struct stat st;
+    if (server && !lstat(path, &st) && S_ISSOCK(st.st_mode)) {
+        unlink(path);           /* of an earlier run; what else is there stays */
     }
     if (server ? bind(fd, (void *)&a, sizeof(a)) || listen(fd, 1) : connect(fd, (void *)&a, sizeof(a))) {
         close(fd);

@@ -71,7 +71,9 @@ bool chardev_is_mux(const Chardev *c)
 
 void chardev_attach(Chardev *c, const CharFrontend *f, void *opaque)
 {
-    braid_assert(c->nfronts < MAX_FRONTENDS);
+    if (c->nfronts == MAX_FRONTENDS) {
+        fatal_usage("a character device has more than %d users", MAX_FRONTENDS);
+    }
     c->front[c->nfronts].ops = f;
     c->front[c->nfronts++].opaque = opaque;
 }

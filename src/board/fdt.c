@@ -290,7 +290,9 @@ void *fdt_amend(void *tree, size_t file_size, const char *file, const FdtParamet
     if (chosen < 0) {
         chosen = fdt_add_subnode(t, 0, "chosen");
     }
-    check(chosen);
+    if (chosen < 0) {
+        fatal_usage("'%s' is no device tree: %s", file, fdt_strerror(chosen));
+    }
     set_chosen(t, chosen, p);
     return pack(t, size);
 }

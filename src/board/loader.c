@@ -24,7 +24,8 @@
 #include "util/error.h"
 
 #define IMAGE_MAGIC 0x05435352u     /* "RSC\5" at byte 56 */
-#define MAX_UNPACKED (1ull << 30)
+/* Of a file, and of what it unpacks to, besides what RAM could hold: an ELF file's symbols. */
+#define ROOM_FOR_SYMBOLS (256ull << 20)
 
 typedef struct Blob {
     hwaddr at;
@@ -45,10 +46,16 @@ void loader_init(hwaddr ram_base, uint64_t ram_size)
     loader.ram_size = ram_size;
 }
 
+static uint64_t max_size(void)
+{
+    return loader.ram_size + ROOM_FOR_SYMBOLS;
+}
+
 void *loader_read_file(const char *file, const char *what, size_t *size)
 {
     struct stat st;
-    int fd = open(file, O_RDONLY | O_CLOEXEC);
+    /* A FIFO without a writer would block. */
+    int fd = open(file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0 || fstat(fd, &st)) {
         fatal_usage("cannot open %s '%s': %s", what, file, strerror(errno));
     }
@@ -57,6 +64,9 @@ void *loader_read_file(const char *file, const char *what, size_t *size)
     }
     if (st.st_size == 0) {
         fatal_usage("%s '%s' is empty", what, file);
+    }
+    if ((uint64_t)st.st_size > max_size()) {
+        fatal_usage("%s '%s' is larger than RAM (-m gives more)", what, file);
     }
     uint8_t *bytes = xmalloc((size_t)st.st_size);
     size_t done = 0;
@@ -199,7 +209,8 @@ static LoadedImage load_elf(ELFFile *e, hwaddr base)
 static uint8_t *unpack_gzip(const uint8_t *bytes, size_t size, const char *file, size_t *out_size)
 {
     z_stream z = { .next_in = (uint8_t *)bytes, .avail_in = (uInt)size };
-    size_t room = size * 4 + 4096, n = 0;
+    size_t limit = max_size(), room = size * 4 + 4096, n = 0;
+    room = room < limit ? room : limit;
     uint8_t *out = xmalloc(room);
     if (size > UINT32_MAX || inflateInit2(&z, 16 + MAX_WBITS) != Z_OK) {
         fatal_usage("'%s' cannot be unpacked", file);
@@ -207,7 +218,7 @@ static uint8_t *unpack_gzip(const uint8_t *bytes, size_t size, const char *file,
     int r;
     do {
         if (n == room) {
-            room *= 2;
+            room = room * 2 < limit ? room * 2 : limit;
             out = xrealloc(out, room);
         }
         size_t piece = room - n < UINT32_MAX ? room - n : UINT32_MAX;
@@ -215,10 +226,10 @@ static uint8_t *unpack_gzip(const uint8_t *bytes, size_t size, const char *file,
         z.avail_out = (uInt)piece;
         r = inflate(&z, Z_NO_FLUSH);
         n += piece - z.avail_out;
-    } while (r == Z_OK && n < MAX_UNPACKED);
+    } while (r == Z_OK && n < limit);
     inflateEnd(&z);
     if (r != Z_STREAM_END) {
-        fatal_usage("'%s' is gzip'ed, and %s", file, n >= MAX_UNPACKED ? "too large" : "damaged or cut off");
+        fatal_usage("'%s' is gzip'ed, and %s", file, n >= limit ? "larger than RAM (-m gives more)" : "damaged or cut off");
     }
     *out_size = n;
     return out;

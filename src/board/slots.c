@@ -194,6 +194,11 @@ static void parse_chardev(const char *text)
     if (!kind || !o.id) {
         fatal_usage("-chardev '%s' should be KIND,id=NAME,...", text);
     }
+    for (unsigned i = 0; i < slots.nchardevs; i++) {
+        if (!strcmp(slots.chardevs[i].id, o.id)) {
+            fatal_usage("two -chardevs have the id '%s'", o.id);
+        }
+    }
     char *spec = chardev_spec(kind, &o, text);
     Chardev *c = chardev_open(spec, &err);
     if (!c) {
@@ -335,7 +340,13 @@ void slots_create(const BoardOptions *o, const IRQLine *irqs)
         parse_drive(o->drives[i]);
     }
     for (unsigned i = 0; i < o->nnetdevs; i++) {
-        slots.nets[slots.nnets++] = usernet_create(o->netdevs[i]);
+        UserNet *u = usernet_create(o->netdevs[i]);
+        for (unsigned k = 0; k < slots.nnets; k++) {
+            if (!strcmp(usernet_id(slots.nets[k]), usernet_id(u))) {
+                fatal_usage("two -netdevs have the id '%s'", usernet_id(u));
+            }
+        }
+        slots.nets[slots.nnets++] = u;
     }
     for (unsigned i = 0; i < slots.ndrives; i++) {
         if (slots.drives[i].interface == 1) {
