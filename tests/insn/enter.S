@@ -1,39 +1,18 @@
 /* SPDX-License-Identifier: MIT
  *
  * Into a test stub and back, with every register but x31 as the test wants it.
- * Offsets are those of Context in harness.c,
- * which is compiled without FP code, so that no FP register needs saving.
+ * Offsets are those of Context in harness.c.
  */
-    .option norelax
-    .text
-    .globl _start
-_start:
-    ld      a0, 0(sp)
-    addi    a1, sp, 8
-    andi    sp, sp, -16
-    tail    harness_main
+#include "../freestanding/guest.S"
 
     /* void enter(Context *ctx (a0), uint64_t stub (a1)) */
     .globl enter
 enter:
-    addi    sp, sp, -128
-    sd      ra, 0(sp)
-    sd      gp, 8(sp)
-    sd      tp, 16(sp)
-    .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11
-    sd      s\n, 24 + 8 * \n(sp)
-    .endr
+    push_callee_saved
     mv      x31, a0
     mv      x30, a1
     sd      sp, 568(x31)
-    .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
-    fld     f\n, 832 + 8 * \n(x31)
-    .endr
-    ld      x1, 1088(x31)
-    fscsr   x1
-    .irp    n, 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29
-    ld      x\n, 576 + 8 * \n(x31)
-    .endr
+    load_state x=576, f=832, fcsr=1088
     jr      x30             /* the stub loads x30 itself */
 
     /* Where the signal handler continues a test that was interrupted for good. */
@@ -46,44 +25,8 @@ fault_stub:
     /* Stubs end here: x29 and x30 are saved, x30 is the outcome. */
     .globl common
 common:
-    .irp    n, 1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28
-    sd      x\n, 8 * \n(x31)
-    .endr
-    .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17,18,19,20,21,22,23,24,25,26,27,28,29,30,31
-    fsd     f\n, 256 + 8 * \n(x31)
-    .endr
-    frcsr   x1
-    sd      x1, 512(x31)
-    fscsr   x0
+    store_state x=0, f=256, fcsr=512
     sd      x30, 520(x31)
     ld      sp, 568(x31)
-    ld      ra, 0(sp)
-    ld      gp, 8(sp)
-    ld      tp, 16(sp)
-    .irp    n, 0,1,2,3,4,5,6,7,8,9,10,11
-    ld      s\n, 24 + 8 * \n(sp)
-    .endr
-    addi    sp, sp, 128
+    pop_callee_saved
     ret
-
-    /* long start_idle_thread(void *stack_top (a0)): a second thread that only waits, so that the
-       emulator translates atomics and fences for real.  Returns what clone() does. */
-    .globl start_idle_thread
-start_idle_thread:
-    mv      a1, a0
-    li      a0, 0x50f00     /* CLONE_VM|FS|FILES|SIGHAND|THREAD|SYSVSEM */
-    li      a2, 0
-    li      a3, 0
-    li      a4, 0
-    li      a7, 220
-    ecall
-    bnez    a0, 2f
-1:  li      a0, 0           /* ppoll(NULL, 0, NULL, NULL) */
-    li      a1, 0
-    li      a2, 0
-    li      a3, 0
-    li      a4, 0
-    li      a7, 73
-    ecall
-    j       1b
-2:  ret

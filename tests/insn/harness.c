@@ -13,12 +13,7 @@
  *
  * With `threads` a second thread exists, so that atomics are not translated as plain accesses.
  */
-#include <signal.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <ucontext.h>
+#include "../freestanding/guest.h"
 
 #define ARENA 0x20000000ul
 #define M (ARENA + 0xf80)
@@ -50,42 +45,11 @@ extern const Input test_inputs[];
 extern const uint64_t test_stubs[];
 extern const uint64_t test_count;
 void enter(Context *ctx, uint64_t stub);
-long start_idle_thread(void *stack_top);
 void common(void);
 void fault_stub(void);
-_Noreturn void harness_main(long argc, char **argv);
 
 static Context ctx;
-static uint8_t alt_stack[65536] __attribute__((aligned(16)));
 static uint8_t thread_stack[4096] __attribute__((aligned(16)));
-
-static long sys(long n, long a, long b, long c, long d, long e, long f)
-{
-    register long a7 __asm__("a7") = n;
-    register long a0 __asm__("a0") = a;
-    register long a1 __asm__("a1") = b;
-    register long a2 __asm__("a2") = c;
-    register long a3 __asm__("a3") = d;
-    register long a4 __asm__("a4") = e;
-    register long a5 __asm__("a5") = f;
-    __asm__ __volatile__("ecall" : "+r"(a0)
-                         : "r"(a7), "r"(a1), "r"(a2), "r"(a3), "r"(a4), "r"(a5) : "memory");
-    return a0;
-}
-
-static _Noreturn void quit(int status)
-{
-    for (;;) {
-        sys(SYS_exit_group, status, 0, 0, 0, 0, 0);
-    }
-}
-
-static void copy(void *to, const void *from, size_t n)
-{
-    for (size_t i = 0; i < n / 8; i++) {
-        ((uint64_t *)to)[i] = ((const uint64_t *)from)[i];
-    }
-}
 
 static void on_signal(int signo, siginfo_t *info, void *uctx)
 {
@@ -95,19 +59,6 @@ static void on_signal(int signo, siginfo_t *info, void *uctx)
     ctx.addr = (uint64_t)info->si_addr;
     ctx.pc = uc->uc_mcontext.__gregs[0];
     uc->uc_mcontext.__gregs[0] = (uint64_t)fault_stub;
-}
-
-static void install_handlers(void)
-{
-    static const int signals[] = { SIGILL, SIGTRAP, SIGBUS, SIGSEGV, SIGFPE };
-    struct { void *sp; int flags; size_t size; } ss = { alt_stack, 0, sizeof(alt_stack) };
-    struct { void (*fn)(int, siginfo_t *, void *); unsigned long flags, mask; } sa = {
-        on_signal, SA_SIGINFO | SA_ONSTACK, 0
-    };
-    sys(SYS_sigaltstack, (long)&ss, 0, 0, 0, 0, 0);
-    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
-        sys(SYS_rt_sigaction, signals[i], (long)&sa, 0, 8, 0, 0);
-    }
 }
 
 static void run_test(uint64_t i)
@@ -128,15 +79,6 @@ static void run_test(uint64_t i)
     }
 }
 
-static uint64_t number(const char *s)
-{
-    uint64_t n = 0;
-    while (*s) {
-        n = n * 10 + (uint64_t)(*s++ - '0');
-    }
-    return n;
-}
-
 void harness_main(long argc, char **argv)
 {
     long a = sys(SYS_mmap, ARENA, 0x4000, PROT_READ | PROT_WRITE,
@@ -146,7 +88,7 @@ void harness_main(long argc, char **argv)
     }
     sys(SYS_mprotect, ARENA + 0x2000, 0x1000, PROT_NONE, 0, 0, 0);
     sys(SYS_mprotect, ARENA + 0x3000, 0x1000, PROT_READ, 0, 0, 0);
-    install_handlers();
+    handle_faults(on_signal);
     if (argc > 4 && start_idle_thread(thread_stack + sizeof(thread_stack)) < 0) {
         quit(2);
     }

@@ -18,13 +18,9 @@
  * Output per fragment: two words, hash and executed instructions; a fragment that leaves another
  * state when it is run again gets a hash that nobody else has.  With `dump`, a DumpState instead.
  */
-#include <signal.h>
-#include <stddef.h>
-#include <stdint.h>
 #include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/syscall.h>
-#include <ucontext.h>
+
+#include "../freestanding/guest.h"
 
 #define ARENA 0x20000000ul
 #define M (ARENA + 0x1c00)
@@ -70,39 +66,15 @@ typedef struct DumpState {
 } DumpState;
 
 void enter(unsigned long m, unsigned long entry);
-long start_idle_thread(void *stack_top);
 void common(void);
-_Noreturn void harness_main(long argc, char **argv);
 
 static struct {
     uint64_t hash, n;
     Fault first[MAX_FAULTS];
 } faults;
-static uint8_t alt_stack[65536] __attribute__((aligned(16)));
 static uint8_t thread_stack[4096] __attribute__((aligned(16)));
 static DumpState dump;
 static uint64_t results[1024][2];
-
-static long sys(long n, long a, long b, long c, long d, long e, long f)
-{
-    register long a7 __asm__("a7") = n;
-    register long a0 __asm__("a0") = a;
-    register long a1 __asm__("a1") = b;
-    register long a2 __asm__("a2") = c;
-    register long a3 __asm__("a3") = d;
-    register long a4 __asm__("a4") = e;
-    register long a5 __asm__("a5") = f;
-    __asm__ __volatile__("ecall" : "+r"(a0)
-                         : "r"(a7), "r"(a1), "r"(a2), "r"(a3), "r"(a4), "r"(a5) : "memory");
-    return a0;
-}
-
-static _Noreturn void quit(int status)
-{
-    for (;;) {
-        sys(SYS_exit_group, status, 0, 0, 0, 0, 0);
-    }
-}
 
 static void write_all(const void *p, size_t n)
 {
@@ -131,13 +103,6 @@ static uint64_t mix_words(uint64_t h, const void *p, size_t bytes)
     return h;
 }
 
-static void copy(void *to, const void *from, size_t n)
-{
-    for (size_t i = 0; i < n / 8; i++) {
-        ((uint64_t *)to)[i] = ((const uint64_t *)from)[i];
-    }
-}
-
 static void on_signal(int signo, siginfo_t *info, void *uctx)
 {
     ucontext_t *uc = uctx;
@@ -154,19 +119,6 @@ static void on_signal(int signo, siginfo_t *info, void *uctx)
     }
     faults.hash = mix_words(faults.hash, &f, sizeof(f));
     uc->uc_mcontext.__gregs[0] = pc + ((*(uint16_t *)pc & 3) == 3 ? 4 : 2);
-}
-
-static void install_handlers(void)
-{
-    static const int signals[] = { SIGILL, SIGTRAP, SIGBUS, SIGSEGV, SIGFPE };
-    struct { void *sp; int flags; size_t size; } ss = { alt_stack, 0, sizeof(alt_stack) };
-    struct { void (*fn)(int, siginfo_t *, void *); unsigned long flags, mask; } sa = {
-        on_signal, SA_SIGINFO | SA_ONSTACK, 0
-    };
-    sys(SYS_sigaltstack, (long)&ss, 0, 0, 0, 0, 0);
-    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
-        sys(SYS_rt_sigaction, signals[i], (long)&sa, 0, 8, 0, 0);
-    }
 }
 
 /* The whole file, mapped at its own place; the code is copied to CODE. */
@@ -222,15 +174,6 @@ static void dump_fragment(const FileHeader *h, const Fragment *fr)
     write_all(&dump, sizeof(dump));
 }
 
-static uint64_t number(const char *s)
-{
-    uint64_t n = 0;
-    while (*s) {
-        n = n * 10 + (uint64_t)(*s++ - '0');
-    }
-    return n;
-}
-
 void harness_main(long argc, char **argv)
 {
     if (argc < 6) {
@@ -239,7 +182,7 @@ void harness_main(long argc, char **argv)
     const FileHeader *h = load(argv[1]);
     const Fragment *fragments = (const Fragment *)(h + 1);
     uint64_t first = number(argv[2]), last = number(argv[3]), repeats = number(argv[4]), k = 0;
-    install_handlers();
+    handle_faults(on_signal);
     if (number(argv[5]) > 1 && start_idle_thread(thread_stack + sizeof(thread_stack)) < 0) {
         quit(2);
     }
