@@ -2,8 +2,8 @@
  * The life of a machine: one thread (the first) carries out what others ask for.
  *
  * Requests are bits in an atomic word that is also a futex [BOARD-REQUEST]; any thread sets them, board_run()
- * takes them all.  Whether the machine runs, and the list of reset functions, belong to board_run()'s
- * thread, but for `running`, which others may read as a hint.  A reset, a stop and the monitor's look
+ * takes them all.  Whether the machine runs is known to board_run()'s
+ * thread; others may read it as a hint.  A reset, a stop and the monitor's look
  * inside park all harts first.
  *
  * Signals: SIGTERM, SIGINT and SIGHUP are blocked in all threads before any is created, and a thread of
@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "board/device.h"
 #include "board/hart.h"
 #include "board/monitor.h"
 #include "board/timer.h"
@@ -40,8 +41,6 @@ static struct BoardContext {
     /* constant after board_create() */
     BoardOptions options;
     BoardEntry entry;
-    struct { void (*fn)(void *); void *opaque; } *resets;
-    unsigned nresets;
 
     uint32_t requests;          /* atomic, futex [BOARD-REQUEST] */
     int exit_code;              /* atomic */
@@ -120,13 +119,6 @@ void board_run_paused(void (*fn)(void *opaque), void *opaque)
     mutex_unlock(&board.call_lock);
 }
 
-void board_add_reset(void (*fn)(void *opaque), void *opaque)
-{
-    board.resets = xrealloc(board.resets, (board.nresets + 1) * sizeof(*board.resets));
-    board.resets[board.nresets].fn = fn;
-    board.resets[board.nresets++].opaque = opaque;
-}
-
 void board_set_entry(const BoardEntry *e)
 {
     board.entry = *e;
@@ -156,9 +148,7 @@ static void set_running(bool run)
 
 static void reset_all(void)
 {
-    for (unsigned i = 0; i < board.nresets; i++) {
-        board.resets[i].fn(board.resets[i].opaque);
-    }
+    devices_reset();
     for (unsigned i = 0; i < hart_ctx.nharts; i++) {
         hart_reset(&hart_ctx.harts[i]);
     }

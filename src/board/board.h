@@ -50,9 +50,6 @@ void board_quit(void);
  */
 void board_run_paused(void (*fn)(void *opaque), void *opaque);
 
-/* Called at each reset (and at power-on), in the order of registration, while no hart runs. */
-void board_add_reset(void (*fn)(void *opaque), void *opaque);
-
 /* hartid, a0 and a1 of the first hart, set by the loader. */
 typedef struct BoardEntry {
     uint64_t pc, a0, a1;

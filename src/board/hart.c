@@ -22,10 +22,12 @@
 #include <string.h>
 
 #include "board/board.h"
+#include "board/device.h"
 #include "board/sbi.h"
 #include "exec/exec.h"
 #include "util/error.h"
 #include "util/lock.h"
+#include "util/strutil.h"
 
 #define SLICE_NS 10000000ull
 
@@ -331,6 +333,28 @@ void hart_create_all(unsigned n, bool round_robin)
         h->cpu->user_data = h;
         riscv_set_hartid(h->cpu, i);
         timer_init(&h->supervisor_timer, supervisor_timer_fired, h);
+    }
+}
+
+static const StateField board_fields[] = {
+    STATE_BELOW(Hart, state, HART_SUSPENDED + 1), STATE(Hart, start_pc), STATE(Hart, start_arg),
+    STATE_BELOW(Hart, start_privilege, RISCV_PRIV_M + 1), STATE(Hart, needs_reset), STATE_END
+};
+
+static bool loaded(void *opaque)
+{
+    hart_timer_changed(((Hart *)opaque)->cpu);
+    return true;
+}
+
+void harts_add_devices(void)
+{
+    static const DeviceClass hart = { .name = "hart", .state = &riscv_hart_state };
+    static const StateTable table = { board_fields, loaded };
+    static const DeviceClass control_of_hart = { .name = "hart control", .state = &table };
+    for (unsigned i = 0; i < hart_ctx.nharts; i++) {
+        device_add(str_format("hart.%u", i), &hart, hart_ctx.harts[i].cpu);
+        device_add(str_format("hart.%u.control", i), &control_of_hart, &hart_ctx.harts[i]);
     }
 }
 

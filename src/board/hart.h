@@ -39,6 +39,8 @@ extern struct HartContext {
 
 /* Creates vCPUs; their threads start parked, to be released by harts_release(). */
 void hart_create_all(unsigned n, bool round_robin);
+/* Their part of the machine's saved state; when the interrupt controllers are there. */
+void harts_add_devices(void);
 void hart_start_threads(void);
 static inline Hart *hart_of(const CPUState *cpu) { return cpu->user_data; }
 

@@ -114,7 +114,7 @@ void loader_add_rom(hwaddr at, void *bytes, size_t size)
     add_blob(at, bytes, size, 0);
 }
 
-void loader_reset(void *opaque)
+static void loader_reset(void *opaque)
 {
     static const uint8_t zeros[65536];
     for (unsigned i = 0; i < loader.nblobs; i++) {
@@ -127,6 +127,8 @@ void loader_reset(void *opaque)
         braid_assert_msg(good, "blob at 0x%llx is not in memory", (unsigned long long)b->at);
     }
 }
+
+const DeviceClass loader_class = { .name = "loader", .reset = loader_reset, .state = &state_nothing };
 
 /* ---- ELF ---- */
 

@@ -5,6 +5,7 @@
 #ifndef BRAID_BOARD_LOADER_H
 #define BRAID_BOARD_LOADER_H
 
+#include "board/device.h"
 #include "guest/guest.h"
 
 typedef struct LoadedImage {
@@ -25,7 +26,7 @@ void *loader_read_file(const char *file, const char *what, size_t *size);
 void loader_add(hwaddr at, void *bytes, size_t size, const char *what);
 /* The same for ROM: no check against RAM. */
 void loader_add_rom(hwaddr at, void *bytes, size_t size);
-/* For board_add_reset(). */
-void loader_reset(void *opaque);
+/* Writes everything at each reset. */
+extern const DeviceClass loader_class;
 
 #endif

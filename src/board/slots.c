@@ -105,11 +105,6 @@ static Drive *find_drive(const char *id)
 
 /* ---- Slots ---- */
 
-static void virtio_reset_hook(void *opaque)
-{
-    virtio_reset(opaque);
-}
-
 static IRQLine take_slot(const char *what)
 {
     if (slots.nslots == VIRT_VIRTIO_SLOTS) {
@@ -127,7 +122,7 @@ static void fill_slot(VirtIODevice *d)
     memory_add_mmio(names[slots.nslots], VIRT_VIRTIO + slots.nslots * VIRT_VIRTIO_SIZE, VIRT_VIRTIO_SIZE,
                     d ? &virtio_mmio_ops : &virtio_mmio_empty_ops, d);
     if (d) {
-        board_add_reset(virtio_reset_hook, d);
+        device_add(names[slots.nslots], &virtio_class, d);
     }
     slots.nslots++;
 }

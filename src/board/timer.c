@@ -24,6 +24,7 @@ static struct TimerContext {
     /* guarded by lock */
     Timer *first;
     uint64_t sleeps_until;      /* 0: the thread is awake and looks at all timers */
+    bool firing;
     /* atomic: clock_ns() is CLOCK_MONOTONIC less `offset`, or `stopped_at` less one unless that is 0 */
     uint64_t offset, stopped_at;
 } timers = { .lock = MUTEX_INIT(TIMER), .changed = COND_INIT };
@@ -66,7 +67,24 @@ void clock_continue(void)
         __atomic_store_n(&timers.stopped_at, 0, __ATOMIC_RELAXED);
     }
     mutex_unlock(&timers.lock);
-    cond_signal(&timers.changed);
+    cond_broadcast(&timers.changed);
+}
+
+void clock_set(uint64_t ns)
+{
+    mutex_lock(&timers.lock);
+    braid_assert(timers.stopped_at);
+    __atomic_store_n(&timers.stopped_at, ns + 1, __ATOMIC_RELAXED);
+    mutex_unlock(&timers.lock);
+}
+
+void timers_drain(void)
+{
+    mutex_lock(&timers.lock);
+    while (timers.firing) {
+        cond_wait(&timers.changed, &timers.lock);
+    }
+    mutex_unlock(&timers.lock);
 }
 
 void timer_init(Timer *t, void (*fire)(void *opaque), void *opaque)
@@ -88,7 +106,7 @@ void timer_set(Timer *t, uint64_t deadline)
     }
     mutex_unlock(&timers.lock);
     if (earlier) {
-        cond_signal(&timers.changed);
+        cond_broadcast(&timers.changed);
     }
 }
 
@@ -143,9 +161,12 @@ static void *timers_main(void *arg)
             t->deadline = TIMER_NEVER;
             void (*fire)(void *) = t->fire;
             void *opaque = t->opaque;
+            timers.firing = true;
             mutex_unlock(&timers.lock);
             fire(opaque);
             mutex_lock(&timers.lock);
+            timers.firing = false;
+            cond_broadcast(&timers.changed);
             continue;
         }
         sleep_locked(t, now);

@@ -42,5 +42,9 @@ void timers_start(void);
 /* Stop the clock, or let it go on. */
 void clock_stop(void);
 void clock_continue(void);
+/* While it is stopped: what it shows.  Timers are set anew by those whose deadlines they are. */
+void clock_set(uint64_t ns);
+/* While it is stopped, without locks: returns when no timer fires any more. */
+void timers_drain(void);
 
 #endif

@@ -68,11 +68,6 @@ static void test_reset(void *opaque)
     board_reset();
 }
 
-static void reset_aclint(void *opaque) { aclint_reset(opaque); }
-static void reset_plic(void *opaque) { plic_reset(opaque); }
-static void reset_uart(void *opaque) { uart_reset(opaque); }
-static void reset_rtc(void *opaque) { goldfish_rtc_reset(opaque); }
-
 static void create_interrupt_devices(unsigned nharts)
 {
     IRQLine *msip = xcalloc(nharts, sizeof(*msip)), *mtip = xcalloc(nharts, sizeof(*mtip));
@@ -87,8 +82,8 @@ static void create_interrupt_devices(unsigned nharts)
     virt.plic = plic_create(contexts, 2 * nharts);
     memory_add_mmio("clint", VIRT_CLINT, VIRT_CLINT_SIZE, &aclint_ops, virt.aclint);
     memory_add_mmio("plic", VIRT_PLIC, VIRT_PLIC_SIZE, &plic_ops, virt.plic);
-    board_add_reset(reset_aclint, virt.aclint);
-    board_add_reset(reset_plic, virt.plic);
+    device_add("clint", &aclint_class, virt.aclint);
+    device_add("plic", &plic_class, virt.plic);
     free(msip);
     free(mtip);
     free(contexts);
@@ -100,15 +95,16 @@ static void create_devices(const BoardOptions *o)
     Chardev *serial = slots_find_chardev("-serial", o->serial ? o->serial : "mon:stdio");
     virt.uart = uart_create(plic_input(virt.plic, VIRT_IRQ_UART), serial);
     memory_add_mmio("serial", VIRT_UART, VIRT_UART_SIZE, &uart_ops, virt.uart);
-    board_add_reset(reset_uart, virt.uart);
+    device_add("serial", &uart_class, virt.uart);
     sbi_init(serial, virt.uart);
 
     virt.rtc = goldfish_rtc_create(plic_input(virt.plic, VIRT_IRQ_RTC));
     memory_add_mmio("rtc", VIRT_RTC, VIRT_RTC_SIZE, &goldfish_rtc_ops, virt.rtc);
-    board_add_reset(reset_rtc, virt.rtc);
+    device_add("rtc", &goldfish_rtc_class, virt.rtc);
 
     virt.test = (SiFiveTest){ test_power_off, test_reset, NULL };
     memory_add_mmio("test", VIRT_TEST, VIRT_TEST_SIZE, &sifive_test_ops, &virt.test);
+    device_add("test", &sifive_test_class, &virt.test);
 
     for (unsigned i = 0; i < VIRT_VIRTIO_SLOTS; i++) {
         virt.virtio_irqs[i] = plic_input(virt.plic, VIRT_IRQ_VIRTIO + i);
@@ -247,7 +243,7 @@ static void load(const BoardOptions *o)
     e.privilege = sbi ? RISCV_PRIV_S : RISCV_PRIV_M;
     make_boot_rom(firmware ? bios.entry : kernel.entry, fdt_at, kernel.entry);
     board_set_entry(&e);
-    board_add_reset(loader_reset, NULL);
+    device_add("loader", &loader_class, NULL);
 }
 
 static void check_options(const BoardOptions *o)
@@ -276,6 +272,7 @@ void virt_create(const BoardOptions *o)
     riscv_system_init(&config);
     hart_create_all(o->nharts, o->round_robin);
     create_interrupt_devices(o->nharts);
+    harts_add_devices();
     create_devices(o);
 }
 

@@ -157,6 +157,29 @@ void aclint_reset(ACLINT *a)
     }
 }
 
+static const StateField hart_fields[] = {
+    STATE_BELOW(ACLINTHart, msip, 2), STATE(ACLINTHart, mtimecmp), STATE_END
+};
+
+static const StateField aclint_fields[] = {
+    STATE(ACLINT, offset), STATE_POINTED(ACLINT, harts, nharts, hart_fields), STATE_END
+};
+
+static bool loaded(void *opaque)
+{
+    ACLINT *a = opaque;
+    for (unsigned i = 0; i < a->nharts; i++) {
+        update_hart_locked(&a->harts[i]);   /* nobody else is there */
+    }
+    return true;
+}
+
+static void reset(void *opaque) { aclint_reset(opaque); }
+
+const DeviceClass aclint_class = {
+    .name = "clint", .reset = reset, .state = &(const StateTable){ aclint_fields, loaded },
+};
+
 ACLINT *aclint_create(const IRQLine *software, const IRQLine *timer, unsigned nharts)
 {
     braid_assert(nharts <= ACLINT_MAX_HARTS);

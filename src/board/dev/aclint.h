@@ -5,6 +5,7 @@
 #ifndef BRAID_BOARD_DEV_ACLINT_H
 #define BRAID_BOARD_DEV_ACLINT_H
 
+#include "board/device.h"
 #include "board/irq.h"
 #include "mem/memory.h"
 
@@ -17,6 +18,7 @@ extern const MMIOOps aclint_ops;    /* opaque: the ACLINT */
 
 /* software[i] and timer[i]: MSIP and MTIP of hart i; copied. */
 ACLINT *aclint_create(const IRQLine *software, const IRQLine *timer, unsigned nharts);
+extern const DeviceClass aclint_class;
 void aclint_reset(ACLINT *a);
 /* mtime, which is also the harts' time CSR.  Any thread, no locks. */
 uint64_t aclint_time(const ACLINT *a);

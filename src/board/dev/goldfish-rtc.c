@@ -159,6 +159,26 @@ void goldfish_rtc_reset(GoldfishRTC *r)
     mutex_unlock(&r->lock);
 }
 
+static const StateField rtc_fields[] = {
+    STATE(GoldfishRTC, offset), STATE(GoldfishRTC, latched_high), STATE(GoldfishRTC, time_high),
+    STATE(GoldfishRTC, alarm_high), STATE(GoldfishRTC, alarm), STATE(GoldfishRTC, alarm_running),
+    STATE(GoldfishRTC, irq_enabled), STATE(GoldfishRTC, pending), STATE_END
+};
+
+/* The time of day is today's. */
+static bool loaded(void *opaque)
+{
+    update_alarm_locked(opaque);
+    update_irq_locked(opaque);
+    return true;
+}
+
+static void reset(void *opaque) { goldfish_rtc_reset(opaque); }
+
+const DeviceClass goldfish_rtc_class = {
+    .name = "goldfish-rtc", .reset = reset, .state = &(const StateTable){ rtc_fields, loaded },
+};
+
 GoldfishRTC *goldfish_rtc_create(IRQLine irq)
 {
     GoldfishRTC *r = xcalloc(1, sizeof(*r));

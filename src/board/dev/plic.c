@@ -18,6 +18,8 @@
 
 #define WORDS ((PLIC_SOURCES + 1 + 31) / 32)
 #define PRIORITY_MASK 7u
+/* The sources of word w that exist. */
+#define EXISTING(w) ((w) == 0 ? ~1u : (w) == WORDS - 1 ? (2u << PLIC_SOURCES % 32) - 1 : ~0u)
 
 enum {
     REG_PRIORITY = 0,
@@ -178,8 +180,7 @@ static void write_locked(PLIC *p, hwaddr offset, uint32_t value)
         uint32_t *e = enable_word_locked(p, offset);
         if (e) {
             hwaddr w = (offset % ENABLE_STRIDE) / 4;
-            uint32_t exist = w == 0 ? ~1u : w == WORDS - 1 ? (2u << PLIC_SOURCES % 32) - 1 : ~0u;
-            *e = value & exist;
+            *e = value & EXISTING(w);
             update_locked(p);
         }
     } else if (offset < REG_PENDING && offset >= 4 && offset / 4 <= PLIC_SOURCES) {
@@ -223,6 +224,33 @@ void plic_reset(PLIC *p)
     }
     spin_unlock(&p->lock);
 }
+
+static const StateField context_fields[] = {
+    STATE(PLICContext, enable), STATE(PLICContext, threshold), STATE(PLICContext, level), STATE_END
+};
+
+static const StateField plic_fields[] = {
+    STATE(PLIC, level), STATE(PLIC, pending), STATE(PLIC, served), STATE(PLIC, priority),
+    STATE_POINTED(PLIC, contexts, ncontexts, context_fields), STATE_END
+};
+
+static bool loaded(void *opaque)
+{
+    PLIC *p = opaque;
+    for (unsigned w = 0; w < WORDS; w++) {
+        p->level[w] &= EXISTING(w);
+        p->pending[w] &= EXISTING(w);
+    }
+    update_locked(p);
+    return true;
+}
+
+static void reset(void *opaque) { plic_reset(opaque); }
+
+/* No lock: who raises lines is a hart, a timer, or holds a lock of its own device. */
+const DeviceClass plic_class = {
+    .name = "plic", .reset = reset, .state = &(const StateTable){ plic_fields, loaded },
+};
 
 PLIC *plic_create(const IRQLine *contexts, unsigned ncontexts)
 {

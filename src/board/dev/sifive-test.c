@@ -35,3 +35,5 @@ static void test_write(void *opaque, hwaddr offset, uint64_t value, unsigned siz
 }
 
 const MMIOOps sifive_test_ops = { test_read, test_write, 2, 4 };
+
+const DeviceClass sifive_test_class = { .name = "sifive-test", .state = &state_nothing };

@@ -2,6 +2,7 @@
 #ifndef BRAID_BOARD_DEV_SIFIVE_TEST_H
 #define BRAID_BOARD_DEV_SIFIVE_TEST_H
 
+#include "board/device.h"
 #include "mem/memory.h"
 
 typedef struct SiFiveTest {
@@ -11,6 +12,7 @@ typedef struct SiFiveTest {
     void *opaque;
 } SiFiveTest;
 
+extern const DeviceClass sifive_test_class;
 extern const MMIOOps sifive_test_ops;   /* opaque: a SiFiveTest, which stays the caller's */
 
 #endif

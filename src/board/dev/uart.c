@@ -280,6 +280,33 @@ void uart_reset(UART *u)
     mutex_unlock(&u->lock);
 }
 
+static const StateField uart_fields[] = {
+    STATE(UART, dll), STATE(UART, dlm), STATE(UART, ier), STATE(UART, lcr), STATE(UART, mcr), STATE(UART, scr),
+    STATE(UART, fcr), STATE(UART, overrun), STATE(UART, thr_interrupt), STATE(UART, full), STATE(UART, held),
+    STATE(UART, fifo), STATE_BELOW(UART, head, FIFO_SIZE), STATE_BELOW(UART, count, FIFO_SIZE + 1), STATE_END
+};
+
+/* The byte that found no room finds some here, or is told when there is. */
+static bool loaded_locked(void *opaque)
+{
+    UART *u = opaque;
+    if (u->full && chardev_write(u->chardev, &u->held, 1)) {
+        u->full = false;
+        u->thr_interrupt = true;
+    }
+    update_irq_locked(u);
+    chardev_accept_input(u->chardev);
+    return true;
+}
+
+static void reset(void *opaque) { uart_reset(opaque); }
+static Mutex *lock(void *opaque) { return &((UART *)opaque)->lock; }
+
+const DeviceClass uart_class = {
+    .name = "ns16550a", .reset = reset, .lock = lock,
+    .state = &(const StateTable){ uart_fields, loaded_locked },
+};
+
 UART *uart_create(IRQLine irq, Chardev *chardev)
 {
     static const CharFrontend frontend = { uart_receive, uart_writable, NULL };

@@ -174,9 +174,17 @@ static void handle_queue(VirtIODevice *d, unsigned queue)
     } while (virtq_ask_notification(q, true));
 }
 
+/* A driver knows the capacity: a state goes only with an image of the same size. */
+static uint64_t get_capacity(const void *opaque)
+{
+    return ((const VirtIOBlk *)opaque)->config.capacity;
+}
+
+static const StateField fields[] = { STATE_CALL("capacity", get_capacity, NULL), STATE_END };
+
 VirtIODevice *virtio_blk_create(IRQLine irq, BlockImage *image, const char *serial)
 {
-    static const VirtIOOps ops = { .device_id = 2, .nqueues = 1, .handle_queue = handle_queue };
+    static const VirtIOOps ops = { .fields = fields, .device_id = 2, .nqueues = 1, .handle_queue = handle_queue };
     VirtIOBlk *b = xcalloc(1, sizeof(*b));
     b->image = image;
     b->config = (BlkConfig){

@@ -87,9 +87,11 @@ static void writable(void *opaque)
     virtio_wake(&c->d, QUEUE_TX);
 }
 
+static const StateField fields[] = { STATE(VirtIOConsole, sent), STATE_END };
+
 VirtIODevice *virtio_console_create(IRQLine irq, Chardev *chardev)
 {
-    static const VirtIOOps ops = { .device_id = 3, .nqueues = 2, .handle_queue = handle_queue, .reset = reset };
+    static const VirtIOOps ops = { .fields = fields, .device_id = 3, .nqueues = 2, .handle_queue = handle_queue, .reset = reset };
     static const CharFrontend frontend = { receive, writable, NULL };
     VirtIOConsole *c = xcalloc(1, sizeof(*c));
     c->chardev = chardev;

@@ -92,9 +92,12 @@ static void notify(VirtIODevice *d, unsigned queue)
     usernet_wake(((VirtIONet *)d)->net);
 }
 
+/* What is in libslirp (connections, leases) is not the machine's. */
+static const StateField fields[] = { STATE_END };
+
 VirtIODevice *virtio_net_create(IRQLine irq, UserNet *net, const uint8_t mac[6])
 {
-    static const VirtIOOps ops = { .device_id = 1, .nqueues = 2, .notify = notify };
+    static const VirtIOOps ops = { .fields = fields, .device_id = 1, .nqueues = 2, .notify = notify };
     static const NetCard card = { receive, next_frame };
     VirtIONet *c = xcalloc(1, sizeof(*c));
     c->net = net;

@@ -28,9 +28,11 @@ static void handle_queue(VirtIODevice *d, unsigned queue)
     } while (virtq_ask_notification(q, true));
 }
 
+static const StateField fields[] = { STATE_END };
+
 VirtIODevice *virtio_rng_create(IRQLine irq)
 {
-    static const VirtIOOps ops = { .device_id = 4, .nqueues = 1, .handle_queue = handle_queue };
+    static const VirtIOOps ops = { .fields = fields, .device_id = 4, .nqueues = 1, .handle_queue = handle_queue };
     VirtIORng *g = xcalloc(1, sizeof(*g));
     virtio_init(&g->d, &ops, irq, 0, NULL, 0);
     return &g->d;

@@ -312,6 +312,40 @@ static void mmio_write(void *opaque, hwaddr offset, uint64_t value, unsigned siz
     mutex_unlock(&d->lock);
 }
 
+/* ---- Saved states ---- */
+
+static const StateField *fields_of_kind(const void *opaque)
+{
+    return ((const VirtIODevice *)opaque)->ops->fields;
+}
+
+static const StateField virtio_fields[] = {
+    STATE(VirtIODevice, status), STATE(VirtIODevice, device_features_sel), STATE(VirtIODevice, driver_features_sel),
+    STATE(VirtIODevice, queue_sel), STATE(VirtIODevice, config_generation), STATE(VirtIODevice, driver_features),
+    STATE(VirtIODevice, isr), STATE_OBJECTS(VirtIODevice, queue, virtq_fields), STATE_MORE(fields_of_kind), STATE_END
+};
+
+/* Notifications that were on their way are sent again, to all queues. */
+static bool loaded_locked(void *opaque)
+{
+    VirtIODevice *d = opaque;
+    bool good = !(d->status & STATUS_FEATURES_OK) || !(d->driver_features & ~d->features);
+    for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++) {
+        good = good && virtq_restore(&d->queue[i]);
+    }
+    for (unsigned i = 0; good && virtio_is_live_locked(d) && i < d->ops->nqueues; i++) {
+        notify(d, i);
+    }
+    return good;
+}
+
+static void reset(void *opaque) { virtio_reset(opaque); }
+static Mutex *lock(void *opaque) { return &((VirtIODevice *)opaque)->lock; }
+
+const DeviceClass virtio_class = {
+    .name = "virtio", .reset = reset, .lock = lock, .state = &(const StateTable){ virtio_fields, loaded_locked },
+};
+
 const MMIOOps virtio_mmio_ops = { mmio_read, mmio_write, 1, 8 };
 
 /* An empty slot says so by device id 0 (4.2.2.2). */
@@ -330,6 +364,7 @@ void virtio_init(VirtIODevice *d, const VirtIOOps *ops, IRQLine irq, uint64_t fe
                  unsigned config_size)
 {
     pthread_t thread;
+    braid_assert_msg(ops->fields, "a VIRTIO device does not say what its state is");
     d->ops = ops;
     d->irq = irq;
     d->features = features | VIRTIO_F_VERSION_1 | VIRTIO_F_EVENT_IDX | VIRTIO_F_INDIRECT_DESC;

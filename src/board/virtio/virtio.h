@@ -7,6 +7,7 @@
 #ifndef BRAID_BOARD_VIRTIO_H
 #define BRAID_BOARD_VIRTIO_H
 
+#include "board/device.h"
 #include "board/irq.h"
 #include "board/virtio/virtqueue.h"
 #include "mem/memory.h"
@@ -30,6 +31,9 @@ typedef struct VirtIOOps {
     void (*reset)(VirtIODevice *d);
     /* The driver has written the device's configuration; may be NULL.  Under the lock. */
     void (*config_written)(VirtIODevice *d, hwaddr offset, unsigned size);
+    /* The device's own part of a saved state, beside what all VIRTIO devices have; offsets are those of the
+       struct that begins with the VirtIODevice. */
+    const StateField *fields;
 } VirtIOOps;
 
 struct VirtIODevice {
@@ -57,6 +61,8 @@ extern const MMIOOps virtio_mmio_empty_ops; /* a slot without a device */
    layer, which are added.  `config` stays the caller's. */
 void virtio_init(VirtIODevice *d, const VirtIOOps *ops, IRQLine irq, uint64_t features, void *config,
                  unsigned config_size);
+/* What the board is told of a device: reset and state. */
+extern const DeviceClass virtio_class;
 /* As a machine's reset does; no hart runs. */
 void virtio_reset(VirtIODevice *d);
 

@@ -51,7 +51,7 @@ static bool break_queue(VirtQueue *q, const char *why)
     return false;
 }
 
-bool virtq_start(VirtQueue *q)
+static bool find_rings(VirtQueue *q)
 {
     if (!q->size || q->size > VIRTQ_MAX_SIZE || (q->size & (q->size - 1)) || q->desc % 16 || q->avail % 2 ||
         q->used % 4) {
@@ -60,8 +60,13 @@ bool virtq_start(VirtQueue *q)
     q->desc_host = memory_ram_host(q->desc, (uint64_t)DESC_SIZE * q->size);
     q->avail_host = memory_ram_host(q->avail, RING_HEADER + 2 * q->size + 2);
     q->used_host = memory_ram_host(q->used, RING_HEADER + USED_ELEMENT * q->size + 2);
-    if (!q->desc_host || !q->avail_host || !q->used_host) {
-        return break_queue(q, "rings outside of RAM");
+    return (q->desc_host && q->avail_host && q->used_host) || break_queue(q, "rings outside of RAM");
+}
+
+bool virtq_start(VirtQueue *q)
+{
+    if (!find_rings(q)) {
+        return false;
     }
     q->last_avail = q->used_index = 0;
     q->signalled_valid = false;
@@ -72,6 +77,17 @@ bool virtq_start(VirtQueue *q)
 void virtq_reset(VirtQueue *q)
 {
     *q = (VirtQueue){ 0 };
+}
+
+const StateField virtq_fields[] = {
+    STATE(VirtQueue, size), STATE(VirtQueue, ready), STATE(VirtQueue, broken), STATE(VirtQueue, event_idx),
+    STATE(VirtQueue, desc), STATE(VirtQueue, avail), STATE(VirtQueue, used), STATE(VirtQueue, last_avail),
+    STATE(VirtQueue, used_index), STATE(VirtQueue, signalled), STATE(VirtQueue, signalled_valid), STATE_END
+};
+
+bool virtq_restore(VirtQueue *q)
+{
+    return !q->ready || find_rings(q);
 }
 
 static bool add_segment(VirtQueue *q, VirtRequest *r, const Descriptor *d)

@@ -12,6 +12,7 @@
 #include <sys/uio.h>
 
 #include "guest/guest.h"
+#include "util/state.h"
 
 #define VIRTQ_MAX_SIZE 256u
 /* Segments of one request, indirect ones included. */
@@ -48,6 +49,10 @@ typedef struct VirtRequest {
 /* The addresses are set: begin.  False (and broken): the rings are not in RAM. */
 bool virtq_start(VirtQueue *q);
 void virtq_reset(VirtQueue *q);
+/* Of a saved state, part of its device's. */
+extern const StateField virtq_fields[];
+/* The fields were loaded: find the rings.  False: they make no sense. */
+bool virtq_restore(VirtQueue *q);
 /* The next request.  False: there is none, or the queue is broken. */
 bool virtq_pop(VirtQueue *q, VirtRequest *r);
 /* Put it back as if it had never been taken: the last one popped, and not pushed. */

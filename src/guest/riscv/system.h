@@ -28,6 +28,7 @@
 #define BRAID_GUEST_RISCV_SYSTEM_H
 
 #include "guest/riscv/cpu.h"
+#include "util/state.h"
 
 extern const Guest riscv64_system_guest;
 
@@ -97,6 +98,9 @@ uint64_t riscv_next_timer(const CPUState *cpu);
 void riscv_set_timer(CPUState *cpu, uint64_t when);
 /* The time that riscv_next_timer() told has come.  Any thread. */
 void riscv_timer_expired(CPUState *cpu);
+
+/* A hart's state; objects are its CPUState.  While it does not run. */
+extern const StateTable riscv_hart_state;
 
 /* ---- for the monitor, the debugger and -d ---- */
 unsigned riscv_privilege(const CPUState *cpu);
