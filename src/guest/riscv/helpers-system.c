@@ -10,20 +10,11 @@
 #include "guest/riscv/hart.h"
 
 const IRHelper riscv_system_helpers[RISCV_SYSTEM_NHELPERS] = {
-#define HELPER(id, ret_type, n, fl)                                                      \
-    [RISCV_HELPER_##id] = {.name = #id,                                                  \
-                           .fn = (void *)helper_##id,                                    \
-                           .ret = ret_type,                                              \
-                           .nargs = n,                                                   \
-                           .flags = fl},
+#define HELPER(id, ret, n, flags) RISCV_HELPER_ROW(RISCV_HELPER_##id, id, ret, n, flags)
 #include "guest/riscv/helpers.def"
 #undef HELPER
-#define HELPER(id, ret_type, n, fl)                                                      \
-    [RISCV_SYSTEM_HELPER_##id] = {.name = #id,                                           \
-                                  .fn = (void *)helper_##id,                             \
-                                  .ret = ret_type,                                       \
-                                  .nargs = n,                                            \
-                                  .flags = fl},
+#define HELPER(id, ret, n, flags) \
+    RISCV_HELPER_ROW(RISCV_SYSTEM_HELPER_##id, id, ret, n, flags)
 #include "guest/riscv/helpers-system.def"
 #undef HELPER
 };

@@ -13,12 +13,7 @@
 #include "guest/riscv/fp-helper.h"
 
 const IRHelper riscv_helpers[RISCV_NHELPERS] = {
-#define HELPER(id, ret_type, n, fl)                                                      \
-    [RISCV_HELPER_##id] = {.name = #id,                                                  \
-                           .fn = (void *)helper_##id,                                    \
-                           .ret = ret_type,                                              \
-                           .nargs = n,                                                   \
-                           .flags = fl},
+#define HELPER(id, ret, n, flags) RISCV_HELPER_ROW(RISCV_HELPER_##id, id, ret, n, flags)
 #include "guest/riscv/helpers.def"
 #undef HELPER
 };

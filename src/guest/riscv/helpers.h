@@ -14,6 +14,10 @@ enum {
     RISCV_NHELPERS
 };
 
+/* A row of a helper table, from a row of a .def file. */
+#define RISCV_HELPER_ROW(index, id, ret_type, n, fl)                                     \
+    [index] = {.name = #id, .fn = (void *)helper_##id, .ret = ret_type, .nargs = n, .flags = fl},
+
 extern const IRHelper riscv_helpers[RISCV_NHELPERS];
 
 uint64_t helper_fp_f(void *cpu, uint64_t code, uint64_t a_reg, uint64_t b_reg,
