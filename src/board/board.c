@@ -6,7 +6,7 @@
  * thread; others may read it as a hint.  A reset, a stop and the monitor's look
  * inside park all harts first.
  *
- * Signals: SIGTERM, SIGINT and SIGHUP are blocked in all threads before any is created, and a thread of
+ * Signals: SIGTERM, SIGINT, SIGHUP and SIGCONT are blocked in all threads before any is created, and a thread of
  * their own waits for them.
  */
 #include "board/board.h"
@@ -19,6 +19,7 @@
 #include "board/device.h"
 #include "board/hart.h"
 #include "board/monitor.h"
+#include "board/terminal.h"
 #include "board/timer.h"
 #include "board/virt.h"
 #include "exec/exec.h"
@@ -222,6 +223,10 @@ static void *signals_main(void *arg)
     int sig, times = 0;
     pthread_setname_np(pthread_self(), "signals");
     while (!sigwait(set, &sig)) {
+        if (sig == SIGCONT) {
+            terminal_continue();
+            continue;
+        }
         if (times++ > 1) {
             exit(128 + sig);        /* asked three times: it hangs */
         }
@@ -239,6 +244,7 @@ static void catch_signals(void)
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
     sigaddset(&set, SIGHUP);
+    sigaddset(&set, SIGCONT);
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGPIPE, SIG_IGN);
     if (pthread_create(&thread, NULL, signals_main, &set)) {

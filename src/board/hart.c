@@ -60,9 +60,7 @@ static bool parking_wanted(void)
 static void sleep_and_serve(Hart *h)
 {
     cpu_wait(h->cpu, ~0ull);
-    /* [KICK] as in cpu_exec(). */
-    __atomic_exchange_n(&h->cpu->env.exit_request, 0, __ATOMIC_ACQUIRE);
-    cpu_process_work(h->cpu);
+    cpu_answer_kick(h->cpu);
 }
 
 void hart_wait_for_interrupt(Hart *h)

@@ -1,10 +1,10 @@
 /*
  * Raw mode and the way back.
  *
- * Signals that end the program are caught only to restore the terminal; then they take their default
- * action.  A signal that has a handler already (SIGSEGV of guest accesses, say) keeps it: that
- * handler's owner ends by abort(), which comes through SIGABRT.  SIGTERM, SIGHUP and SIGINT
- * belong to the main thread, which shuts the machine down.  `saved` is constant once `active` is set.
+ * The way back is taken at exit(), and before a signal or an assertion ends the program (error_set_farewell()).
+ * Fatal signals that nobody has a handler for get one that does just this; SIGSEGV has one (exec/host-fault.c).
+ * SIGTERM, SIGHUP and SIGINT belong to the signals' thread, which shuts the machine down.  The settings are
+ * constant once `active` is set.
  */
 #include "board/terminal.h"
 
@@ -14,24 +14,45 @@
 #include <termios.h>
 #include <unistd.h>
 
+#include "util/error.h"
+
 static struct Terminal {
-    struct termios saved;
+    struct termios saved, raw;
     bool active;        /* atomic */
 } terminal;
 
 void terminal_restore_sigsafe(void)
 {
+    sigset_t set, old;
+    /* [TERMINAL] pairs with terminal_set_raw(). */
+    if (!__atomic_load_n(&terminal.active, __ATOMIC_ACQUIRE)) {
+        return;
+    }
+    /* In the background (below timeout(1), say) it would stop us here instead. */
+    sigemptyset(&set);
+    sigaddset(&set, SIGTTOU);
+    pthread_sigmask(SIG_BLOCK, &set, &old);
+    tcsetattr(STDIN_FILENO, TCSANOW, &terminal.saved);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+}
+
+void terminal_continue(void)
+{
     /* [TERMINAL] pairs with terminal_set_raw(). */
     if (__atomic_load_n(&terminal.active, __ATOMIC_ACQUIRE)) {
-        tcsetattr(STDIN_FILENO, TCSANOW, &terminal.saved);
+        tcsetattr(STDIN_FILENO, TCSANOW, &terminal.raw);
     }
 }
 
-static void die(int sig)
+static void make_raw(struct termios *t)
 {
-    terminal_restore_sigsafe();
-    signal(sig, SIG_DFL);
-    raise(sig);
+    t->c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
+    t->c_oflag |= OPOST;        /* our own messages; a guest's \r\n comes through unharmed */
+    t->c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ICANON | IEXTEN | ISIG);
+    t->c_cflag &= ~(tcflag_t)(CSIZE | PARENB);
+    t->c_cflag |= CS8;
+    t->c_cc[VMIN] = 1;
+    t->c_cc[VTIME] = 0;
 }
 
 void terminal_set_raw(void)
@@ -40,22 +61,18 @@ void terminal_set_raw(void)
     if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &terminal.saved)) {
         return;
     }
-    __atomic_store_n(&terminal.active, true, __ATOMIC_RELEASE);     /* [TERMINAL] pairs with restore */
+    terminal.raw = terminal.saved;
+    make_raw(&terminal.raw);
+    /* [TERMINAL] pairs with terminal_restore_sigsafe(). */
+    __atomic_store_n(&terminal.active, true, __ATOMIC_RELEASE);
     atexit(terminal_restore_sigsafe);
+    error_set_farewell(terminal_restore_sigsafe);
     for (unsigned i = 0; i < sizeof(fatal_signals) / sizeof(*fatal_signals); i++) {
         struct sigaction sa;
         if (!sigaction(fatal_signals[i], NULL, &sa) && sa.sa_handler == SIG_DFL) {
-            sa = (struct sigaction){ .sa_handler = die, .sa_flags = SA_NODEFER | SA_ONSTACK };
+            sa = (struct sigaction){ .sa_handler = error_die_of_signal_sigsafe, .sa_flags = SA_ONSTACK };
             sigaction(fatal_signals[i], &sa, NULL);
         }
     }
-    struct termios raw = terminal.saved;
-    raw.c_iflag &= ~(tcflag_t)(IGNBRK | BRKINT | PARMRK | ISTRIP | INLCR | IGNCR | ICRNL | IXON);
-    raw.c_oflag |= OPOST;       /* our own messages; a guest's \r\n comes through unharmed */
-    raw.c_lflag &= ~(tcflag_t)(ECHO | ECHONL | ICANON | IEXTEN | ISIG);
-    raw.c_cflag &= ~(tcflag_t)(CSIZE | PARENB);
-    raw.c_cflag |= CS8;
-    raw.c_cc[VMIN] = 1;
-    raw.c_cc[VTIME] = 0;
-    tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+    terminal_continue();
 }

@@ -7,6 +7,8 @@
 
 /* Once, from the first thread.  Does nothing if standard input is no terminal. */
 void terminal_set_raw(void);
+/* The process was stopped and goes on: raw again. Any thread. */
+void terminal_continue(void);
 /* Async-signal-safe; any number of times. */
 void terminal_restore_sigsafe(void);
 

@@ -69,7 +69,7 @@ bool exec_find_fault_addr(CPUState *cpu)
 
 /*
  * Generated code faults nowhere but at the end of its return stack; all else is a bug of ours,
- * or memory that the host does not have, and takes its usual course.
+ * memory that the host does not have, or was sent by somebody, and ends the program.
  */
 static void on_system_fault(int sig, siginfo_t *si, void *ucontext)
 {
@@ -79,7 +79,7 @@ static void on_system_fault(int sig, siginfo_t *si, void *ucontext)
         host_fix_ras_overflow_sigsafe(&cpu->env, uc, (uintptr_t)si->si_addr)) {
         return;
     }
-    signal(sig, SIG_DFL);       /* the instruction runs again and faults again */
+    error_die_of_signal_sigsafe(sig);
 }
 
 void system_faults_init(void)

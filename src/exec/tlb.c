@@ -275,9 +275,7 @@ void tlb_flush_synced(CPUState *src, CPUState *const *targets, unsigned n, TLBFl
     /* [TLB-SYNC] pairs with the count in synced_flush_work(): the flushes are complete. */
     while (__atomic_load_n(&f.pending, __ATOMIC_ACQUIRE)) {
         kicked |= cpu_wait(src, ~0ull);
-        /* [KICK] as in cpu_exec(). */
-        __atomic_exchange_n(&src->env.exit_request, 0, __ATOMIC_ACQUIRE);
-        cpu_process_work(src);
+        cpu_answer_kick(src);
     }
     if (was_running) {
         cpu_exec_start(src);

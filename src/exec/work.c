@@ -240,6 +240,13 @@ void cpu_process_work(CPUState *cpu)
     }
 }
 
+void cpu_answer_kick(CPUState *cpu)
+{
+    /* [KICK] as in cpu_exec(). */
+    __atomic_exchange_n(&cpu->env.exit_request, 0, __ATOMIC_ACQUIRE);
+    cpu_process_work(cpu);
+}
+
 /* ---- fork ---- */
 
 /*

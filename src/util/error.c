@@ -24,6 +24,7 @@ typedef struct ErrorContext {
         ErrorDumpHook *fn; /* atomic [ERROR-HOOK]: NULL = free */
         void *opaque;
     } hooks[ERROR_MAX_HOOKS];
+    void (*farewell)(void); /* atomic [ERROR-HOOK] */
 } ErrorContext;
 
 static ErrorContext ctx = { .program = "braid", .lock = MUTEX_INIT(LEAF) };
@@ -134,10 +135,33 @@ static void error_run_hooks(FILE *out)
     }
 }
 
+void error_set_farewell(void (*fn)(void))
+{
+    /* [ERROR-HOOK] pairs with say_farewell_sigsafe(). */
+    __atomic_store_n(&ctx.farewell, fn, __ATOMIC_RELEASE);
+}
+
+static void say_farewell_sigsafe(void)
+{
+    /* [ERROR-HOOK] pairs with error_set_farewell(). */
+    void (*fn)(void) = __atomic_load_n(&ctx.farewell, __ATOMIC_ACQUIRE);
+    if (fn) {
+        fn();
+    }
+}
+
+void error_die_of_signal_sigsafe(int sig)
+{
+    say_farewell_sigsafe();
+    signal(sig, SIG_DFL);
+    raise(sig);     /* it is blocked until the handler returns, or ends the program here */
+}
+
 /* The default action of SIGABRT, whatever handler the guest's needs have put there. */
 attr_noreturn static void error_die(void)
 {
     sigset_t set;
+    say_farewell_sigsafe();
     signal(SIGABRT, SIG_DFL);
     sigemptyset(&set);
     sigaddset(&set, SIGABRT);

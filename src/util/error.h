@@ -38,6 +38,15 @@ typedef void ErrorDumpHook(FILE *out, void *opaque);
 void error_add_dump_hook(ErrorDumpHook *hook, void *opaque);
 void error_remove_dump_hook(ErrorDumpHook *hook, void *opaque);
 
+/*
+ * What must be put right before the program dies by a signal or an assertion (the terminal): @fn is async-signal-safe
+ * and may be called more than once. One at a time; NULL takes it back.
+ */
+void error_set_farewell(void (*fn)(void));
+/* For the handler of a fatal signal: calls the farewell; when the handler returns, the signal takes its
+ * default action. */
+attr_cold void error_die_of_signal_sigsafe(int sig);
+
 /* Says that braid is at fault, runs the hooks, and dies by SIGABRT with its default
  * action. */
 attr_noreturn attr_cold void error_bug(const char *file, int line, const char *func,
