@@ -1,7 +1,7 @@
 # The build is Meson's; this file is for the habit of typing `make`.
 BUILD ?= build
 
-.PHONY: all deps demo check check-quick check-real check-sanitize bench bench-structures bench-translate install clean
+.PHONY: all deps demo check check-quick check-real check-sanitize bench bench-system bench-structures bench-translate install clean
 
 # braid-system-riscv64 needs libfdt and libslirp; without them there is no such target.
 all: $(BUILD)/build.ninja
@@ -50,6 +50,10 @@ check-sanitize:
 
 bench: all
 	tools/bench.py --braid $(BUILD)/braid-riscv64 $(BENCH_ARGS)
+
+# Whole machines: Debian's kernel under braid and under QEMU, in turns; BENCH_ARGS: --quick, --harts 2, ...
+bench-system: all
+	tools/bench-system.py --braid $(BUILD)/braid-system-riscv64 $(BENCH_ARGS)
 
 bench-structures: $(BUILD)/build.ninja
 	ninja -C $(BUILD) bench/structures/bench-hash-tables
