@@ -209,6 +209,40 @@ static void add_small_devices(void *t, int soc)
     }
 }
 
+/* The binding "host-generic-pci" and, for interrupt-map, the PCI bus binding of Open Firmware. */
+static void add_pci(void *t, int soc, uint64_t ram_size)
+{
+    enum { IO = 0x01000000, MEMORY_32 = 0x02000000, MEMORY_64 = 0x03000000, SLOTS = 4, PINS = 4, ENTRY = 6 };
+    uint32_t map[SLOTS * PINS * ENTRY], *m = map;
+    uint64_t high = virt_pci_high(ram_size);
+    int n = add_node_at(t, soc, "pci", VIRT_PCI_ECAM);
+    set_string(t, n, "compatible", "pci-host-ecam-generic");
+    set_string(t, n, "device_type", "pci");
+    set_cell(t, n, "#address-cells", 3);
+    set_cell(t, n, "#size-cells", 2);
+    set_cell(t, n, "#interrupt-cells", 1);
+    set_cell(t, n, "linux,pci-domain", 0);
+    set_cells(t, n, "bus-range", (uint32_t[]){ 0, VIRT_PCI_ECAM_SIZE / (1 << 20) - 1 }, 2);
+    set_empty(t, n, "dma-coherent");
+    set_reg(t, n, VIRT_PCI_ECAM, VIRT_PCI_ECAM_SIZE);
+    /* kind, address on the bus, address of the CPU, size */
+    const uint32_t ranges[] = {
+        IO, 0, 0, 0, VIRT_PCI_IO, 0, VIRT_PCI_IO_SIZE,
+        MEMORY_32, 0, VIRT_PCI_MMIO, 0, VIRT_PCI_MMIO, 0, VIRT_PCI_MMIO_SIZE,
+        MEMORY_64, (uint32_t)(high >> 32), (uint32_t)high, (uint32_t)(high >> 32), (uint32_t)high,
+        (uint32_t)(VIRT_PCI_HIGH_SIZE >> 32), (uint32_t)VIRT_PCI_HIGH_SIZE,
+    };
+    set_cells(t, n, "ranges", ranges, array_size(ranges));
+    for (uint32_t slot = 0; slot < SLOTS; slot++) {
+        for (uint32_t pin = 0; pin < PINS; pin++, m += ENTRY) {
+            uint32_t entry[ENTRY] = { slot << 11, 0, 0, pin + 1, PHANDLE_PLIC, VIRT_IRQ_PCI + (slot + pin) % PINS };
+            memcpy(m, entry, sizeof(entry));
+        }
+    }
+    set_cells(t, n, "interrupt-map", map, array_size(map));
+    set_cells(t, n, "interrupt-map-mask", (uint32_t[]){ (SLOTS - 1) << 11, 0, 0, 7 }, 4);
+}
+
 static void add_syscon(void *t, const char *name, const char *compatible, uint32_t value)
 {
     int n = add_node(t, 0, name);
@@ -267,6 +301,7 @@ void *fdt_make(const FdtParameters *p, size_t *size)
     set_string(t, soc, "compatible", "simple-bus");
     set_empty(t, soc, "ranges");
     add_small_devices(t, soc);
+    add_pci(t, soc, p->ram_size);
     add_clint(t, soc, p->nharts);
     add_plic(t, soc, p->nharts);
     add_cpus(t, p->nharts);

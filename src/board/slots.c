@@ -1,8 +1,9 @@
 /*
  * From options to VIRTIO devices.  Everything happens on the first thread, before the machine runs.
  *
- * Slots are given out in ascending order: first the drives with if=virtio in the order of the
- * command line, then the -devices in theirs.
+ * "virtio-X-device" goes into the next virtio-mmio slot, "virtio-X-pci" (or just "virtio-X") into the slot of the PCI
+ * bus that addr= names, or the lowest free one: first the -devices in the order of the command line, then
+ * the drives with if=virtio, which are PCI functions, in theirs.
  */
 #include "board/slots.h"
 
@@ -15,6 +16,7 @@
 #include "board/dev/virtio-net.h"
 #include "board/dev/virtio-rng.h"
 #include "board/virt.h"
+#include "board/virtio/virtio-pci.h"
 #include "util/error.h"
 #include "util/option.h"
 #include "util/strutil.h"
@@ -31,6 +33,18 @@ typedef struct NamedChardev {
     Chardev *chardev;
 } NamedChardev;
 
+typedef struct DeviceOptions {
+    char *id, *drive, *netdev, *mac, *chardev, *serial, *bus, *rng, *name, *addr, *ignored;
+    bool ignored_flag;
+    bool pci;                   /* else virtio-mmio */
+} DeviceOptions;
+
+/* A virtio-serial device that waits for its virtconsole. */
+typedef struct SerialBus {
+    DeviceOptions options;
+    bool used;
+} SerialBus;
+
 static struct SlotContext {
     Drive drives[BOARD_MAX_ITEMS];
     unsigned ndrives;
@@ -38,9 +52,12 @@ static struct SlotContext {
     unsigned nnets;
     NamedChardev chardevs[BOARD_MAX_ITEMS];
     unsigned nchardevs;
+    SerialBus serials[BOARD_MAX_ITEMS];
+    unsigned nserials;
     const IRQLine *irqs;
-    unsigned nslots;            /* given out */
-    VirtIODevice *blocks[VIRT_VIRTIO_SLOTS];
+    unsigned nslots;            /* of virtio-mmio, given out */
+    PCIBus *pci;
+    VirtIODevice *blocks[2 * BOARD_MAX_ITEMS];
     unsigned nblocks, ncards;
 } slots;
 
@@ -105,20 +122,19 @@ static Drive *find_drive(const char *id)
 
 /* ---- Slots ---- */
 
-static IRQLine take_slot(const char *what)
-{
-    if (slots.nslots == VIRT_VIRTIO_SLOTS) {
-        fatal_usage("no virtio-mmio slot is left for %s: there are %d", what, VIRT_VIRTIO_SLOTS);
-    }
-    return slots.irqs[slots.nslots];
-}
-
-static void fill_slot(VirtIODevice *d)
+static void fill_mmio_slot(VirtIODevice *d)
 {
     static const char *const names[VIRT_VIRTIO_SLOTS] = {
         "virtio-mmio.0", "virtio-mmio.1", "virtio-mmio.2", "virtio-mmio.3",
         "virtio-mmio.4", "virtio-mmio.5", "virtio-mmio.6", "virtio-mmio.7",
     };
+    if (slots.nslots == VIRT_VIRTIO_SLOTS) {
+        fatal_usage("-device: no virtio-mmio slot is left, there are %d; virtio-...-pci has more room",
+                    VIRT_VIRTIO_SLOTS);
+    }
+    if (d) {
+        d->irq = slots.irqs[slots.nslots];
+    }
     memory_add_mmio(names[slots.nslots], VIRT_VIRTIO + slots.nslots * VIRT_VIRTIO_SIZE, VIRT_VIRTIO_SIZE,
                     d ? &virtio_mmio_ops : &virtio_mmio_empty_ops, d);
     if (d) {
@@ -127,18 +143,51 @@ static void fill_slot(VirtIODevice *d)
     slots.nslots++;
 }
 
-static void add_block(Drive *d, const char *serial)
+/* "3", "0x1f", "3.0": hexadecimal as in QEMU.  NULL: any. */
+static unsigned pci_slot(const char *addr)
+{
+    unsigned slot = pci_free_slot(slots.pci), function = 0;
+    int end = 0;
+    if (!addr) {
+        if (slot == PCI_SLOTS) {
+            fatal_usage("-device: no slot is left on the PCI bus, there are %u", PCI_SLOTS);
+        }
+        return slot;
+    }
+    bool good = sscanf(addr, "%x%n.%x%n", &slot, &end, &function, &end) >= 1 && !addr[end];
+    if (!good || slot >= PCI_SLOTS || function) {
+        fatal_usage("-device: addr=%s is not a slot of the PCI bus (1 to 1f, function 0)", addr);
+    }
+    if (!pci_slot_is_free(slots.pci, slot)) {
+        fatal_usage("-device: addr=%s is taken", addr);
+    }
+    return slot;
+}
+
+static void attach(const DeviceOptions *o, VirtIODevice *d)
+{
+    if (o->pci) {
+        unsigned slot = pci_slot(o->addr);
+        device_add(str_format("pci.%u", slot), &pci_device_class, virtio_pci_attach(slots.pci, slot, d));
+        device_add(str_format("virtio-pci.%u", slot), &virtio_class, d);
+    } else if (o->addr) {
+        fatal_usage("-device: addr= is for devices on the PCI bus (virtio-...-pci)");
+    } else {
+        fill_mmio_slot(d);
+    }
+}
+
+static void add_block(const DeviceOptions *o, Drive *d)
 {
     if (d->used) {
         fatal_usage("-device: drive '%s' is used twice (a -drive for -device has if=none)", d->id);
     }
     d->used = true;
-    BlockOptions o = { .file = d->file, .readonly = d->readonly, .snapshot = d->snapshot,
+    BlockOptions b = { .file = d->file, .readonly = d->readonly, .snapshot = d->snapshot,
                        .discard = d->discard && !strcmp(d->discard, "unmap") };
-    IRQLine irq = take_slot(d->file);
-    VirtIODevice *v = virtio_blk_create(irq, block_open(&o), serial);
+    VirtIODevice *v = virtio_blk_create(block_open(&b), o->serial);
     slots.blocks[slots.nblocks++] = v;
-    fill_slot(v);
+    attach(o, v);
 }
 
 /* ---- -chardev ---- */
@@ -225,10 +274,6 @@ Chardev *slots_find_chardev(const char *option, const char *text)
 
 /* ---- -device ---- */
 
-typedef struct DeviceOptions {
-    char *id, *drive, *netdev, *mac, *chardev, *serial, *bus, *rng, *name;
-} DeviceOptions;
-
 static const SubOptionDef device_defs[] = {
     { "id", SUBOPTION_STRING, offsetof(DeviceOptions, id), 0, 0, NULL, "its name" },
     { "drive", SUBOPTION_STRING, offsetof(DeviceOptions, drive), 0, 0, NULL, "id of a -drive with if=none" },
@@ -236,7 +281,12 @@ static const SubOptionDef device_defs[] = {
     { "mac", SUBOPTION_STRING, offsetof(DeviceOptions, mac), 0, 0, NULL, "the card's address" },
     { "chardev", SUBOPTION_STRING, offsetof(DeviceOptions, chardev), 0, 0, NULL, "id of a -chardev" },
     { "serial", SUBOPTION_STRING, offsetof(DeviceOptions, serial), 0, 0, NULL, "serial number of a disk" },
-    { "bus", SUBOPTION_STRING, offsetof(DeviceOptions, bus), 0, 0, NULL, "no effect" },
+    { "addr", SUBOPTION_STRING, offsetof(DeviceOptions, addr), 0, 0, NULL, "slot of the PCI bus, hexadecimal" },
+    { "bus", SUBOPTION_STRING, offsetof(DeviceOptions, bus), 0, 0, NULL, "of a virtconsole: ID.0 of a virtio-serial" },
+    { "romfile", SUBOPTION_STRING, offsetof(DeviceOptions, ignored), 0, 0, NULL, "no effect: there are no ROMs" },
+    { "bootindex", SUBOPTION_STRING, offsetof(DeviceOptions, ignored), 0, 0, NULL, "no effect" },
+    { "disable-legacy", SUBOPTION_STRING, offsetof(DeviceOptions, ignored), 0, 0, NULL, "no effect: it is" },
+    { "disable-modern", SUBOPTION_BOOL, offsetof(DeviceOptions, ignored_flag), 0, 0, NULL, "off" },
     { "rng", SUBOPTION_STRING, offsetof(DeviceOptions, rng), 0, 0, NULL, "no effect: the host's" },
     { "name", SUBOPTION_STRING, offsetof(DeviceOptions, name), 0, 0, NULL, "no effect" },
 };
@@ -250,63 +300,107 @@ static void need(const char *device, const char *key, const char *value)
 
 static void make_block(const DeviceOptions *o)
 {
-    need("virtio-blk-device", "drive", o->drive);
-    add_block(find_drive(o->drive), o->serial);
+    need("virtio-blk", "drive", o->drive);
+    add_block(o, find_drive(o->drive));
 }
 
 static void make_net(const DeviceOptions *o)
 {
     uint8_t mac[6] = { 0x52, 0x54, 0x00, 0x12, 0x34, (uint8_t)(0x56 + slots.ncards) };
     char end;
-    need("virtio-net-device", "netdev", o->netdev);
+    need("virtio-net", "netdev", o->netdev);
     if (o->mac && sscanf(o->mac, "%hhx:%hhx:%hhx:%hhx:%hhx:%hhx%c", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4],
                          &mac[5], &end) != 6) {
-        fatal_usage("-device virtio-net-device: mac=%s is not six bytes like 52:54:00:12:34:56", o->mac);
+        fatal_usage("-device virtio-net: mac=%s is not six bytes like 52:54:00:12:34:56", o->mac);
     }
     for (unsigned i = 0; i < slots.nnets; i++) {
         if (!strcmp(usernet_id(slots.nets[i]), o->netdev)) {
-            IRQLine irq = take_slot("virtio-net-device");
             slots.ncards++;
-            fill_slot(virtio_net_create(irq, slots.nets[i], mac));
+            attach(o, virtio_net_create(slots.nets[i], mac));
             return;
         }
     }
-    fatal_usage("-device virtio-net-device: there is no -netdev with id=%s", o->netdev);
+    fatal_usage("-device virtio-net: there is no -netdev with id=%s", o->netdev);
 }
 
 static void make_rng(const DeviceOptions *o)
 {
-    IRQLine irq = take_slot("virtio-rng-device");
-    fill_slot(virtio_rng_create(irq));
+    attach(o, virtio_rng_create());
 }
 
+/* The device comes with its virtconsole: one that has no port would do nothing. */
 static void make_serial(const DeviceOptions *o)
 {
+    slots.serials[slots.nserials++].options = *o;
+}
+
+/* The virtio-serial that bus= names, else the first without a console; NULL: none is left. */
+static SerialBus *find_serial(const char *bus)
+{
+    for (unsigned i = 0; i < slots.nserials; i++) {
+        SerialBus *b = &slots.serials[i];
+        size_t n = b->options.id ? strlen(b->options.id) : 0;
+        if (bus ? n && !strncmp(bus, b->options.id, n) && !strcmp(bus + n, ".0") : !b->used) {
+            if (b->used) {
+                fatal_usage("-device virtconsole: bus=%s has a console already, and there is room for one", bus);
+            }
+            return b;
+        }
+    }
+    if (bus) {
+        fatal_usage("-device virtconsole: there is no -device virtio-serial with an id= for bus=%s", bus);
+    }
+    return NULL;
 }
 
 static void make_console(const DeviceOptions *o)
 {
     need("virtconsole", "chardev", o->chardev);
+    SerialBus *b = find_serial(o->bus);
     char *name = str_format("chardev:%s", o->chardev);
-    IRQLine irq = take_slot("virtconsole");
-    fill_slot(virtio_console_create(irq, slots_find_chardev("-device virtconsole", name)));
+    attach(b ? &b->options : o, virtio_console_create(slots_find_chardev("-device virtconsole", name)));
     free(name);
+    if (b) {
+        b->used = true;
+    }
 }
 
 static const struct DeviceKind {
     const char *name;
     void (*make)(const DeviceOptions *o);
+    bool has_bus;               /* the name says to which bus it goes */
 } kinds[] = {
-    { "virtio-blk-device", make_block },
-    { "virtio-net-device", make_net },
-    { "virtio-rng-device", make_rng },
-    { "virtio-serial-device", make_serial },    /* the bus of virtconsole, which brings its own */
-    { "virtconsole", make_console },
+    { "virtio-blk", make_block, true },
+    { "virtio-net", make_net, true },
+    { "virtio-rng", make_rng, true },
+    { "virtio-serial", make_serial, true },
+    { "virtconsole", make_console, false },
 };
+static const struct KindSuffix {
+    const char *text;
+    bool pci;
+} suffixes[] = { { "-device", false }, { "-pci", true }, { "", true }, { "-pci-non-transitional", true } };
 
 static const char *kind_name(const void *ctx, size_t i)
 {
     return kinds[i].name;
+}
+
+/* "virtio-blk-pci" and the like; false: no such device. */
+static bool make_device(const char *kind, DeviceOptions *o)
+{
+    for (unsigned i = 0; i < array_size(kinds); i++) {
+        size_t n = strlen(kinds[i].name);
+        for (unsigned k = 0; !strncmp(kind, kinds[i].name, n) && k < array_size(suffixes); k++) {
+            bool plain = !*suffixes[k].text;
+            if (!strcmp(kind + n, suffixes[k].text) && (kinds[i].has_bus || plain)) {
+                o->pci = kinds[i].has_bus && suffixes[k].pci;
+                kinds[i].make(o);
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 static void parse_device(const char *text)
@@ -316,21 +410,18 @@ static void parse_device(const char *text)
     if (!suboption_parse("-device", text, device_defs, array_size(device_defs), &o, &kind, &err)) {
         fatal_usage("%s", err);
     }
-    for (unsigned i = 0; kind && i < array_size(kinds); i++) {
-        if (!strcmp(kinds[i].name, kind)) {
-            kinds[i].make(&o);
-            free(kind);
-            return;
-        }
+    if (!kind || !make_device(kind, &o)) {
+        const char *near = kind ? str_nearest(kind, strlen(kind), kind_name, NULL, array_size(kinds)) : NULL;
+        fatal_usage("-device: no device is called '%s'%s%s%s", kind ? kind : text, near ? "; did you mean '" : "",
+                    near ? near : "", near ? "'?" : "");
     }
-    const char *near = kind ? str_nearest(kind, strlen(kind), kind_name, NULL, array_size(kinds)) : NULL;
-    fatal_usage("-device: no device is called '%s'%s%s%s", kind ? kind : text, near ? "; did you mean '" : "",
-                near ? near : "", near ? "'?" : "");
+    free(kind);
 }
 
-void slots_create(const BoardOptions *o, const IRQLine *irqs)
+void slots_create(const BoardOptions *o, const IRQLine *irqs, PCIBus *pci)
 {
     slots.irqs = irqs;
+    slots.pci = pci;
     for (unsigned i = 0; i < o->ndrives; i++) {
         parse_drive(o->drives[i]);
     }
@@ -343,13 +434,13 @@ void slots_create(const BoardOptions *o, const IRQLine *irqs)
         }
         slots.nets[slots.nnets++] = u;
     }
-    for (unsigned i = 0; i < slots.ndrives; i++) {
-        if (slots.drives[i].interface == 1) {
-            add_block(&slots.drives[i], NULL);
-        }
-    }
     for (unsigned i = 0; i < o->ndevices; i++) {
         parse_device(o->devices[i]);
+    }
+    for (unsigned i = 0; i < slots.ndrives; i++) {
+        if (slots.drives[i].interface == 1) {
+            add_block(&(DeviceOptions){ .pci = true }, &slots.drives[i]);
+        }
     }
     for (unsigned i = 0; i < slots.ndrives; i++) {
         if (!slots.drives[i].used) {
@@ -357,7 +448,7 @@ void slots_create(const BoardOptions *o, const IRQLine *irqs)
         }
     }
     while (slots.nslots < VIRT_VIRTIO_SLOTS) {
-        fill_slot(NULL);
+        fill_mmio_slot(NULL);
     }
 }
 

@@ -24,6 +24,7 @@
 #include "board/hart.h"
 #include "board/loader.h"
 #include "board/monitor.h"
+#include "board/pci/pci.h"
 #include "board/sbi.h"
 #include "board/slots.h"
 #include "mem/memory.h"
@@ -41,6 +42,7 @@ static struct VirtContext {
     UART *uart;
     GoldfishRTC *rtc;
     SiFiveTest test;
+    PCIBus *pci;
     IRQLine virtio_irqs[VIRT_VIRTIO_SLOTS];
 } virt;
 
@@ -89,6 +91,31 @@ static void create_interrupt_devices(unsigned nharts)
     free(contexts);
 }
 
+/* What no BAR claims, in the bridge's windows, reads as all ones. */
+static uint64_t read_nothing(void *opaque, hwaddr offset, unsigned size)
+{
+    return ~0ull;
+}
+
+static void write_nothing(void *opaque, hwaddr offset, uint64_t value, unsigned size)
+{
+}
+
+static void create_pci(uint64_t ram_size)
+{
+    static const MMIOOps nothing = { read_nothing, write_nothing, 1, 8 };
+    hwaddr high = virt_pci_high(ram_size);
+    PCIBusConfig c = { .window = { { VIRT_PCI_MMIO, VIRT_PCI_MMIO_SIZE }, { high, VIRT_PCI_HIGH_SIZE } } };
+    for (unsigned i = 0; i < 4; i++) {
+        c.irq[i] = plic_input(virt.plic, VIRT_IRQ_PCI + i);
+    }
+    virt.pci = pci_bus_create(&c);
+    memory_add_mmio("pci-ecam", VIRT_PCI_ECAM, VIRT_PCI_ECAM_SIZE, &pci_ecam_ops, virt.pci);
+    memory_add_mmio("pci-io", VIRT_PCI_IO, VIRT_PCI_IO_SIZE, &nothing, NULL);
+    memory_add_mmio("pci-mmio", VIRT_PCI_MMIO, VIRT_PCI_MMIO_SIZE, &nothing, NULL);
+    memory_add_mmio("pci-mmio-high", high, VIRT_PCI_HIGH_SIZE, &nothing, NULL);
+}
+
 static void create_devices(const BoardOptions *o)
 {
     slots_parse_chardevs(o);
@@ -109,7 +136,8 @@ static void create_devices(const BoardOptions *o)
     for (unsigned i = 0; i < VIRT_VIRTIO_SLOTS; i++) {
         virt.virtio_irqs[i] = plic_input(virt.plic, VIRT_IRQ_VIRTIO + i);
     }
-    slots_create(o, virt.virtio_irqs);
+    create_pci(o->ram_size);
+    slots_create(o, virt.virtio_irqs, virt.pci);
 
     if (chardev_is_mux(serial)) {
         monitor_create(serial, true);

@@ -16,19 +16,32 @@ enum {
     VIRT_RTC_SIZE = 0x1000,
     VIRT_CLINT = 0x2000000,
     VIRT_CLINT_SIZE = 0x10000,
+    VIRT_PCI_IO = 0x3000000,
+    VIRT_PCI_IO_SIZE = 0x10000,
     VIRT_PLIC = 0xc000000,
     VIRT_PLIC_SIZE = 0x600000,
     VIRT_UART = 0x10000000,
     VIRT_UART_SIZE = 0x100,
     VIRT_VIRTIO = 0x10001000,
     VIRT_VIRTIO_SIZE = 0x1000,
+    VIRT_PCI_ECAM = 0x30000000,
+    VIRT_PCI_ECAM_SIZE = 0x10000000,
+    VIRT_PCI_MMIO = 0x40000000,
+    VIRT_PCI_MMIO_SIZE = 0x40000000,
 };
 #define VIRT_DRAM 0x80000000ull
+#define VIRT_PCI_HIGH_SIZE (16ull << 30)
+/* The PCI window for 64-bit addresses is the first multiple of its size behind RAM. */
+static inline uint64_t virt_pci_high(uint64_t ram_size)
+{
+    return (VIRT_DRAM + ram_size + VIRT_PCI_HIGH_SIZE - 1) & ~(VIRT_PCI_HIGH_SIZE - 1);
+}
 
 enum {
     VIRT_IRQ_VIRTIO = 1,        /* the first of VIRT_VIRTIO_SLOTS */
     VIRT_IRQ_UART = 10,
     VIRT_IRQ_RTC = 11,
+    VIRT_IRQ_PCI = 32,          /* INTA of slot 0, and three more */
 };
 #define VIRT_VIRTIO_SLOTS 8
 

@@ -189,7 +189,8 @@ static const OptionDef defs[] = {
     OPTION_DEF_CALL("drive", "file=FILE[,...]", add_drive, NULL,
                     "disk image: if=virtio|none id= format=raw readonly= snapshot= discard=unmap|ignore"),
     OPTION_DEF_CALL("device", "KIND[,...]", add_device, NULL,
-                    "virtio-blk-device,drive= virtio-net-device,netdev= virtio-rng-device virtconsole,chardev="),
+                    "virtio-blk-pci,drive= virtio-net-pci,netdev= virtio-rng-pci virtio-serial-pci virtconsole,chardev= "
+                    "(on PCI with addr=; virtio-...-device on virtio-mmio)"),
     OPTION_DEF_CALL("netdev", "user,id=ID[,...]", add_netdev, NULL,
                     "user networking: hostfwd=tcp|udp:[HOST]:PORT-[GUEST]:PORT restrict= hostname="),
     OPTION_DEF_CALL("chardev", "KIND,id=ID[,...]", add_chardev, NULL, "stdio, null, file,path= socket,path="),

@@ -133,10 +133,11 @@ static void create_devices(void)
     add(1, &aclint_ops, aclint_create(l + 8, l + 12, 4), 0x10000);
     add(2, &goldfish_rtc_ops, goldfish_rtc_create(l[20]), 0x1000);
     add(3, &uart_ops, uart_create(l[21], null_chardev()), 0x100);
-    virtio[0] = virtio_blk_create(l[22], block_open(&(BlockOptions){ disk, false, false, true }), "fuzz");
-    virtio[1] = virtio_rng_create(l[23]);
-    virtio[2] = virtio_console_create(l[24], null_chardev());
+    virtio[0] = virtio_blk_create(block_open(&(BlockOptions){ disk, false, false, true }), "fuzz");
+    virtio[1] = virtio_rng_create();
+    virtio[2] = virtio_console_create(null_chardev());
     for (unsigned i = 0; i < 3; i++) {
+        virtio[i]->irq = l[22 + i];
         add(4 + i, &virtio_mmio_ops, virtio[i], 0x1000);
     }
     add(7, &virtio_mmio_empty_ops, NULL, 0x1000);

@@ -63,8 +63,16 @@ static void *make_aclint(unsigned which)
 }
 static void *make_rtc(unsigned which) { return goldfish_rtc_create(out(which, 8)); }
 static void *make_uart(unsigned which) { return uart_create(out(which, 9), null_chardev()); }
-static void *make_rng(unsigned which) { return virtio_rng_create(out(which, 10)); }
-static void *make_console(unsigned which) { return virtio_console_create(out(which, 11), null_chardev()); }
+static void *with_line(VirtIODevice *d, IRQLine line)
+{
+    d->irq = line;
+    return d;
+}
+static void *make_rng(unsigned which) { return with_line(virtio_rng_create(), out(which, 10)); }
+static void *make_console(unsigned which)
+{
+    return with_line(virtio_console_create(null_chardev()), out(which, 11));
+}
 
 /* The time of day goes on between two readings, and its high half is latched from it. */
 static bool skip_time(hwaddr offset, bool write, uint64_t *value) { return offset < 8; }
@@ -151,7 +159,7 @@ static void test_kinds(void **state)
 /* A driver goes on with another device where it was with the first. */
 static void test_rings(void **state)
 {
-    VirtIODevice *a = virtio_rng_create(out(0, 12)), *b = virtio_rng_create(out(1, 12));
+    VirtIODevice *a = with_line(virtio_rng_create(), out(0, 12)), *b = with_line(virtio_rng_create(), out(1, 12));
     StateBuffer s = { 0 };
     start_driver(a, 1);
     for (uint16_t i = 0; i < 3; i++) {

@@ -31,14 +31,15 @@ static int setup_all(void **state)
         assert_int_equal(write(disk_fd, sector, 512), 512);
     }
     /* Read-only users share an image; a writer has one for itself. */
-    snap = virtio_blk_create(test_line(&line, 0), block_open(&(BlockOptions){ path, false, true, false }), NULL);
-    ro = virtio_blk_create(test_line(&line, 0), block_open(&(BlockOptions){ path, true, false, false }), NULL);
+    snap = virtio_blk_create(block_open(&(BlockOptions){ path, false, true, false }), NULL);
+    ro = virtio_blk_create(block_open(&(BlockOptions){ path, true, false, false }), NULL);
     char copy[] = "/tmp/braid-test-disk-XXXXXX";
     int fd = mkstemp(copy);
     assert_int_equal(ftruncate(fd, DISK_SIZE), 0);
-    blk = virtio_blk_create(test_line(&line, 0), block_open(&(BlockOptions){ copy, false, false, true }), "serial-1");
+    blk = virtio_blk_create(block_open(&(BlockOptions){ copy, false, false, true }), "serial-1");
     unlink(copy);
-    rng = virtio_rng_create(test_line(&line, 0));
+    rng = virtio_rng_create();
+    snap->irq = ro->irq = blk->irq = rng->irq = test_line(&line, 0);
     return 0;
 }
 

@@ -182,7 +182,7 @@ static uint64_t get_capacity(const void *opaque)
 
 static const StateField fields[] = { STATE_CALL("capacity", get_capacity, NULL), STATE_END };
 
-VirtIODevice *virtio_blk_create(IRQLine irq, BlockImage *image, const char *serial)
+VirtIODevice *virtio_blk_create(BlockImage *image, const char *serial)
 {
     static const VirtIOOps ops = { .fields = fields, .device_id = 2, .nqueues = 1, .handle_queue = handle_queue };
     VirtIOBlk *b = xcalloc(1, sizeof(*b));
@@ -202,7 +202,7 @@ VirtIODevice *virtio_blk_create(IRQLine irq, BlockImage *image, const char *seri
     strncpy(b->serial, serial ? serial : "", sizeof(b->serial));
     uint64_t features = F_SEG_MAX | F_BLK_SIZE | F_FLUSH;
     features |= block_is_readonly(image) ? F_RO : F_DISCARD | F_WRITE_ZEROES;
-    virtio_init(&b->d, &ops, irq, features, &b->config, BLK_CONFIG_SIZE);
+    virtio_init(&b->d, &ops, features, &b->config, BLK_CONFIG_SIZE);
     return &b->d;
 }
 

@@ -6,7 +6,7 @@
 #include "board/virtio/virtio.h"
 
 /* `serial`: up to 20 bytes that the guest sees, or NULL. */
-VirtIODevice *virtio_blk_create(IRQLine irq, BlockImage *image, const char *serial);
+VirtIODevice *virtio_blk_create(BlockImage *image, const char *serial);
 /* Waits for what is under way and flushes. */
 void virtio_blk_finish(VirtIODevice *d);
 

@@ -89,13 +89,13 @@ static void writable(void *opaque)
 
 static const StateField fields[] = { STATE(VirtIOConsole, sent), STATE_END };
 
-VirtIODevice *virtio_console_create(IRQLine irq, Chardev *chardev)
+VirtIODevice *virtio_console_create(Chardev *chardev)
 {
     static const VirtIOOps ops = { .fields = fields, .device_id = 3, .nqueues = 2, .handle_queue = handle_queue, .reset = reset };
     static const CharFrontend frontend = { receive, writable, NULL };
     VirtIOConsole *c = xcalloc(1, sizeof(*c));
     c->chardev = chardev;
-    virtio_init(&c->d, &ops, irq, 0, NULL, 0);
+    virtio_init(&c->d, &ops, 0, NULL, 0);
     chardev_attach(chardev, &frontend, c);
     return &c->d;
 }

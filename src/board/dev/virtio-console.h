@@ -6,6 +6,6 @@
 #include "board/virtio/virtio.h"
 
 /* Attaches itself to the chardev. */
-VirtIODevice *virtio_console_create(IRQLine irq, Chardev *chardev);
+VirtIODevice *virtio_console_create(Chardev *chardev);
 
 #endif

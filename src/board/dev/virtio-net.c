@@ -95,7 +95,7 @@ static void notify(VirtIODevice *d, unsigned queue)
 /* What is in libslirp (connections, leases) is not the machine's. */
 static const StateField fields[] = { STATE_END };
 
-VirtIODevice *virtio_net_create(IRQLine irq, UserNet *net, const uint8_t mac[6])
+VirtIODevice *virtio_net_create(UserNet *net, const uint8_t mac[6])
 {
     static const VirtIOOps ops = { .fields = fields, .device_id = 1, .nqueues = 2, .notify = notify };
     static const NetCard card = { receive, next_frame };
@@ -103,7 +103,7 @@ VirtIODevice *virtio_net_create(IRQLine irq, UserNet *net, const uint8_t mac[6])
     c->net = net;
     memcpy(c->config.mac, mac, 6);
     c->config.status = LINK_UP;
-    virtio_init(&c->d, &ops, irq, F_MAC | F_STATUS, &c->config, sizeof(c->config));
+    virtio_init(&c->d, &ops, F_MAC | F_STATUS, &c->config, sizeof(c->config));
     usernet_attach(net, &card, c);
     return &c->d;
 }

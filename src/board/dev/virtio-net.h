@@ -5,6 +5,6 @@
 #include "board/net.h"
 #include "board/virtio/virtio.h"
 
-VirtIODevice *virtio_net_create(IRQLine irq, UserNet *net, const uint8_t mac[6]);
+VirtIODevice *virtio_net_create(UserNet *net, const uint8_t mac[6]);
 
 #endif

@@ -30,10 +30,10 @@ static void handle_queue(VirtIODevice *d, unsigned queue)
 
 static const StateField fields[] = { STATE_END };
 
-VirtIODevice *virtio_rng_create(IRQLine irq)
+VirtIODevice *virtio_rng_create(void)
 {
     static const VirtIOOps ops = { .fields = fields, .device_id = 4, .nqueues = 1, .handle_queue = handle_queue };
     VirtIORng *g = xcalloc(1, sizeof(*g));
-    virtio_init(&g->d, &ops, irq, 0, NULL, 0);
+    virtio_init(&g->d, &ops, 0, NULL, 0);
     return &g->d;
 }

@@ -4,6 +4,6 @@
 
 #include "board/virtio/virtio.h"
 
-VirtIODevice *virtio_rng_create(IRQLine irq);
+VirtIODevice *virtio_rng_create(void);
 
 #endif
