@@ -232,6 +232,11 @@ static int64_t exec_braid(GuestThread *t, ExecRequest *r)
     for (unsigned i = 0; opts && opts[i]; i++) {
         vec_push(args, opts[i]);
     }
+    if (user_process.sysroot) {     /* said again: the path may have been relative */
+        const char *sysroot = path_sysroot();
+        vec_push(args, (char *)"-L");
+        vec_push(args, (char *)(sysroot ? sysroot : "/"));
+    }
     vec_push(args, (char *)"-0");
     vec_push(args, r->args.len ? r->args.data[0] : (char *)"");
     if (r->by_fd) {

@@ -1,6 +1,9 @@
 /*
  * The sysroot of -L: absolute paths of the guest are looked for below it first, with symbolic
  * links resolved as if it were the root.  Any thread; constant data only.
+ *
+ * The search goes from a descriptor, its result is a path for this process.  After chroot() or
+ * pivot_root() that path may lead elsewhere or nowhere; then the sysroot counts no more.
  */
 #include "linux-user/path.h"
 
@@ -16,6 +19,14 @@
 #include "linux-user/process.h"
 #include "linux-user/procfs.h"
 #include "linux-user/user-mem.h"
+
+/* Does the path lead to the file of *st? */
+static bool leads_to(const char *path, bool follow, const struct stat *st)
+{
+    struct stat there;
+    return !(follow ? stat(path, &there) : lstat(path, &there)) && there.st_dev == st->st_dev &&
+           there.st_ino == st->st_ino;
+}
 
 /* Where the path leads below the sysroot, as a host path; false if nowhere. */
 static bool find_below(const char *path, bool follow, char out[PATH_MAX], struct stat *st)
@@ -44,7 +55,7 @@ static bool find_below(const char *path, bool follow, char out[PATH_MAX], struct
     close(fd);
     if (ok) {
         out[n] = 0;
-        return true;
+        return leads_to(out, follow, st);
     }
     n = snprintf(out, PATH_MAX, "%s%s", user_process.sysroot, path);
     return n < PATH_MAX && !(follow ? stat(out, st) : lstat(out, st));
@@ -78,4 +89,12 @@ int path_read(UserPath *p, uint64_t addr, bool follow)
     }
     path_resolve(p, follow);
     return 0;
+}
+
+const char *path_sysroot(void)
+{
+    struct stat st;
+    int fd = __atomic_load_n(&user_process.sysroot_fd, __ATOMIC_RELAXED);
+    return user_process.sysroot && !fstat(fd, &st) && leads_to(user_process.sysroot, true, &st)
+               ? user_process.sysroot : NULL;
 }

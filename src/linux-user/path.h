@@ -27,4 +27,7 @@ int path_read(UserPath *p, uint64_t addr, bool follow);
 /* The same for a path that is known. */
 void path_resolve(UserPath *p, bool follow);
 
+/* The sysroot's absolute path; NULL if there is none, or chroot() has put it out of reach. */
+const char *path_sysroot(void);
+
 #endif

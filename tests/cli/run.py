@@ -7,6 +7,7 @@ import collections
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 
@@ -35,6 +36,28 @@ int main(int argc, char **argv)
     else
         printf("argv0=%s third=%.3f\n", argv[0], x / 3);
     return 7;
+}
+'''
+
+# mover DIR PROGRAM [ROOT]: prints a file's text, goes elsewhere, and executes PROGRAM, which does the first.
+MOVER = r'''
+#include <stdio.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+    char text[99] = "";
+    FILE *f = fopen("/lib/only-here", "r");
+    if (!f || !fgets(text, sizeof text, f))
+        return 1;
+    puts(text);
+    fflush(stdout);
+    if (argc > 1) {
+        if ((argc > 3 && chroot(argv[3])) || chdir(argv[1]))
+            return 2;
+        execl(argv[2], argv[2], (char *)0);
+        return 3;
+    }
+    return 0;
 }
 '''
 
@@ -205,10 +228,31 @@ def other_ways_to_run(s):
         s.expect(' '.join(args), [*args, p], 7, out=out)
 
 
+def sysroot_that_moves(s):
+    """-L after the guest has changed its directory or its root."""
+    source, program = s.dir / 'mover.c', s.dir / 'mover'
+    source.write_text(MOVER)
+    s.compile(source, program)
+    root, other = s.dir / 'root', s.dir / 'other'
+    for d, text in (root, 'root'), (other, 'other'):
+        (d / 'lib').mkdir(parents=True, exist_ok=True)
+        (d / 'lib/only-here').write_text(text)
+        shutil.copy(program, d / 'lib/mover')
+    relative = os.path.relpath(root)
+    s.expect('a relative -L survives chdir()', ['-L', relative, program, '/', '/lib/mover'], 0, '^root\nroot\n$')
+    user = [] if os.geteuid() == 0 else ['unshare', '-Ur']
+    if user and subprocess.run([*user, 'true'], capture_output=True).returncode:
+        return
+    r = subprocess.run([*user, s.braid, '-L', root, program, '/', '/lib/mover', other.resolve()],
+                       capture_output=True, text=True, timeout=60)
+    s.check('-L ends with chroot()', r.returncode == 0 and r.stdout == 'root\nother\n', f'{r}')
+
+
 def main():
     s = Suite(sys.argv[1], sys.argv[2])
     for part in [options, files, guests_own_mistakes, looking_inside,
-                 what_is_counted, how_often_code_is_translated, other_ways_to_run]:
+                 what_is_counted, how_often_code_is_translated, other_ways_to_run,
+                 sysroot_that_moves]:
         part(s)
     print(f'{s.passed} passed, {s.failed} failed')
     sys.exit(1 if s.failed else 0)
