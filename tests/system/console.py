@@ -46,9 +46,12 @@ class Console:
         self.process.stdout.close()
         self.selector.close()
 
+    def seconds(self):
+        """Since the start."""
+        return time.monotonic() - self.start
+
     def fail(self, why):
-        after = time.monotonic() - self.start
-        raise Failure(f'{why} (after {after:.0f} s)\n--- console:\n{self.output[-3000:]}\n---')
+        raise Failure(f'{why} (after {self.seconds():.0f} s)\n--- console:\n{self.output[-3000:]}\n---')
 
     def pump(self, timeout):
         """Take what the machine prints within the time; False: its output has ended."""
