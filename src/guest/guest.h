@@ -99,7 +99,8 @@ typedef struct MMUResult {
      * the page's dirty bit is clear).  The access that was asked for is among it.
      */
     uint8_t prot;
-    uint8_t page_bits;          /* log2 of the page's size, 12 or more; less: good for this access only */
+    uint8_t page_bits;          /* log2 of the size of the guest's mapping, 12 or more, of which the 4 KiB around
+                                   pa are alike; less: good for this access only */
     bool global;                /* the same in all address spaces */
     uint32_t asid;              /* not used unless it differs from that of tlb_set_space() */
 } MMUResult;

@@ -440,6 +440,25 @@ static void test_pmp_in_translation(void **state)
     assert_fault(VA, MMU_LOAD, RISCV_MMU_S, LOAD_ACCESS);
 }
 
+/* PMP cuts a large page into pieces, but a fence of any address still means all of it. */
+static void test_pmp_in_large_page(void **state)
+{
+    set_pmp(0, 0x80005000 >> 2 | 0x1ff, NAPOT | PR);
+    set_pmp(1, ~UINT64_C(0), NAPOT | PR | PW | PX);
+    map39(pte(PAGE, V | R | W | A | D));
+    set_pte(L1, 1, pte(0x80000000, V | R | W | A | D));
+    assert_true(translate(VA + 0x123, MMU_STORE, RISCV_MMU_S));
+    assert_int_equal(result.page_bits, 21);
+    assert_true(translate((VA & ~UINT64_C(0x1fffff)) + 0x5000, MMU_LOAD, RISCV_MMU_S));
+    assert_int_equal(result.page_bits, 21);
+    assert_int_equal(result.prot, MMU_PROT_READ);
+    set_mode(RISCV_PRIV_M);
+    set_pmp(0, 0x80005010 >> 2, NA4 | PR);
+    set_mode(RISCV_PRIV_S);
+    assert_true(translate((VA & ~UINT64_C(0x1fffff)) + 0x5010, MMU_LOAD, RISCV_MMU_S));
+    assert_int_equal(result.page_bits, 2);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup_hart, teardown_hart)
 int main(void)
 {
@@ -449,7 +468,7 @@ int main(void)
         T(test_modes), T(test_hardware_marks), T(test_software_marks), T(test_mark_races),
         T(test_napot), T(test_pbmt), T(test_table_access_faults), T(test_spaces),
         T(test_pmp_modes), T(test_pmp_priority), T(test_pmp_pieces), T(test_pmp_lock),
-        T(test_pmp_registers), T(test_pmp_in_translation),
+        T(test_pmp_registers), T(test_pmp_in_translation), T(test_pmp_in_large_page),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

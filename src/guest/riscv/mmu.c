@@ -299,7 +299,11 @@ bool riscv_mmu_translate(CPUState *cpu, vaddr va, MMUAccess access, unsigned mmu
     };
     WalkResult r = translate(&w, out);
     if (r == WALK_OK) {
-        unsigned allowed = riscv_pmp_check(h, out->pa, mode_priv(w.mode), &out->page_bits);
+        /* The TLB has lines of 4 KiB.  A larger page stays one, whatever PMP says elsewhere in it: an SFENCE.VMA of
+           any address in it must find all its lines. */
+        uint8_t alike = PAGE_BITS;
+        unsigned allowed = riscv_pmp_check(h, out->pa, mode_priv(w.mode), &alike);
+        out->page_bits = alike < PAGE_BITS ? alike : out->page_bits;
         out->prot &= (uint8_t)allowed;
         r = out->prot & access_prot(access) ? WALK_OK : WALK_ACCESS_FAULT;
     }

@@ -254,6 +254,27 @@ static void test_code_remap(void)
     }
 }
 
+/* PMP's pieces do not change what a fence of one address means for a large page. */
+static void test_superpage_and_pmp(void)
+{
+    csr_write(pmpaddr1, ~UINT64_C(0));
+    csr_write(pmpaddr0, ((u64)pages[7] >> 2) | 0x1ff);
+    csr_write(pmpcfg0, 0x1f00 | 0x19);    /* pages[7]: read-only */
+    fence_all();
+    fill_pages();
+    u64 base = 0x40200000, phys = (u64)root >> 21 << 21;
+    middle[1] = phys >> 12 << 10 | V | R | A;
+    fence_all();
+    CHECK(run_in(MODE_S, load_a0, base + ((u64)pages[1] - phys), 0)->a0, 1000);
+    CHECK(run_in(MODE_S, load_a0, base + ((u64)pages[7] - phys), 0)->a0, 7000);
+    middle[1] = 0;
+    asm volatile("sfence.vma %0, zero" ::"r"(base + ((u64)pages[3] - phys)) : "memory");
+    EXPECT(MODE_S, load_a0, base + ((u64)pages[1] - phys), 13);
+    EXPECT(MODE_S, load_a0, base + ((u64)pages[7] - phys), 13);
+    open_memory();
+    fence_all();
+}
+
 static void test_pmp(void)
 {
     map(0, pages[0], V | R | W | A | D);
@@ -281,6 +302,7 @@ int main(void)
     test_asids();
     test_superpages();
     test_code_remap();
+    test_superpage_and_pmp();
     test_pmp();
     print("ok\n");
     return 0;

@@ -18,7 +18,7 @@
 extern char _start[];
 static volatile uint32_t up;
 
-unsigned on_trap(uint64_t cause, uint64_t epc, uint64_t tval)
+uint64_t on_trap(uint64_t cause, uint64_t epc, uint64_t tval)
 {
     check(0);
     return 0;

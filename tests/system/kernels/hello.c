@@ -1,7 +1,7 @@
 /* The serial port, and an exit code through the finisher. */
 #include "kernel.h"
 
-unsigned on_trap(uint64_t cause, uint64_t epc, uint64_t tval)
+uint64_t on_trap(uint64_t cause, uint64_t epc, uint64_t tval)
 {
     return 0;
 }

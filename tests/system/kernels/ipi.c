@@ -9,7 +9,7 @@
 static uint32_t ball;       /* whose turn it is: even: hart 0 */
 static uint32_t traps;
 
-unsigned on_trap(uint64_t cause, uint64_t epc, uint64_t tval)
+uint64_t on_trap(uint64_t cause, uint64_t epc, uint64_t tval)
 {
     check(cause == (INTERRUPT | 3));
     MSIP[csr_read(mhartid)] = 0;

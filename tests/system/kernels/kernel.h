@@ -3,8 +3,11 @@
  * with -bios none, or (SBI defined) in S-mode over an SBI, on braid and on QEMU alike.
  *
  * A kernel defines main(hart), which every hart enters (with SBI: only those that were started), and
- * may define on_trap().  check() ends the machine with the line's number as exit code.
+ * on_trap().  A failed check() says its line and ends the machine with exit code 1.
+ *
+ * HARTS is the number of harts that the machine has; SCALE is 1, or more for runs that may last.
  */
+#include <stdbool.h>
 #include <stdint.h>
 
 #define HARTS_MAX 16
@@ -21,6 +24,11 @@
 #define csr_set(name, v) asm volatile("csrs " #name ", %0" :: "r"((uint64_t)(v)) : "memory")
 #define csr_clear(name, v) asm volatile("csrc " #name ", %0" :: "r"((uint64_t)(v)) : "memory")
 #define wfi() asm volatile("wfi" ::: "memory")
+#define pause() asm volatile(".4byte 0x0100000f" ::: "memory")
+#define fence_i() asm volatile("fence.i" ::: "memory")
+#define load(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
+#define store(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
+#define TICKS 10000000ull       /* a second, in the time CSR */
 
 static inline void finish(unsigned code)
 {
@@ -61,7 +69,7 @@ static inline void put_number(uint64_t n)
 
 void main(uint64_t hart, uint64_t arg);
 /* cause and tval as in mcause and mtval; returns how far the pc shall advance. */
-unsigned on_trap(uint64_t cause, uint64_t epc, uint64_t tval);
+uint64_t on_trap(uint64_t cause, uint64_t epc, uint64_t tval);
 
 uint8_t stacks[HARTS_MAX][STACK] __attribute__((aligned(16)));
 
@@ -105,6 +113,15 @@ asm(".section .text.entry, \"ax\"\n"
 
 #define INTERRUPT (1ull << 63)
 
+/* A generator of numbers for each hart. */
+static inline uint64_t next_random(uint64_t *s)
+{
+    *s ^= *s << 13;
+    *s ^= *s >> 7;
+    *s ^= *s << 17;
+    return *s;
+}
+
 /*
  * Sleep until an interrupt is pending, and take it.  Interrupts are disabled (in mstatus or sstatus) before and
  * after, so that none can slip in between the caller's look at what it waits for and the WFI.
@@ -117,6 +134,11 @@ static inline void wait_for_interrupt(void)
 }
 
 #ifdef SBI
+enum { SBI_BASE = 0x10, SBI_TIME = 0x54494d45, SBI_IPI = 0x735049, SBI_RFENCE = 0x52464e43, SBI_HSM = 0x48534d,
+       SBI_SRST = 0x53525354 };
+enum { SBI_HSM_START, SBI_HSM_STOP, SBI_HSM_STATUS };
+enum { SBI_FENCE_I, SBI_SFENCE_VMA, SBI_SFENCE_VMA_ASID };
+
 typedef struct SBIResult {
     int64_t error, value;
 } SBIResult;
@@ -127,5 +149,14 @@ static inline SBIResult sbi(uint64_t ext, uint64_t fn, uint64_t x0, uint64_t x1,
     register uint64_t a4 asm("a4") = x4, a6 asm("a6") = fn, a7 asm("a7") = ext;
     asm volatile("ecall" : "+r"(a0), "+r"(a1) : "r"(a2), "r"(a3), "r"(a4), "r"(a6), "r"(a7) : "memory");
     return (SBIResult){ (int64_t)a0, (int64_t)a1 };
+}
+
+/* All others enter main() with this argument. */
+static inline void start_others(uint64_t self, uint64_t arg)
+{
+    extern char _start[];
+    for (uint64_t i = 0; i < HARTS; i++) {
+        check(i == self || sbi(SBI_HSM, SBI_HSM_START, i, (uint64_t)_start, arg, 0, 0).error == 0);
+    }
 }
 #endif

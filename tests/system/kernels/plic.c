@@ -10,7 +10,7 @@
 
 static volatile unsigned claims;
 
-unsigned on_trap(uint64_t cause, uint64_t epc, uint64_t tval)
+uint64_t on_trap(uint64_t cause, uint64_t epc, uint64_t tval)
 {
     check(cause == (INTERRUPT | 11));
     check(csr_read(mhartid) == 1);

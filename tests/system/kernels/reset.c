@@ -5,7 +5,7 @@
 
 static volatile uint64_t in_file = 0x1234;
 
-unsigned on_trap(uint64_t cause, uint64_t epc, uint64_t tval)
+uint64_t on_trap(uint64_t cause, uint64_t epc, uint64_t tval)
 {
     return 0;
 }

@@ -1,5 +1,4 @@
 /* The SBI's answers, as the SBI specification wants them; runs over braid's own and over OpenSBI. */
-#define SBI
 #include "kernel.h"
 
 #define BASE 0x10
@@ -15,7 +14,7 @@
 static volatile uint32_t second_up, second_ipi, timer_fired;
 static uint64_t boot_hart;
 
-unsigned on_trap(uint64_t cause, uint64_t epc, uint64_t tval)
+uint64_t on_trap(uint64_t cause, uint64_t epc, uint64_t tval)
 {
     if (cause == (INTERRUPT | 1)) {
         csr_clear(sip, 2);

@@ -6,7 +6,7 @@ static volatile unsigned fired;
 static uint64_t latest;
 static uint32_t done;
 
-unsigned on_trap(uint64_t cause, uint64_t epc, uint64_t tval)
+uint64_t on_trap(uint64_t cause, uint64_t epc, uint64_t tval)
 {
     check(cause == (INTERRUPT | 7));
     fired_at = MTIME;
