@@ -2,6 +2,9 @@
  * Raw mode and the way back.
  *
  * The way back is taken at exit(), and before a signal or an assertion ends the program (error_set_farewell()).
+ * In the background (of a shell, or below timeout(1)) the terminal is somebody else's: it is left alone, and input ends
+ * there instead of stopping the process.
+ *
  * Fatal signals that nobody has a handler for get one that does just this; SIGSEGV has one (exec/host-fault.c).
  * SIGTERM, SIGHUP and SIGINT belong to the signals' thread, which shuts the machine down.  The settings are
  * constant once `active` is set.
@@ -28,7 +31,7 @@ void terminal_restore_sigsafe(void)
     if (!__atomic_load_n(&terminal.active, __ATOMIC_ACQUIRE)) {
         return;
     }
-    /* In the background (below timeout(1), say) it would stop us here instead. */
+    /* If it is in the background by now, this would stop the process instead. */
     sigemptyset(&set);
     sigaddset(&set, SIGTTOU);
     pthread_sigmask(SIG_BLOCK, &set, &old);
@@ -59,6 +62,11 @@ void terminal_set_raw(void)
 {
     static const int fatal_signals[] = { SIGABRT, SIGQUIT, SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGSYS };
     if (!isatty(STDIN_FILENO) || tcgetattr(STDIN_FILENO, &terminal.saved)) {
+        return;
+    }
+    pid_t foreground = tcgetpgrp(STDIN_FILENO);
+    if (foreground >= 0 && foreground != getpgrp()) {
+        signal(SIGTTIN, SIG_IGN);       /* reading fails */
         return;
     }
     terminal.raw = terminal.saved;

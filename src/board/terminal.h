@@ -5,7 +5,8 @@
 #ifndef BRAID_BOARD_TERMINAL_H
 #define BRAID_BOARD_TERMINAL_H
 
-/* Once, from the first thread.  Does nothing if standard input is no terminal. */
+/* Once, from the first thread.  Does nothing if standard input is no terminal, or one that is in
+   another process group's hands. */
 void terminal_set_raw(void);
 /* The process was stopped and goes on: raw again. Any thread. */
 void terminal_continue(void);

@@ -43,7 +43,6 @@ class Machine:
                 os.dup2(fd, n)
             os.closerange(3, 100)
             os.execv(command[0], command)
-        self.expect(b'ready')
 
     def expect(self, text, timeout=TIMEOUT):
         limit = time.monotonic() + timeout
@@ -52,7 +51,7 @@ class Machine:
             if left <= 0 or not select.select([self.master], [], [], left)[0]:
                 raise Wrong(f'no {text!r} within {timeout} s, but {self.output[-200:]!r}')
             self.output += os.read(self.master, 4096)
-        self.output = self.output.split(text, 1)[1]
+        self.early, self.output = self.output.split(text, 1)
 
     def send(self, data):
         os.write(self.master, data)
@@ -149,11 +148,27 @@ def check_hangup(m):
     expect_equal('the end', m.end(), 128 + signal.SIGHUP)
 
 
+def check_background(m):
+    """A job of a shell's that has not got the terminal: runs without input, and can be ended."""
+    job = int(m.early.split(b'job ')[1].split()[0])
+    expect_equal('raw mode', m.is_raw(), False)
+    m.send(b'hello\n')
+    time.sleep(0.5)
+    state = pathlib.Path(f'/proc/{job}/stat').read_text().rsplit(')', 1)[1].split()[0]
+    if state == 'T':
+        raise Wrong('the job has been stopped')
+    os.kill(job, signal.SIGTERM)
+    expect_equal('the end', m.end(), 128 + signal.SIGTERM)
+    m.check_restored()
+
+
 CASES = [(f'SIG{name}', lambda m, sig=getattr(signal, 'SIG' + name): check_signal(m, sig, -sig))
          for name in ('SEGV', 'BUS', 'ILL', 'FPE', 'ABRT', 'QUIT', 'SYS')]
 CASES += [(f'SIG{name}', lambda m, sig=getattr(signal, 'SIG' + name): check_signal(m, sig, 128 + sig))
           for name in ('TERM', 'HUP', 'INT')]
-CASES += [('keys', check_keys), ('quit', check_quit), ('stopped', check_stopped), ('hangup', check_hangup)]
+CASES += [('keys', check_keys), ('quit', check_quit), ('stopped', check_stopped), ('hangup', check_hangup),
+          ('background', check_background)]
+IN_BACKGROUND = ['/bin/sh', '-c', 'set -m; "$@" & echo job $!; wait $!', 'sh']
 
 
 def main():
@@ -162,11 +177,12 @@ def main():
         sys.exit(77)
     passed = failed = 0
     with tempfile.TemporaryDirectory() as directory:
-        kernel = run.build('echo', 0x80000000, directory)
+        kernel = run.build(run.Case('echo', ''), 2, 1, directory)
         command = [sys.argv[1], '-M', 'virt', '-nographic', '-smp', '2', '-bios', 'none', '-kernel', str(kernel)]
         for name, check in CASES:
-            m = Machine(command)
+            m = Machine(IN_BACKGROUND + command if check is check_background else command)
             try:
+                m.expect(b'ready')
                 check(m)
                 passed += 1
             except Wrong as why:

@@ -1,7 +1,7 @@
 /* Sends back what comes in on the serial line, one letter further, while the other harts go round in a loop. */
 #include "kernel.h"
 
-unsigned on_trap(uint64_t cause, uint64_t epc, uint64_t tval)
+uint64_t on_trap(uint64_t cause, uint64_t epc, uint64_t tval)
 {
     return 0;
 }

@@ -2,7 +2,6 @@
  * The machine is reset, and at last switched off, while harts flush each other's TLBs and one of them
  * stops all the time: nobody waits for a hart that will not answer.
  */
-#define SBI
 #include "kernel.h"
 
 #define RFENCE 0x52464e43
