@@ -26,7 +26,7 @@ typedef struct BoardOptions {
     const char *serial, *monitor, *qmp;
     bool start_stopped;         /* -S */
     bool no_reboot, no_shutdown;
-    bool round_robin;           /* thread=single: one hart runs at a time */
+    bool one_thread;            /* thread=single: one host thread runs all harts in turn */
 } BoardOptions;
 
 /* Builds the machine; fatal_usage() if the options make no sense.  exec_init() was called. */

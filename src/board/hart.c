@@ -1,5 +1,5 @@
 /*
- * Hart threads: the loop around riscv_system_run(), sleep, parking, and taking turns.
+ * Harts: what happens around riscv_system_run(), each hart's own thread, sleep and parking.
  *
  * Sleep.  After WFI a hart waits in cpu_wait() for a kick, which every interrupt that becomes pending, every
  * request to park and all queued work send after what they have to say is stored; a kick that came before
@@ -14,22 +14,22 @@
  * BOARD).  Once all are counted in nobody waits for anybody, and they sleep on a condition variable until
  * harts_release().  A hart that is in an MMIO access finishes it first.
  *
- * Turns (thread=single).  Only the hart that holds the turn runs guest code; a timer takes it away after
- * a slice if others wait, and it goes to the next waiting hart in ring order.
+ * With thread=single and -icount one thread runs all harts (round-robin.c), and uses what is here but for
+ * the threads.
  */
 #include "board/hart.h"
 
+#include <sched.h>
 #include <string.h>
 
 #include "board/board.h"
 #include "board/device.h"
+#include "board/round-robin.h"
 #include "board/sbi.h"
 #include "exec/exec.h"
 #include "util/error.h"
 #include "util/lock.h"
 #include "util/strutil.h"
-
-#define SLICE_NS 10000000ull
 
 struct HartContext hart_ctx;
 
@@ -39,21 +39,25 @@ static struct HartControl {
     /* guarded by lock; parking is also read without it [HART-PARK] */
     uint32_t parking;
     unsigned nparked;
-    /* turns: constant `round_robin`, the rest guarded by lock */
-    bool round_robin;
-    int holder;                 /* hart that has the turn, -1: nobody */
-    bool waits[BOARD_MAX_HARTS];
-    unsigned nwaiting;
-    Timer slice;
+    bool one_thread;            /* constant after hart_create_all(): round-robin.c runs all harts */
     Mutex start_lock;           /* rank BOARD: of two that start one hart, one fails */
-} control = { .lock = MUTEX_INIT(BOARD), .start_lock = MUTEX_INIT(BOARD), .changed = COND_INIT, .holder = -1 };
+} control = { .lock = MUTEX_INIT(BOARD), .start_lock = MUTEX_INIT(BOARD), .changed = COND_INIT };
 
 /* ---- Sleep ---- */
 
-static bool parking_wanted(void)
+bool harts_shall_park(void)
 {
     /* [HART-PARK] pairs with harts_park(). */
     return __atomic_load_n(&control.parking, __ATOMIC_ACQUIRE);
+}
+
+/* Let a hart look again, in guest code or asleep. */
+static void wake(Hart *h)
+{
+    cpu_kick(h->cpu);
+    if (control.one_thread) {
+        round_robin_wake(h->cpu);
+    }
 }
 
 /* Until something is asked of this hart, which does not run; does what others may wait for. */
@@ -63,75 +67,12 @@ static void sleep_and_serve(Hart *h)
     cpu_answer_kick(h->cpu);
 }
 
-void hart_wait_for_interrupt(Hart *h)
-{
-    if (!riscv_has_work(h->cpu) && !parking_wanted()) {
-        cpu_wait(h->cpu, ~0ull);
-    }
-}
-
 /* ---- Timers ---- */
 
 static void supervisor_timer_fired(void *opaque)
 {
     Hart *h = opaque;
     riscv_timer_expired(h->cpu);
-}
-
-/* ---- Turns ---- */
-
-static void slice_ended(void *opaque)
-{
-    mutex_lock(&control.lock);
-    int holder = control.holder;
-    bool others = control.nwaiting > 0;
-    mutex_unlock(&control.lock);
-    if (holder >= 0 && others) {
-        cpu_kick(hart_ctx.harts[holder].cpu);
-    }
-    if (others) {
-        timer_set(&control.slice, clock_ns() + SLICE_NS);
-    }
-}
-
-static void turn_take(Hart *h)
-{
-    if (!control.round_robin) {
-        return;
-    }
-    mutex_lock(&control.lock);
-    if (control.holder < 0) {
-        control.holder = (int)h->index;
-    } else {
-        control.waits[h->index] = true;
-        if (control.nwaiting++ == 0) {
-            timer_set(&control.slice, clock_ns() + SLICE_NS);
-        }
-        while (control.holder != (int)h->index) {
-            cond_wait(&control.changed, &control.lock);
-        }
-    }
-    mutex_unlock(&control.lock);
-}
-
-static void turn_give(Hart *h)
-{
-    if (!control.round_robin) {
-        return;
-    }
-    mutex_lock(&control.lock);
-    control.holder = -1;
-    for (unsigned i = 1; i <= hart_ctx.nharts && control.nwaiting; i++) {
-        unsigned next = (h->index + i) % hart_ctx.nharts;
-        if (control.waits[next]) {
-            control.waits[next] = false;
-            control.nwaiting--;
-            control.holder = (int)next;
-            break;
-        }
-    }
-    mutex_unlock(&control.lock);
-    cond_broadcast(&control.changed);
 }
 
 /* ---- Parking ---- */
@@ -162,15 +103,27 @@ static void park(Hart *h)
     mutex_unlock(&control.lock);
 }
 
+void harts_park_all_here(void)
+{
+    mutex_lock(&control.lock);
+    control.nparked = hart_ctx.nharts;
+    cond_broadcast(&control.changed);
+    while (control.parking) {
+        cond_wait(&control.changed, &control.lock);
+    }
+    control.nparked = 0;
+    mutex_unlock(&control.lock);
+}
+
 bool harts_park(unsigned timeout_ms)
 {
     struct timespec limit = { .tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000l };
     mutex_lock(&control.lock);
-    /* [HART-PARK] pairs with parking_wanted(), through the kick. */
+    /* [HART-PARK] pairs with harts_shall_park(), through the kick. */
     __atomic_store_n(&control.parking, 1, __ATOMIC_RELEASE);
     mutex_unlock(&control.lock);
     for (unsigned i = 0; i < hart_ctx.nharts; i++) {
-        cpu_kick(hart_ctx.harts[i].cpu);
+        wake(&hart_ctx.harts[i]);
     }
     mutex_lock(&control.lock);
     bool in_time = true;
@@ -193,16 +146,16 @@ void harts_release(void)
     mutex_unlock(&control.lock);
     cond_broadcast(&control.changed);
     for (unsigned i = 0; i < hart_ctx.nharts; i++) {
-        cpu_kick(hart_ctx.harts[i].cpu);
+        wake(&hart_ctx.harts[i]);
     }
 }
 
-/* ---- The loop ---- */
+/* ---- Running ---- */
 
 bool hart_start(Hart *h, uint64_t pc, uint64_t arg, unsigned privilege)
 {
     mutex_lock(&control.start_lock);
-    /* [HART-START] pairs with begin_when_started(). */
+    /* [HART-START] pairs with hart_prepare(). */
     bool stopped = __atomic_load_n(&h->state, __ATOMIC_ACQUIRE) == HART_STOPPED;
     if (stopped) {
         h->start_pc = pc;
@@ -212,7 +165,7 @@ bool hart_start(Hart *h, uint64_t pc, uint64_t arg, unsigned privilege)
     }
     mutex_unlock(&control.start_lock);
     if (stopped) {
-        cpu_kick(h->cpu);
+        wake(h);
     }
     return stopped;
 }
@@ -243,26 +196,69 @@ static void reset_if_asked(Hart *h)
     }
     const BoardEntry *e = board_entry();
     h->needs_reset = false;
+    h->waiting = false;
     timer_set(&h->supervisor_timer, TIMER_NEVER);
     if (begins_running(h)) {
         riscv_reset_hart(h->cpu, e->pc, e->all_harts ? h->index : e->a0, e->a1, e->privilege);
     }
 }
 
-/* True if the hart may run guest code. */
-static bool begin_when_started(Hart *h)
+void hart_suspend(Hart *h, bool retentive, uint64_t resume_pc, uint64_t resume_arg)
 {
+    h->resumes_afresh = !retentive;
+    h->resume_pc = resume_pc;
+    h->resume_arg = resume_arg;
+    h->waiting = true;
+    __atomic_store_n(&h->state, HART_SUSPENDED, __ATOMIC_RELAXED);
+}
+
+/* An interrupt that is enabled is pending. */
+static void end_wait(Hart *h)
+{
+    h->waiting = false;
+    if (__atomic_load_n(&h->state, __ATOMIC_RELAXED) == HART_SUSPENDED) {
+        __atomic_store_n(&h->state, HART_STARTED, __ATOMIC_RELAXED);
+        if (h->resumes_afresh) {
+            riscv_reset_hart(h->cpu, h->resume_pc, h->index, h->resume_arg, RISCV_PRIV_S);
+        }
+    }
+}
+
+bool hart_prepare(Hart *h)
+{
+    reset_if_asked(h);
     /* [HART-START] pairs with hart_start(). */
     switch (__atomic_load_n(&h->state, __ATOMIC_ACQUIRE)) {
     case HART_STOPPED:
-        sleep_and_serve(h);
         return false;
     case HART_START_PENDING:
         riscv_reset_hart(h->cpu, h->start_pc, h->index, h->start_arg, h->start_privilege);
+        h->waiting = false;
         __atomic_store_n(&h->state, HART_STARTED, __ATOMIC_RELAXED);
-        return true;
+        break;
+    }
+    if (h->waiting) {
+        if (!riscv_has_work(h->cpu)) {
+            return false;
+        }
+        end_wait(h);
     }
     return true;
+}
+
+void hart_finish_run(Hart *h, int why)
+{
+    switch (why) {
+    case RISCV_RUN_WFI:
+        h->waiting = true;
+        break;
+    case RISCV_RUN_SBI:
+        sbi_call(h);
+        break;
+    case RISCV_RUN_DEBUG:
+        board_stop();
+        break;
+    }
 }
 
 static void *hart_main(void *arg)
@@ -273,27 +269,18 @@ static void *hart_main(void *arg)
     pthread_setname_np(pthread_self(), name);
     cpu_thread_init(h->cpu);
     for (;;) {
-        if (parking_wanted()) {
+        if (harts_shall_park()) {
             park(h);
         }
-        reset_if_asked(h);
-        if (!begin_when_started(h)) {
+        if (!hart_prepare(h)) {
+            sleep_and_serve(h);
             continue;
         }
-        turn_take(h);
         int why = riscv_system_run(h->cpu);
-        turn_give(h);
-        switch (why) {
-        case RISCV_RUN_WFI:
-            hart_wait_for_interrupt(h);
-            break;
-        case RISCV_RUN_SBI:
-            sbi_call(h);
-            break;
-        case RISCV_RUN_DEBUG:
-            board_stop();
-            break;
+        if (why == RISCV_RUN_YIELD) {
+            sched_yield();
         }
+        hart_finish_run(h, why);
     }
     return NULL;
 }
@@ -317,13 +304,12 @@ void hart_timer_changed(CPUState *cpu)
     timer_set(&h->supervisor_timer, ticks == UINT64_MAX ? TIMER_NEVER : board_time_to_ns(ticks));
 }
 
-void hart_create_all(unsigned n, bool round_robin)
+void hart_create_all(unsigned n, bool one_thread)
 {
     hart_ctx.harts = xcalloc(n, sizeof(*hart_ctx.harts));
     hart_ctx.nharts = n;
     control.parking = 1;
-    control.round_robin = round_robin && n > 1;
-    timer_init(&control.slice, slice_ended, NULL);
+    control.one_thread = one_thread;
     for (unsigned i = 0; i < n; i++) {
         Hart *h = &hart_ctx.harts[i];
         h->index = i;
@@ -336,7 +322,8 @@ void hart_create_all(unsigned n, bool round_robin)
 
 static const StateField board_fields[] = {
     STATE_BELOW(Hart, state, HART_SUSPENDED + 1), STATE(Hart, start_pc), STATE(Hart, start_arg),
-    STATE_BELOW(Hart, start_privilege, RISCV_PRIV_M + 1), STATE(Hart, needs_reset), STATE_END
+    STATE_BELOW(Hart, start_privilege, RISCV_PRIV_M + 1), STATE(Hart, needs_reset), STATE(Hart, waiting),
+    STATE(Hart, resumes_afresh), STATE(Hart, resume_pc), STATE(Hart, resume_arg), STATE_END
 };
 
 static bool loaded(void *opaque)
@@ -358,6 +345,12 @@ void harts_add_devices(void)
 
 void hart_start_threads(void)
 {
+    if (control.one_thread) {
+        if (pthread_create(&hart_ctx.harts[0].thread, NULL, round_robin_main, NULL)) {
+            fatal("cannot create a thread for the harts");
+        }
+        return;
+    }
     for (unsigned i = 0; i < hart_ctx.nharts; i++) {
         if (pthread_create(&hart_ctx.harts[i].thread, NULL, hart_main, &hart_ctx.harts[i])) {
             fatal("cannot create a thread for hart %u", i);

@@ -1,5 +1,7 @@
 /*
  * Harts: a vCPU, the host thread that runs it, and what the SBI knows of it.
+ *
+ * "The hart's thread" is the one of all harts with thread=single.
  */
 #ifndef BRAID_BOARD_HART_H
 #define BRAID_BOARD_HART_H
@@ -30,6 +32,10 @@ typedef struct Hart {
     uint64_t start_pc, start_arg;
     unsigned start_privilege;
     bool needs_reset;           /* written while all harts are parked or their threads not started */
+    /* owned by the hart's thread */
+    bool waiting;               /* after WFI, or suspended: until an interrupt that is enabled is pending */
+    bool resumes_afresh;        /* when suspended: goes on at resume_pc, like a hart that was started */
+    uint64_t resume_pc, resume_arg;
 } Hart;
 
 extern struct HartContext {
@@ -37,8 +43,8 @@ extern struct HartContext {
     unsigned nharts;
 } hart_ctx;
 
-/* Creates vCPUs; their threads start parked, to be released by harts_release(). */
-void hart_create_all(unsigned n, bool round_robin);
+/* Creates vCPUs; their threads, or the one thread, start parked, to be released by harts_release(). */
+void hart_create_all(unsigned n, bool one_thread);
 /* Their part of the machine's saved state; when the interrupt controllers are there. */
 void harts_add_devices(void);
 void hart_start_threads(void);
@@ -54,6 +60,9 @@ void hart_timer_changed(CPUState *cpu);
    timeout_ms (0: none) without.  Not on a hart's thread. */
 bool harts_park(unsigned timeout_ms);
 void harts_release(void);
+/* For the harts' threads: are they to be parked?  The one thread of all harts parks them. */
+bool harts_shall_park(void);
+void harts_park_all_here(void);
 
 /* As when the machine is switched on; while all harts are parked, or their threads not started. */
 void hart_reset(Hart *h);
@@ -61,7 +70,16 @@ void hart_reset(Hart *h);
 bool hart_start(Hart *h, uint64_t pc, uint64_t arg, unsigned privilege);
 /* On the hart's own thread: stop it when it leaves guest code. */
 void hart_stop(Hart *h);
-/* On the hart's own thread: sleep until an interrupt that is enabled is pending, or without cause. */
-void hart_wait_for_interrupt(Hart *h);
+/*
+ * On the hart's own thread: when it leaves guest code it waits for an interrupt, and goes on where it is, or
+ * (not retentive) at resume_pc.
+ */
+void hart_suspend(Hart *h, bool retentive, uint64_t resume_pc, uint64_t resume_arg);
+
+/* ---- for the loops of the harts' threads ---- */
+/* Do what was asked of the hart: reset, start, the end of its wait.  True: it may run guest code. */
+bool hart_prepare(Hart *h);
+/* Deal with what riscv_system_run() returned. */
+void hart_finish_run(Hart *h, int why);
 
 #endif

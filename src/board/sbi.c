@@ -178,17 +178,11 @@ static int64_t call_rfence(SBICall *c)
 
 /* ---- "Hart State Management Extension" ---- */
 
-/* Sleep; then, unless the state is retained, go on at resume_addr as a hart that was started. */
+/* The call returns when the hart wakes up; not at all if the state is not retained. */
 static int64_t suspend(SBICall *c, bool retentive, uint64_t resume_addr, uint64_t opaque)
 {
-    Hart *h = c->h;
-    __atomic_store_n(&h->state, HART_SUSPENDED, __ATOMIC_RELAXED);
-    hart_wait_for_interrupt(h);
-    __atomic_store_n(&h->state, HART_STARTED, __ATOMIC_RELAXED);
-    if (!retentive) {
-        c->no_return = true;
-        riscv_reset_hart(h->cpu, resume_addr, h->index, opaque, RISCV_PRIV_S);
-    }
+    hart_suspend(c->h, retentive, resume_addr, opaque);
+    c->no_return = !retentive;
     return SBI_SUCCESS;
 }
 

@@ -25,6 +25,7 @@
 #include "board/loader.h"
 #include "board/monitor.h"
 #include "board/pci/pci.h"
+#include "board/round-robin.h"
 #include "board/sbi.h"
 #include "board/slots.h"
 #include "mem/memory.h"
@@ -296,9 +297,14 @@ void virt_create(const BoardOptions *o)
     loader_init(VIRT_DRAM, o->ram_size);
     load(o);
     bool sbi = board_entry()->sbi;
-    RISCVSystemConfig config = { .time = board_time, .timer_changed = hart_timer_changed, .sbi = sbi };
+    RISCVSystemConfig config = {
+        .time = board_time,
+        .timer_changed = hart_timer_changed,
+        .wake = o->one_thread ? round_robin_wake : NULL,
+        .sbi = sbi,
+    };
     riscv_system_init(&config);
-    hart_create_all(o->nharts, o->round_robin);
+    hart_create_all(o->nharts, o->one_thread);
     create_interrupt_devices(o->nharts);
     harts_add_devices();
     create_devices(o);

@@ -37,6 +37,7 @@ typedef struct ExecConfig {
     bool translate_serial;      /* -accel tcg,translate=serial */
     bool strict_llsc;           /* -accel tcg,llsc=strict */
     bool lockstep;
+    bool one_thread;            /* system mode: one thread runs all vCPUs in turn */
     bool verify_ir;             /* run the verifier on each unit, before and after the passes */
     bool count_jumps;           /* count hits and misses of indirect jumps, for --stats */
     bool count;                 /* -accel tcg,count=on: blocks count how often they are run */
@@ -84,6 +85,8 @@ CPUState *cpu_create(const Guest *guest);
 void cpu_destroy(CPUState *cpu);
 /* By the thread that will run it, before cpu_exec(). */
 void cpu_thread_init(CPUState *cpu);
+/* One thread for several vCPUs, each of which it gave to cpu_thread_init(): it goes on as this one. */
+void cpu_thread_switch(CPUState *cpu);
 /* The vCPU that this thread runs, or NULL.  Async-signal-safe. */
 CPUState *cpu_current(void);
 /*

@@ -260,8 +260,8 @@ void tlb_flush_synced(CPUState *src, CPUState *const *targets, unsigned n, TLBFl
     SyncedFlush f = { .what = what, .src = src, .pending = 1 };
     bool was_running = src->running;
     for (unsigned i = 0; i < n; i++) {
-        if (targets[i] == src) {
-            flush_now(src, &what);
+        if (targets[i] == src || exec_ctx.config.one_thread) {
+            flush_now(targets[i], &what);   /* nobody else runs that one meanwhile */
         } else {
             __atomic_fetch_add(&f.pending, 1, __ATOMIC_RELAXED);
             async_run_on_cpu(targets[i], synced_flush_work, &f);

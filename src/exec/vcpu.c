@@ -218,6 +218,11 @@ void cpu_destroy(CPUState *cpu)
     pool_put(cpu);
 }
 
+void cpu_thread_switch(CPUState *cpu)
+{
+    current_cpu = cpu;
+}
+
 void cpu_thread_init(CPUState *cpu)
 {
     stats_thread_init();

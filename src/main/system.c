@@ -252,6 +252,7 @@ static void setup_exec(const SystemConfig *c)
     ExecConfig x = {
         .guest = &riscv64_system_guest,
         .system_mode = true,
+        .one_thread = c->accel.thread == 1,
         .one_insn_per_tb = c->one_insn,
         .nochain = log_enabled(LOG_NOCHAIN),
         .on_publish = c->perfmap ? perfmap_add : NULL,
@@ -283,7 +284,7 @@ int main(int argc, char **argv)
     setup_exec(&c);
     c.board.nharts = (unsigned)c.nharts;
     c.board.ram_size = c.ram_size;
-    c.board.round_robin = c.accel.thread == 1;
+    c.board.one_thread = c.accel.thread == 1;
     board_create(&c.board);
     int code = board_run();
     if (c.stats) {

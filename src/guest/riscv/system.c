@@ -6,7 +6,6 @@
 #include "guest/riscv/gdb.h"
 #include "guest/riscv/system.h"
 
-#include <sched.h>
 #include <string.h>
 
 #include "exec/exec.h"
@@ -212,7 +211,7 @@ int riscv_system_run(CPUState *cpu)
     switch (cpu_exec(cpu)) {
     case EXIT_REASON_SYSCALL: cpu->env.pc += 4; return RISCV_RUN_SBI;
     case EXIT_REASON_RISCV_WFI: return RISCV_RUN_WFI;
-    case EXIT_REASON_YIELD: sched_yield(); return RISCV_RUN_KICKED;
+    case EXIT_REASON_YIELD: return RISCV_RUN_YIELD;
     default: return RISCV_RUN_KICKED;
     }
 }

@@ -12,6 +12,7 @@
  *                                a wish of others; break;
  *         case RISCV_RUN_SBI:    a0-a7 are a call's arguments, put the answer in a0 and a1; break;
  *         case RISCV_RUN_DEBUG:  a breakpoint of the debugger; break;
+ *         case RISCV_RUN_YIELD:  let others run; break;
  *         }
  *     }
  *
@@ -72,6 +73,7 @@ enum {
     RISCV_RUN_WFI,      /* pc is behind the WFI; calling again goes on from there */
     RISCV_RUN_SBI,      /* pc is behind the ECALL */
     RISCV_RUN_DEBUG,    /* pc is at the breakpoint */
+    RISCV_RUN_YIELD,    /* a hint that others should run */
 };
 /* Run the hart, delivering its traps.  Its own thread, no locks held. */
 int riscv_system_run(CPUState *cpu);
