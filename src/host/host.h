@@ -85,6 +85,7 @@ typedef struct HostEnv {
     void *host_sp;              /* the C stack, while generated code runs on the return stack */
     void *ras_top;              /* where the return stack starts (grows down), constant; empty = sp here.
                                    Two words at ras_top are readable: a pc no return matches */
+    int64_t insns_left;         /* what COUNT subtracts from: instructions that may be executed */
     uint64_t exit_addr;         /* guest address of the access, when left for the misaligned reason */
     uintptr_t helper_return;    /* in a helper: where it was called from, for host_recover() */
     uint64_t scratch[4];        /* for the back end's own thunks */

@@ -36,7 +36,7 @@ static inline uint32_t ir_append_snap(IRFunc *f, uint64_t pc, uint32_t n,
     if (n) {
         memcpy(f->snap_entries + f->nsnap_entries, entries, n * sizeof *entries);
     }
-    f->snaps[f->nsnaps] = (IRSnap){ .pc = pc, .first = f->nsnap_entries, .count = n };
+    f->snaps[f->nsnaps] = (IRSnap){ .pc = pc, .first = f->nsnap_entries, .count = (uint16_t)n };
     f->nsnap_entries += n;
     return f->nsnaps++;
 }

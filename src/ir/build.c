@@ -292,25 +292,50 @@ static uint32_t add_entries(IRBuilder *b)
     return (uint32_t)(e - start);
 }
 
-uint32_t ir_snapshot(IRBuilder *b, uint64_t pc)
+/* Until the unit is complete `owed` says how many instructions are done. */
+static uint32_t snapshot(IRBuilder *b, uint64_t pc, uint16_t ndone)
 {
     IRFunc *f = b->f;
-    IRSnap s = { .pc = pc };
+    IRSnap s = { .pc = pc, .owed = ndone };
     if (b->last_snap && !b->map_changed) {
         IRSnap last = f->snaps[b->last_snap];
-        if (last.pc == pc) {
+        if (last.pc == pc && last.owed == ndone) {
             return b->last_snap;
         }
         s.first = last.first;
         s.count = last.count;
     } else {
         s.first = f->nsnap_entries;
-        s.count = add_entries(b);
+        s.count = (uint16_t)add_entries(b);
     }
     IR_RESERVE(f, snaps, f->nsnaps + 1, snaps_cap);
     f->snaps[f->nsnaps] = s;
     b->map_changed = false;
     return b->last_snap = f->nsnaps++;
+}
+
+uint32_t ir_snapshot(IRBuilder *b, uint64_t pc) { return snapshot(b, pc, b->ndone); }
+
+uint32_t ir_snapshot_before(IRBuilder *b, uint64_t pc)
+{
+    return snapshot(b, pc, b->count == IR_NONE ? 0 : b->ndone - 1);
+}
+
+void ir_count_unit(IRBuilder *b)
+{
+    braid_debug_assert(b->f->nins == 1);
+    b->count = ir_emit_snap(b, ir_snapshot(b, b->f->pc), IR_COUNT, IR_VOID, 0, 0, 0, 0, 0);
+    b->last_snap = 0;   /* COUNT's own owes nothing, whatever its number says */
+}
+
+/* Now it is known how many instructions there are. */
+static void settle_count(IRBuilder *b)
+{
+    IRFunc *f = b->f;
+    f->ins[b->count].imm = b->ndone;
+    for (uint32_t i = f->ins[b->count].snap + 1; i < f->nsnaps; i++) {
+        f->snaps[i].owed = b->ndone - f->snaps[i].owed;
+    }
 }
 
 /*
@@ -353,6 +378,9 @@ void ir_func_finish(IRBuilder *b)
     IRFunc *f = b->f;
     braid_assert(block_is_closed(f));
     f->blocks[f->nblocks - 1].end = f->nins;
+    if (b->count != IR_NONE) {
+        settle_count(b);
+    }
 }
 
 IRRef ir_param(IRBuilder *b, IRType type)

@@ -46,6 +46,13 @@ static void apply_snapshot(const IRFunc *f, const uint64_t *val, uint32_t snap,
     env->pc = s->pc;
 }
 
+/* Leave the unit in the state of a snapshot. */
+static void leave_with(const Run *r, uint32_t snap)
+{
+    apply_snapshot(r->f, r->val, snap, r->env);
+    r->env->insns_left += r->f->snaps[snap].owed;
+}
+
 /* [INTERP-SNAP] pairs with ir_interp_recover_sigsafe(), which runs in a signal handler of
  * this thread. */
 static inline void access_begin(IRInterp *it, uint32_t snap)
@@ -72,6 +79,7 @@ bool ir_interp_recover_sigsafe(IRInterp *it, HostEnv *env)
     } else {
         apply_snapshot(it->f, it->val, snap, env);
     }
+    env->insns_left += it->f->snaps[snap].owed;
     it->regs_in_env = false;
     __atomic_store_n(&it->snap, 0, __ATOMIC_RELAXED);
     return true;
@@ -88,7 +96,7 @@ static bool leave_fault(Run *r, const IRIns *ins, uint32_t reason, uint64_t addr
 {
     r->it->fault_addr = addr;
     r->it->fault_is_store = ins->op != IR_LD;
-    apply_snapshot(r->f, r->val, ins->snap, r->env);
+    leave_with(r, ins->snap);
     return leave(r, (IRRef)(ins - r->f->ins), HOST_EXIT_REASON, reason);
 }
 
@@ -409,6 +417,13 @@ static IRRef do_control(Run *r, const IRIns *ins)
         }
         kind = HOST_EXIT_POLL;
         break;
+    case IR_COUNT:
+        if (r->env->insns_left >= ins->imm) {
+            r->env->insns_left -= ins->imm;
+            return at + 1;
+        }
+        kind = HOST_EXIT_POLL;
+        break;
     case IR_EXITIF:
         if (!condition(r, ins)) {
             return at + 1;
@@ -426,7 +441,7 @@ static IRRef do_control(Run *r, const IRIns *ins)
     default:
         break;
     }
-    apply_snapshot(r->f, r->val, ins->snap, r->env);
+    leave_with(r, ins->snap);
     if (ins->op == IR_EXITIND) {
         r->env->pc = r->val[ins->arg[0]];
     }
@@ -510,7 +525,7 @@ static void run(Run *r)
         /* Pairs with whatever the guest pairs it with. */
         case IR_FENCE: __atomic_thread_fence(__ATOMIC_SEQ_CST); break;
         case IR_CALL: do_call(r, ins); break;
-        case IR_POLL: case IR_EXITIF: case IR_EXIT: case IR_EXITIND: case IR_LOOP:
+        case IR_POLL: case IR_COUNT: case IR_EXITIF: case IR_EXIT: case IR_EXITIND: case IR_LOOP:
         case IR_JUMP: case IR_BR:
             if ((i = do_control(r, ins)) == IR_NONE) {
                 return;

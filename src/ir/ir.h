@@ -158,10 +158,15 @@ static inline bool ir_snap_entry_equal(const IRSnapEntry *a, const IRSnapEntry *
     return memcmp(a, b, sizeof *a) == 0;
 }
 
-/* The guest's state at a point: pc, and the registers that differ from unit entry. */
+/*
+ * The guest's state at a point: pc, and the registers that differ from unit entry.  `owed`: how many of the
+ * instructions that the unit's COUNT has charged for have not been executed here; whoever leaves the unit with this
+ * snapshot gives them back.
+ */
 typedef struct IRSnap {
     uint64_t pc;
-    uint32_t first, count;  /* in IRFunc.snap_entries, ascending by reg */
+    uint32_t first;         /* in IRFunc.snap_entries, ascending by reg */
+    uint16_t count, owed;
 } IRSnap;
 
 typedef struct IRBlock {
@@ -235,6 +240,8 @@ typedef struct IRBuilder {
     uint64_t raw[(IR_MAX_REGS + 63) / 64];   /* those of which canon[] is not NONE */
     uint8_t canon[IR_MAX_REGS];              /* IRCanon: what cur[] still needs */
     uint32_t last_snap;         /* 0: none yet */
+    IRRef count;                /* the unit's COUNT; IR_NONE: instructions are not counted */
+    uint16_t ndone;             /* instructions begun so far, the present one among them */
     bool map_changed;           /* the register map differs from last_snap's */
     bool no_fold;               /* emit everything as it is asked for (tests, -d) */
     IRRef consts[IR_CONST_CACHE]; /* by hash; a collision forgets the older */
@@ -272,8 +279,17 @@ void ir_put_reg_raw(IRBuilder *b, unsigned reg, IRRef raw, IRCanon kind);
 IRRef ir_get_reg_raw(IRBuilder *b, unsigned reg);
 /* Make all registers canonical: before a terminator, and a CALL of an IRH_REGS helper. */
 void ir_settle(IRBuilder *b);
-/* The guest's state now, as if about to execute `pc`. */
+/* The guest's state now, as if about to execute `pc`: behind the present instruction ... */
 uint32_t ir_snapshot(IRBuilder *b, uint64_t pc);
+/* ... and before it, of which nothing has been done. */
+uint32_t ir_snapshot_before(IRBuilder *b, uint64_t pc);
+/*
+ * A unit that counts instructions: COUNT comes first of all; ir_count_insn() begins each instruction, and
+ * ir_uncount_insn() takes that back if the unit ends without it.
+ */
+void ir_count_unit(IRBuilder *b);
+static inline void ir_count_insn(IRBuilder *b) { b->ndone += b->count != IR_NONE; }
+static inline void ir_uncount_insn(IRBuilder *b) { b->ndone -= b->count != IR_NONE; }
 /*
  * Close the open block, which ends with its terminator, and start another; returns its
  * number: they count from 0 in order.  The register map is kept: the front end sees to it

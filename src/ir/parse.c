@@ -346,6 +346,11 @@ static bool immediate(Parser *ps, IRIns *ins, bool comma)
             return false;
         }
         break;
+    case IR_COUNT:
+        if (!number(ps, &v)) {
+            return false;
+        }
+        break;
     case IR_CALL: return helper_call(ps, ins);
     case IR_JUMP: case IR_BR: return jump_targets(ps, ins);
     case IR_EXIT: case IR_EXITIND:
@@ -372,9 +377,9 @@ static bool snapshot(Parser *ps, IRIns *ins)
     IRFunc *f = ps->f;
     IRSnapEntry entries[IR_MAX_REGS];
     uint32_t n = 0;
-    uint64_t pc, reg;
-    if (!number(ps, &pc)) {
-        return false;
+    uint64_t pc, reg, owed = 0;
+    if (!number(ps, &pc) || (accept(ps, "owed=") && (!number(ps, &owed) || owed > UINT16_MAX))) {
+        return fail(ps, "bad snapshot");
     }
     while (!accept(ps, "]")) {
         if (n == IR_MAX_REGS || !reg_word(ps, &reg) || !expect(ps, "=")) {
@@ -392,11 +397,12 @@ static bool snapshot(Parser *ps, IRIns *ins)
     }
     qsort(entries, n, sizeof entries[0], compare_entries);
     const IRSnap *last = &f->snaps[f->nsnaps - 1];
-    if (f->nsnaps > 1 && last->pc == pc && last->count == n &&
+    if (f->nsnaps > 1 && last->pc == pc && last->count == n && last->owed == owed &&
         memcmp(f->snap_entries + last->first, entries, n * sizeof entries[0]) == 0) {
         ins->snap = f->nsnaps - 1;
     } else {
         ins->snap = ir_append_snap(f, pc, n, entries);
+        f->snaps[ins->snap].owed = (uint16_t)owed;
     }
     return true;
 }

@@ -73,6 +73,9 @@ static void print_snapshot(const Printer *p, uint32_t snap)
     const IRFunc *f = p->f;
     const IRSnap *s = &f->snaps[snap];
     fprintf(out, "  [pc=0x%" PRIx64, s->pc);
+    if (s->owed) {
+        fprintf(out, " owed=%u", s->owed);
+    }
     for (uint32_t i = 0; i < s->count; i++) {
         const IRSnapEntry *e = &f->snap_entries[s->first + i];
         bool known = e->reg < f->guest->nregs;
@@ -131,6 +134,9 @@ static void print_imm(const Printer *p, const IRIns *ins, const char *comma)
         break;
     case IR_LDENV: case IR_STENV:
         fprintf(out, "%s env+%" PRId64, comma, ins->imm);
+        break;
+    case IR_COUNT:
+        fprintf(out, " %" PRId64, ins->imm);
         break;
     case IR_CALL:
         fprintf(out, " %s",

@@ -282,6 +282,10 @@ static const char *check_imm(const Verifier *v, const IRIns *ins)
             return fail(v, "result has the wrong type");
         }
         return v->block ? fail(v, "outside the entry block") : NULL;
+    case IR_COUNT:
+        return (uint64_t)ins->imm > UINT16_MAX ? fail(v, "imm out of range")
+               : v->at != 1                    ? fail(v, "is not the unit's first")
+                                               : NULL;
     case IR_LDENV: case IR_STENV:
         return (uint64_t)ins->imm > INT32_MAX ? fail(v, "offset out of range") : NULL;
     case IR_FMA:

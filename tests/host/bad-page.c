@@ -87,6 +87,7 @@ void bad_page_make_unit(IRFunc *f, uint64_t seed, HostConfig config)
     bp.first.reg[TEST_GUEST_INTS - 1] = 1 + seed % 3;
     bp.first.fp_state = host_fp_init();
     bp.first.exit_request = 0;
+    bp.first.insns_left = 100000;
     for (unsigned i = 0; i < MEM_SIZE; i += 8) {
         uint64_t x = ir_random_value(&rng, IR_I64);
         memcpy(bp.before + i, &x, 8);
@@ -137,6 +138,9 @@ void bad_page_compare(uint64_t seed, const Variant *v, const IRFunc *f, HostExit
     }
     if (memcmp(env->reg, bp.expected.reg, test_guest.nregs * 8)) {
         fail(seed, v, "registers", f, got);
+    }
+    if (env->insns_left != bp.expected.insns_left) {
+        fail(seed, v, "instructions left", f, got);
     }
     if (memcmp(bp.memory, bp.expected_memory, MEM_SIZE)) {
         fail(seed, v, "memory", f, got);

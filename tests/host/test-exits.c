@@ -231,6 +231,35 @@ static void test_poll(void **state)
     assert_int_equal(env->reg[0], 1);
 }
 
+/* Three instructions a round, of which a side exit behind the second gives one back. */
+static void test_count(void **state)
+{
+    start((HostConfig){ 0 });
+    add_unit("unit 0x1000\nblock 0:\n count 3 [pc=0x1000]\n %1 = getreg i64 r0\n"
+             " %2 = add i64 %1, 1\n exitif.eq %2, 40  [pc=0x2000 owed=1 r0=%2]\n"
+             " loop  [pc=0x1000 r0=%2]\n");
+    static const struct {
+        uint64_t r0, left, pc, left_after, r0_after;
+    } cases[] = {
+        { 0, 10, 0x1000, 1, 3 },        /* three rounds, and no fourth */
+        { 0, 9, 0x1000, 0, 3 },
+        { 0, 2, 0x1000, 2, 0 },         /* not even one */
+        { 0, 0, 0x1000, 0, 0 },
+        { 38, 10, 0x2000, 5, 40 },      /* out in the second round */
+        { 39, 3, 0x2000, 1, 40 },
+    };
+    for (unsigned i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        env->pc = 0x1000;
+        env->reg[0] = cases[i].r0;
+        env->insns_left = (int64_t)cases[i].left;
+        HostExit left = run(false);
+        assert_int_equal(left.kind, cases[i].pc == 0x1000 ? HOST_EXIT_POLL : HOST_EXIT_LOOKUP);
+        assert_int_equal(env->pc, cases[i].pc);
+        assert_int_equal(env->insns_left, cases[i].left_after);
+        assert_int_equal(env->reg[0], cases[i].r0_after);
+    }
+}
+
 /* ---- calls and returns ---- */
 
 /* r0 = sum of 1..r0 by recursion: r1 = return address, r2 = stack. */
@@ -494,7 +523,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_link),
         cmocka_unit_test(test_side_exits),
-        cmocka_unit_test(test_poll),
+        cmocka_unit_test(test_poll), cmocka_unit_test(test_count),
         cmocka_unit_test(test_recursion),
         cmocka_unit_test(test_recursion_without_ras),
         cmocka_unit_test(test_recursion_without_jump_cache),

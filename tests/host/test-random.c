@@ -46,6 +46,7 @@ static void random_state(uint64_t seed, State *s)
     s->env.reg[TEST_GUEST_INTS - 1] = 1 + seed % 3;
     s->env.fp_state = 0x1f80 | (uint32_t)(seed & 3) << 13;
     s->env.exit_request = seed % 5 == 0;
+    s->env.insns_left = seed % 11 == 0 ? 3 : 100000;
     for (unsigned i = 0; i < MEM_SIZE; i += 8) {
         uint64_t v = ir_random_value(&rng, IR_I64);
         memcpy(s->mem + i, &v, 8);
@@ -117,6 +118,9 @@ static void run_compiled(uint64_t seed, const Variant *v, const IRFunc *f)
     }
     if (memcmp(memory, reference.mem, MEM_SIZE)) {
         fail(seed, v, "memory", f, &code);
+    }
+    if (result.env.insns_left != reference.env.insns_left) {
+        fail(seed, v, "instructions left", f, &code);
     }
     if ((result.env.fp_state ^ reference.env.fp_state) & ~DENORMAL_FLAG) {
         fail(seed, v, "floating-point state", f, &code);

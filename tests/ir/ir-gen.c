@@ -149,7 +149,7 @@ static IRType float_type(Gen *g) { return one_in(g, 2) ? IR_F32 : IR_F64; }
 static uint32_t snap(Gen *g)
 {
     g->pc += 2 + 2 * below(g, 2);
-    return ir_snapshot(&g->b, g->pc);
+    return g->b.ndone && one_in(g, 2) ? ir_snapshot_before(&g->b, g->pc) : ir_snapshot(&g->b, g->pc);
 }
 
 /* ---- steps ---- */
@@ -504,6 +504,7 @@ static void step(Gen *g)
 static void steps(Gen *g, unsigned n)
 {
     while (n-- > 0) {
+        ir_count_insn(&g->b);
         step(g);
     }
 }
@@ -582,6 +583,9 @@ void ir_random_func(IRFunc *f, const IRGuest *guest, Arena *arena, uint64_t seed
     g->b.no_fold = options->no_fold;
     for (unsigned i = 0; i < guest->nregs; i++) {
         g->loop_reg = guest->regs[i].type == IR_I64 ? i : g->loop_reg;
+    }
+    if (options->exits && one_in(g, 2)) {
+        ir_count_unit(&g->b);
     }
     for (unsigned i = 0; i < 4; i++) {
         step_get(g);

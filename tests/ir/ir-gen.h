@@ -17,7 +17,7 @@ typedef struct IRRandomOptions {
     bool fp;
     bool blocks;            /* a diamond with block parameters at a random place */
     bool calls;             /* the guest's helpers (they get i64 arguments) */
-    bool exits;             /* side exits on random conditions, POLL */
+    bool exits;             /* side exits on random conditions, POLL; perhaps COUNT */
     /* End in LOOP until the guest's last i64 register, which the unit decrements and
      * nothing else writes, is 0 (at its head: set it to 1 or more). */
     bool loop;

@@ -12,7 +12,9 @@ static uint32_t map_snapshot(IRFunc *to, const IRFunc *from, uint32_t snap,
         entries[i] = from->snap_entries[s->first + i];
         entries[i].val = map[entries[i].val];
     }
-    return ir_append_snap(to, s->pc, s->count, entries);
+    uint32_t n = ir_append_snap(to, s->pc, s->count, entries);
+    to->snaps[n].owed = s->owed;
+    return n;
 }
 
 static IRRef copy_ins(IRBuilder *b, const IRFunc *from, IRRef at, const IRRef *map)

@@ -42,6 +42,7 @@ static void random_state(uint64_t seed, State *s)
     s->env.reg[TEST_GUEST_INTS - 1] = 1 + seed % 3;
     s->env.fp_state = 0x1f80 | (uint32_t)(seed & 3) << 13;
     s->env.exit_request = seed % 5 == 0;
+    s->env.insns_left = seed % 11 == 0 ? 3 : 100000;
     for (unsigned i = 0; i < MEM_SIZE; i += 8) {
         uint64_t v = ir_random_value(&rng, IR_I64);
         memcpy(s->mem + i, &v, 8);
@@ -87,6 +88,9 @@ static void compare(uint64_t seed, const char *how, const IRFunc *f)
     }
     if (reference.env.fp_state != result.env.fp_state) {
         fail(seed, how, "floating-point state", f);
+    }
+    if (reference.env.insns_left != result.env.insns_left) {
+        fail(seed, how, "instructions left", f);
     }
     if (memcmp(reference.env.stats, result.env.stats, sizeof result.env.stats)) {
         fail(seed, how, "fields", f);

@@ -25,6 +25,7 @@ static const Lowering lowering[IR_NOPS] = {
     [IR_FCVT ... IR_FPSET] = lower_fp_convert,
     [IR_CALL] = lower_call,
     [IR_POLL] = lower_poll,
+    [IR_COUNT] = lower_count,
     [IR_EXITIF] = lower_exitif,
     [IR_EXIT] = lower_exit,
     [IR_EXITIND] = lower_exitind,

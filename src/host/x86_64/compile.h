@@ -163,6 +163,8 @@ struct Cold {
     uint8_t r[4];      /* registers, as the emitter wants them */
     uint32_t op;
     uint32_t exit; /* index in HostCode.exits */
+    uint32_t snap; /* the state to leave in; its pc and moves below */
+    int32_t charge;
     int64_t imm;
     uint64_t pc;
     const SnapMove *moves;
@@ -293,6 +295,7 @@ void lower_exit(Ctx *c, IRRef i);
 void lower_exitind(Ctx *c, IRRef i);
 void lower_loop(Ctx *c, IRRef i);
 void lower_poll(Ctx *c, IRRef i);
+void lower_count(Ctx *c, IRRef i);
 /* A chainable side exit taken if cc; cmp_start: where the compare before it began. */
 void emit_side_exit(Ctx *c, IRRef i, enum HostCC cc, uint8_t *cmp_start);
 void emit_unit_tail(Ctx *c);
@@ -301,6 +304,8 @@ void emit_unit_tail(Ctx *c);
 void emit_count_entry(Ctx *c);
 void emit_count_jump(Ctx *c, HostStat stat);
 Cold *cold_new(Ctx *c, void (*emit)(Ctx *, Cold *));
+/* One that leaves in the state of a snapshot, as it is to be had now. */
+Cold *cold_new_leaving(Ctx *c, void (*emit)(Ctx *, Cold *), uint32_t snap);
 void emit_jcc_cold(Ctx *c, enum HostCC cc, Cold *cold);
 /* Leave with HOST_EXIT_REASON in a cold path; the guest address of the access is in r[0].
  */

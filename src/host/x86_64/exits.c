@@ -127,9 +127,43 @@ static void emit_leave(Ctx *c, HostExitKind kind, uint32_t exit)
 
 /* ---- side exits ---- */
 
+/* Give back what COUNT charged for instructions that are not executed. */
+static void emit_give_back(Ctx *c, uint32_t snap)
+{
+    unsigned owed = c->f->snaps[snap].owed;
+    if (owed) {
+        ins_alu_imm(&c->e, ALU_ADD, OPW, RM_ENV(insns_left), (int32_t)owed);
+    }
+}
+
+/* Make the state of the cold path's snapshot. */
+static void emit_cold_state(Ctx *c, Cold *cold)
+{
+    emit_give_back(c, cold->snap);
+    emit_moves(c, cold->moves, cold->nmoves, NULL);
+}
+
+static Cold *cold_new_with(Ctx *c, void (*emit)(Ctx *, Cold *), uint32_t snap, const SnapMove *moves,
+                           unsigned nmoves)
+{
+    Cold *cold = cold_new(c, emit);
+    cold->moves = moves;
+    cold->nmoves = nmoves;
+    cold->snap = snap;
+    cold->pc = c->f->snaps[snap].pc;
+    return cold;
+}
+
+Cold *cold_new_leaving(Ctx *c, void (*emit)(Ctx *, Cold *), uint32_t snap)
+{
+    unsigned n;
+    const SnapMove *moves = collect_moves(c, snap, &n);
+    return cold_new_with(c, emit, snap, moves, n);
+}
+
 static void emit_cold_side_exit(Ctx *c, Cold *cold)
 {
-    emit_moves(c, cold->moves, cold->nmoves, NULL);
+    emit_cold_state(c, cold);
     uint8_t *field = emit_aligned_branch(c, 0xe9);
     c->out->exits[cold->exit].patch_offset = (uint32_t)(field - c->e.start);
     emit_link_stub(c, cold->exit);
@@ -186,7 +220,7 @@ static void emit_page_jump(Ctx *c, uint64_t pc)
 
 static void emit_cold_page_exit(Ctx *c, Cold *cold)
 {
-    emit_moves(c, cold->moves, cold->nmoves, NULL);
+    emit_cold_state(c, cold);
     emit_page_jump(c, cold->pc);
 }
 
@@ -212,6 +246,7 @@ static bool close_loop(Ctx *c, IRRef i, enum HostCC cc)
     }
     bind_rel32(ins_jcc_forward(&c->e, (enum HostCC)(cc ^ 1)), c->loop_label);
     uint32_t snap = ctx_ins(c, i)->snap;
+    emit_give_back(c, snap);
     emit_moves_home(c, snap, NULL);
     emit_chained_jump(c, c->f->snaps[snap].pc);
     c->loop_closed = true;
@@ -222,47 +257,53 @@ void emit_side_exit(Ctx *c, IRRef i, enum HostCC cc, uint8_t *cmp_start)
 {
     const IRIns *ins = ctx_ins(c, i);
     uint64_t pc = c->f->snaps[ins->snap].pc;
-    unsigned n;
     if (cmp_start && close_loop(c, i, cc)) {
         return;
     }
+    unsigned n;
     const SnapMove *moves = collect_moves(c, ins->snap, &n);
     if (crosses_page(c, pc)) {
-        Cold *cold = cold_new(c, emit_cold_page_exit);
-        cold->moves = moves;
-        cold->nmoves = n;
-        cold->pc = pc;
-        emit_jcc_cold(c, cc, cold);
+        emit_jcc_cold(c, cc, cold_new_with(c, emit_cold_page_exit, ins->snap, moves, n));
         return;
     }
-    if (n == 0) {
+    if (n == 0 && !c->f->snaps[ins->snap].owed) {
         uint8_t *field = emit_aligned_jcc(c, cc, cmp_start);
         add_link_stub(c, new_exit(c, pc, IR_EXIT_JUMP, field));
         return;
     }
     uint32_t exit = new_exit(c, pc, IR_EXIT_JUMP, c->e.p);
-    Cold *cold = cold_new(c, emit_cold_side_exit);
-    cold->moves = moves;
-    cold->nmoves = n;
+    Cold *cold = cold_new_with(c, emit_cold_side_exit, ins->snap, moves, n);
     cold->exit = exit;
     emit_jcc_cold(c, cc, cold);
 }
 
 static void emit_cold_poll(Ctx *c, Cold *cold)
 {
-    emit_moves(c, cold->moves, cold->nmoves, NULL);
+    emit_cold_state(c, cold);
     emit_store_pc(c, cold->pc);
     emit_leave(c, HOST_EXIT_POLL, 0);
 }
 
 void lower_poll(Ctx *c, IRRef i)
 {
-    const IRIns *ins = ctx_ins(c, i);
-    Cold *cold = cold_new(c, emit_cold_poll);
-    cold->moves = collect_moves(c, ins->snap, &cold->nmoves);
-    cold->pc = c->f->snaps[ins->snap].pc;
+    Cold *cold = cold_new_leaving(c, emit_cold_poll, ctx_ins(c, i)->snap);
     ins_alu_imm(&c->e, ALU_CMP, 0, RM_ENV(exit_request), 0);
     emit_jcc_cold(c, CC_NE, cold);
+}
+
+static void emit_cold_count(Ctx *c, Cold *cold)
+{
+    ins_alu_imm(&c->e, ALU_ADD, OPW, RM_ENV(insns_left), cold->charge);
+    emit_cold_poll(c, cold);
+}
+
+void lower_count(Ctx *c, IRRef i)
+{
+    const IRIns *ins = ctx_ins(c, i);
+    Cold *cold = cold_new_leaving(c, emit_cold_count, ins->snap);
+    cold->charge = (int32_t)ins->imm;
+    ins_alu_imm(&c->e, ALU_SUB, OPW, RM_ENV(insns_left), cold->charge);
+    emit_jcc_cold(c, CC_L, cold);
 }
 
 /* ---- counting ---- */
@@ -303,7 +344,7 @@ void emit_count_jump(Ctx *c, HostStat stat)
 void emit_cold_misaligned(Ctx *c, Cold *cold)
 {
     ins_store(&c->e, RM_ENV(exit_addr), cold->r[0]);
-    emit_moves(c, cold->moves, cold->nmoves, NULL);
+    emit_cold_state(c, cold);
     emit_store_pc(c, cold->pc);
     emit_leave(c, HOST_EXIT_REASON, host_ctx.config.misaligned_reason);
 }
@@ -332,6 +373,7 @@ void lower_exit(Ctx *c, IRRef i)
 {
     const IRIns *ins = ctx_ins(c, i);
     uint64_t pc = c->f->snaps[ins->snap].pc;
+    emit_give_back(c, ins->snap);
     emit_moves_home(c, ins->snap, NULL);
     switch ((IRExit)ins->aux) {
     case IR_EXIT_CALL:
@@ -420,6 +462,7 @@ void lower_exitind(Ctx *c, IRRef i)
                                                : v->mem,
                    .imm = v->imm };
     unsigned n, target = RCX;
+    emit_give_back(c, ins->snap);
     const SnapMove *moves = collect_moves(c, ins->snap, &n);
     bool stays = v->reg != NO_REG;
     for (unsigned k = 0; stays && k < n; k++) {

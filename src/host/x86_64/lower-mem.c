@@ -53,9 +53,7 @@ static Rm check_alignment(Ctx *c, const IRIns *ins, Rm m)
         m = rm_mem(addr, 0);
         m.gs = host_ctx.gs;
     }
-    Cold *cold = cold_new(c, emit_cold_misaligned);
-    cold->moves = collect_moves(c, ins->snap, &cold->nmoves);
-    cold->pc = c->f->snaps[ins->snap].pc;
+    Cold *cold = cold_new_leaving(c, emit_cold_misaligned, ins->snap);
     cold->r[0] = (uint8_t)addr;
     emit_op(&c->e, OP_GROUP3B, G3_TEST, rm_reg(addr), 1);
     emit_u8(&c->e, bytes - 1);

@@ -5,7 +5,7 @@
  * with a guest-visible result.  An entry holds the guest pc and only those registers that
  * are not at home:
  *
- *   entry  = uvarint(offset - last offset) svarint(pc - last pc) uvarint(n) n * place
+ *   entry  = uvarint(offset - last offset) svarint(pc - last pc) uvarint(n | owed << 7) n * place
  *   place  = u8 guest register, u8 kind, payload
  *   kind   = 0-31 host register; 32 svarint(disp from rbp); 33 svarint(constant); 34 at
  *            home; plus IRCanon << 6: what is to be made canonical
@@ -20,6 +20,8 @@
 #include "host/x86_64/soft-tlb.h"
 
 enum { KIND_MEM = 32, KIND_CONST = 33, KIND_HOME = 34, KIND_MASK = 63, CANON_SHIFT = 6 };
+enum { PLACES_BITS = 7 };
+_Static_assert(IR_MAX_REGS < 1 << PLACES_BITS, "a place for each register at most");
 #define ENTRY_MAX (32 + IR_MAX_REGS * 12)
 
 /* ---- writing ---- */
@@ -51,11 +53,11 @@ void recovery_mark(Ctx *c, uint32_t snap)
         c->rec_cap = cap;
     }
     uint32_t offset = (uint32_t)(c->e.p - c->e.start);
-    uint64_t pc = c->f->snaps[snap].pc;
+    uint64_t pc = c->f->snaps[snap].pc, owed = c->f->snaps[snap].owed;
     uint8_t *p = c->rec + c->rec_size;
     p = put_uvarint(p, offset - c->rec_last_offset);
     p = put_svarint(p, (int64_t)(pc - c->rec_last_pc));
-    p = put_uvarint(p, c->nsnap_moves);
+    p = put_uvarint(p, c->nsnap_moves | owed << PLACES_BITS);
     for (unsigned i = 0; i < c->nsnap_moves; i++) {
         const SnapMove *m = &c->snap_moves[i];
         uint8_t canon = (uint8_t)(m->canon << CANON_SHIFT);
@@ -113,7 +115,7 @@ static uint64_t context_reg(const ucontext_t *uc, unsigned r)
 }
 
 typedef struct Recovered {
-    unsigned n;
+    unsigned n, owed;
     uint8_t reg[IR_MAX_REGS], kind[IR_MAX_REGS];
     uint64_t val[IR_MAX_REGS];
 } Recovered;
@@ -130,8 +132,9 @@ static const uint8_t *read_places(const uint8_t *p, const HostEnv *env,
 {
     uint64_t n;
     p = get_uvarint(p, &n);
-    out->n = (unsigned)n;
-    for (unsigned i = 0; i < n; i++) {
+    out->n = (unsigned)n & ((1u << PLACES_BITS) - 1);
+    out->owed = (unsigned)(n >> PLACES_BITS);
+    for (unsigned i = 0; i < out->n; i++) {
         out->reg[i] = *p++;
         out->kind[i] = *p++;
         unsigned kind = out->kind[i] & KIND_MASK;
@@ -193,6 +196,7 @@ bool host_recover(HostEnv *env, const uint8_t *code, const uint8_t *recovery,
         *reg = ir_canonical((IRCanon)(kind >> CANON_SHIFT), val);
     }
     env->pc = pc;
+    env->insns_left += places.owed;
     if (access) {
         env->access_active = 0;
     }
