@@ -21,8 +21,8 @@ typedef struct BoardOptions {
     uint64_t ram_size;
     const char *kernel, *initrd, *append, *bios, *dtb, *dumpdtb;
     const char *drives[BOARD_MAX_ITEMS], *devices[BOARD_MAX_ITEMS], *netdevs[BOARD_MAX_ITEMS];
-    const char *chardevs[BOARD_MAX_ITEMS];
-    unsigned ndrives, ndevices, nnetdevs, nchardevs;
+    const char *chardevs[BOARD_MAX_ITEMS], *fsdevs[BOARD_MAX_ITEMS], *virtfs[BOARD_MAX_ITEMS];
+    unsigned ndrives, ndevices, nnetdevs, nchardevs, nfsdevs, nvirtfs;
     const char *serial, *monitor, *qmp;
     bool start_stopped;         /* -S */
     bool no_reboot, no_shutdown;

@@ -2,8 +2,8 @@
  * From options to VIRTIO devices.  Everything happens on the first thread, before the machine runs.
  *
  * "virtio-X-device" goes into the next virtio-mmio slot, "virtio-X-pci" (or just "virtio-X") into the slot of the PCI
- * bus that addr= names, or the lowest free one: first the -devices in the order of the command line, then
- * the drives with if=virtio, which are PCI functions, in theirs.
+ * bus that addr= names, or the lowest free one: first the -devices in the order of the command line, then the
+ * folders of -virtfs and the drives with if=virtio, which are PCI functions, in theirs.
  */
 #include "board/slots.h"
 
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "board/block.h"
+#include "board/dev/virtio-9p.h"
 #include "board/dev/virtio-blk.h"
 #include "board/dev/virtio-console.h"
 #include "board/dev/virtio-net.h"
@@ -34,10 +35,15 @@ typedef struct NamedChardev {
 } NamedChardev;
 
 typedef struct DeviceOptions {
-    char *id, *drive, *netdev, *mac, *chardev, *serial, *bus, *rng, *name, *addr, *ignored;
+    char *id, *drive, *netdev, *mac, *chardev, *serial, *bus, *rng, *name, *addr, *fsdev, *tag, *ignored;
     bool ignored_flag;
     bool pci;                   /* else virtio-mmio */
 } DeviceOptions;
+
+typedef struct FsDev {
+    char *id, *path, *model, *tag;
+    bool readonly;
+} FsDev;
 
 /* A virtio-serial device that waits for its virtconsole. */
 typedef struct SerialBus {
@@ -52,6 +58,8 @@ static struct SlotContext {
     unsigned nnets;
     NamedChardev chardevs[BOARD_MAX_ITEMS];
     unsigned nchardevs;
+    FsDev fsdevs[BOARD_MAX_ITEMS];
+    unsigned nfsdevs;
     SerialBus serials[BOARD_MAX_ITEMS];
     unsigned nserials;
     const IRQLine *irqs;
@@ -272,6 +280,68 @@ Chardev *slots_find_chardev(const char *option, const char *text)
     return c;
 }
 
+/* ---- -fsdev, -virtfs ---- */
+
+static const SubOptionDef fsdev_defs[] = {
+    { "id", SUBOPTION_STRING, offsetof(FsDev, id), 0, 0, NULL, "its name" },
+    { "path", SUBOPTION_STRING, offsetof(FsDev, path), 0, 0, NULL, "of the folder" },
+    { "mount_tag", SUBOPTION_STRING, offsetof(FsDev, tag), 0, 0, NULL, "name by which the guest mounts it (-virtfs)" },
+    { "security_model", SUBOPTION_STRING, offsetof(FsDev, model), 0, 0, NULL, "none or passthrough" },
+    { "readonly", SUBOPTION_BOOL, offsetof(FsDev, readonly), 0, 0, NULL, "the guest changes nothing" },
+};
+
+static FsDev parse_fsdev(const char *option, const char *text)
+{
+    FsDev f = { 0 };
+    char *kind = NULL, *err = NULL;
+    if (!suboption_parse(option, text, fsdev_defs, array_size(fsdev_defs), &f, &kind, &err)) {
+        fatal_usage("%s", err);
+    }
+    if (!kind || strcmp(kind, "local") || !f.path) {
+        fatal_usage("%s '%s' should be local,path=FOLDER,...", option, text);
+    }
+    check_choice(option, "security_model", f.model, "none", "passthrough");
+    free(kind);
+    return f;
+}
+
+static void add_fsdev(const char *text)
+{
+    FsDev f = parse_fsdev("-fsdev", text);
+    if (!f.id || f.tag) {
+        fatal_usage("-fsdev '%s' should have an id=, and its -device the mount_tag=", text);
+    }
+    for (unsigned i = 0; i < slots.nfsdevs; i++) {
+        if (!strcmp(slots.fsdevs[i].id, f.id)) {
+            fatal_usage("two -fsdevs have the id '%s'", f.id);
+        }
+    }
+    slots.fsdevs[slots.nfsdevs++] = f;
+}
+
+static void share_folder(const DeviceOptions *o, const FsDev *f, const char *tag)
+{
+    char *err = NULL;
+    P9Options options = { f->path, f->readonly, f->model && !strcmp(f->model, "passthrough") };
+    if (!*tag || strlen(tag) > VIRTIO_9P_TAG_MAX) {
+        fatal_usage("mount_tag= is a name of 1 to %u bytes", VIRTIO_9P_TAG_MAX);
+    }
+    P9Server *s = p9_create(&options, &err);
+    if (!s) {
+        fatal_usage("%s", err);
+    }
+    attach(o, virtio_9p_create(s, tag));
+}
+
+static void add_virtfs(const char *text)
+{
+    FsDev f = parse_fsdev("-virtfs", text);
+    if (!f.tag) {
+        fatal_usage("-virtfs '%s' names no mount_tag=", text);
+    }
+    share_folder(&(DeviceOptions){ .pci = true }, &f, f.tag);
+}
+
 /* ---- -device ---- */
 
 static const SubOptionDef device_defs[] = {
@@ -287,6 +357,8 @@ static const SubOptionDef device_defs[] = {
     { "bootindex", SUBOPTION_STRING, offsetof(DeviceOptions, ignored), 0, 0, NULL, "no effect" },
     { "disable-legacy", SUBOPTION_STRING, offsetof(DeviceOptions, ignored), 0, 0, NULL, "no effect: it is" },
     { "disable-modern", SUBOPTION_BOOL, offsetof(DeviceOptions, ignored_flag), 0, 0, NULL, "off" },
+    { "fsdev", SUBOPTION_STRING, offsetof(DeviceOptions, fsdev), 0, 0, NULL, "id of a -fsdev" },
+    { "mount_tag", SUBOPTION_STRING, offsetof(DeviceOptions, tag), 0, 0, NULL, "name by which the guest mounts it" },
     { "rng", SUBOPTION_STRING, offsetof(DeviceOptions, rng), 0, 0, NULL, "no effect: the host's" },
     { "name", SUBOPTION_STRING, offsetof(DeviceOptions, name), 0, 0, NULL, "no effect" },
 };
@@ -326,6 +398,19 @@ static void make_net(const DeviceOptions *o)
 static void make_rng(const DeviceOptions *o)
 {
     attach(o, virtio_rng_create());
+}
+
+static void make_9p(const DeviceOptions *o)
+{
+    need("virtio-9p", "fsdev", o->fsdev);
+    need("virtio-9p", "mount_tag", o->tag);
+    for (unsigned i = 0; i < slots.nfsdevs; i++) {
+        if (!strcmp(slots.fsdevs[i].id, o->fsdev)) {
+            share_folder(o, &slots.fsdevs[i], o->tag);
+            return;
+        }
+    }
+    fatal_usage("-device virtio-9p: there is no -fsdev with id=%s", o->fsdev);
 }
 
 /* The device comes with its virtconsole: one that has no port would do nothing. */
@@ -373,6 +458,7 @@ static const struct DeviceKind {
     { "virtio-blk", make_block, true },
     { "virtio-net", make_net, true },
     { "virtio-rng", make_rng, true },
+    { "virtio-9p", make_9p, true },
     { "virtio-serial", make_serial, true },
     { "virtconsole", make_console, false },
 };
@@ -434,8 +520,14 @@ void slots_create(const BoardOptions *o, const IRQLine *irqs, PCIBus *pci)
         }
         slots.nets[slots.nnets++] = u;
     }
+    for (unsigned i = 0; i < o->nfsdevs; i++) {
+        add_fsdev(o->fsdevs[i]);
+    }
     for (unsigned i = 0; i < o->ndevices; i++) {
         parse_device(o->devices[i]);
+    }
+    for (unsigned i = 0; i < o->nvirtfs; i++) {
+        add_virtfs(o->virtfs[i]);
     }
     for (unsigned i = 0; i < slots.ndrives; i++) {
         if (slots.drives[i].interface == 1) {

@@ -1,4 +1,4 @@
-/* -drive, -device, -netdev, -chardev: what goes into the virtio-mmio slots and onto the PCI bus. */
+/* -drive, -device, -netdev, -chardev, -fsdev, -virtfs: what goes into the virtio-mmio slots and onto the PCI bus. */
 #ifndef BRAID_BOARD_SLOTS_H
 #define BRAID_BOARD_SLOTS_H
 

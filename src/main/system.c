@@ -106,6 +106,18 @@ static bool add_chardev(void *config, const char *value, char **err)
     return add_item("-chardev", b->chardevs, &b->nchardevs, value, err);
 }
 
+static bool add_fsdev(void *config, const char *value, char **err)
+{
+    BoardOptions *b = &((SystemConfig *)config)->board;
+    return add_item("-fsdev", b->fsdevs, &b->nfsdevs, value, err);
+}
+
+static bool add_virtfs(void *config, const char *value, char **err)
+{
+    BoardOptions *b = &((SystemConfig *)config)->board;
+    return add_item("-virtfs", b->virtfs, &b->nvirtfs, value, err);
+}
+
 /* -m 2G, -m 2048 (MiB), -m size=2G */
 static bool set_memory(void *config, const char *value, char **err)
 {
@@ -194,6 +206,10 @@ static const OptionDef defs[] = {
     OPTION_DEF_CALL("netdev", "user,id=ID[,...]", add_netdev, NULL,
                     "user networking: hostfwd=tcp|udp:[HOST]:PORT-[GUEST]:PORT restrict= hostname="),
     OPTION_DEF_CALL("chardev", "KIND,id=ID[,...]", add_chardev, NULL, "stdio, null, file,path= socket,path="),
+    OPTION_DEF_CALL("virtfs", "local,path=DIR,mount_tag=TAG[,...]", add_virtfs, NULL,
+                    "share a folder by 9P: readonly= security_model=none|passthrough"),
+    OPTION_DEF_CALL("fsdev", "local,id=ID,path=DIR[,...]", add_fsdev, NULL,
+                    "the same for -device virtio-9p-pci,fsdev=ID,mount_tag=TAG"),
     OPTION_DEF_STRING("serial", "CHARDEV", SystemConfig, board.serial, NULL,
                       "mon:stdio (default), stdio, null, file:PATH, unix:PATH,server=on, tcp:HOST:PORT, chardev:ID"),
     OPTION_DEF_STRING("monitor", "CHARDEV", SystemConfig, board.monitor, NULL, "where the monitor is"),

@@ -56,19 +56,20 @@ class Cpio:
             self.parts += [part, b'\0' * (-len(part) % 4)]
 
 
-def make_initramfs(path, init, programs=()):
+def make_initramfs(path, init, programs=(), more_modules=()):
     """An initramfs with busybox, the modules in /lib, `init`, a shell script's text, and `programs` in /bin.
 
     The word MODULES in the script stands for the modules, in the order in which they are loaded.
     """
+    names = [*MODULES, *more_modules]
     kernel, busybox, modules = get_files()
     cpio = Cpio()
     for directory in 'bin', 'dev', 'lib', 'proc', 'sys', 'tmp':
         cpio.add(directory, 0o40755)
     cpio.add('dev/console', 0o20600, device=(5, 1))
     cpio.add('bin/busybox', 0o100755, busybox.read_bytes())
-    cpio.add('init', 0o100755, init.replace('MODULES', ' '.join(MODULES)).encode())
-    for name in MODULES:
+    cpio.add('init', 0o100755, init.replace('MODULES', ' '.join(names)).encode())
+    for name in names:
         found = sorted(modules.rglob(f'{name}.ko*'))
         if not found:
             raise SystemExit(f'module {name} is not in {modules}')
