@@ -197,6 +197,48 @@ static void test_indirect(void **state)
     assert_int_equal(guest(BUFFER)[9], pattern(9));
 }
 
+static hwaddr written[4096];
+static unsigned nwritten;
+static void remember_written(hwaddr pa, uint64_t n)
+{
+    for (; n; pa++, n--) {
+        unsigned i = __atomic_fetch_add(&nwritten, 1, __ATOMIC_SEQ_CST);
+        written[i % 4096] = pa;
+    }
+}
+
+static bool was_written(hwaddr pa)
+{
+    for (unsigned i = 0; i < nwritten && i < 4096; i++) {
+        if (written[i] == pa) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whoever keeps translations of guest memory hears of each byte that a device writes, in buffers and in rings. */
+static void test_written(void **state)
+{
+    hwaddr ring = QUEUE_AT(0) + 0x2000;
+    memory_set_hooks(&(MemoryHooks){ .ram_written = remember_written });
+    start_driver(ro, 1);
+    nwritten = 0;
+    memset(guest(ring), 0x33, 4 + 8 * QSIZE);
+    memset(used(0), 0, 4);
+    assert_int_equal(request(ro, 0, 3, 512, true), 0);
+    set_reg(ro, R_STATUS, 0);                   /* the worker is done */
+    memory_set_hooks(&(MemoryHooks){ 0 });
+    for (unsigned i = 0; i < 512; i++) {
+        assert_true(was_written(BUFFER + i));
+    }
+    assert_true(was_written(STATUS));
+    for (unsigned i = 0; i < 12; i++) {         /* flags, index, the first element */
+        assert_true(was_written(ring + i));
+    }
+    assert_false(was_written(ring + 12) || was_written(BUFFER + 512) || was_written(HEADER));
+}
+
 /* Each makes the device ask for a reset, and after the reset it works again. */
 static void test_nonsense(void **state)
 {
@@ -246,7 +288,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_negotiation), cmocka_unit_test(test_read_write), cmocka_unit_test(test_limits),
         cmocka_unit_test(test_discard_zeroes), cmocka_unit_test(test_readonly), cmocka_unit_test(test_snapshot),
-        cmocka_unit_test(test_rng), cmocka_unit_test(test_indirect), cmocka_unit_test(test_nonsense),
+        cmocka_unit_test(test_rng), cmocka_unit_test(test_indirect), cmocka_unit_test(test_written), cmocka_unit_test(test_nonsense),
     };
     return cmocka_run_group_tests(tests, setup_all, remove_all);
 }

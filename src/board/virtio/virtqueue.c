@@ -9,8 +9,7 @@
  *   [VIRTQ-EVENT]  Dekker on both ends: used.idx against the driver's wish for interrupts, our wish
  *                  for notifications against avail.idx.
  *
- * Writes to the rings themselves do not look for translated code: code is not where a driver
- * keeps its rings.  Data that lands in a request's segments does.
+ * What the device writes, data and rings alike, is told to memory_ram_written(): translations of it go.
  */
 #include "board/virtio/virtqueue.h"
 
@@ -35,9 +34,11 @@ static uint16_t load16(const uint8_t *p)
     return __atomic_load_n((const uint16_t *)p, __ATOMIC_RELAXED);
 }
 
-static void store16(uint8_t *p, uint16_t value)
+/* Store in the used ring. */
+static void store16(const VirtQueue *q, uint8_t *p, uint16_t value)
 {
     __atomic_store_n((uint16_t *)p, value, __ATOMIC_RELAXED);
+    memory_ram_written(q->used + (hwaddr)(p - q->used_host), sizeof(value));
 }
 
 /* avail: flags, idx, ring[size], used_event; used: flags, idx, ring[size] of (id, length), avail_event. */
@@ -180,6 +181,8 @@ void virtq_push(VirtQueue *q, const VirtRequest *r, uint32_t written)
     memcpy(element + 4, &written, 4);
     q->used_index++;
     __atomic_store_n((uint16_t *)(q->used_host + 2), q->used_index, __ATOMIC_RELEASE /* [VIRTQ-USED] */);
+    /* Index and element in one go; what else lies between them is translated again, if it ever was. */
+    memory_ram_written(q->used + 2, (hwaddr)(element + USED_ELEMENT - (q->used_host + 2)));
 }
 
 bool virtq_wants_interrupt(VirtQueue *q)
@@ -205,9 +208,9 @@ bool virtq_ask_notification(VirtQueue *q, bool wanted)
         return false;
     }
     if (!q->event_idx) {
-        store16(q->used_host, wanted ? 0 : USED_NO_NOTIFY);
+        store16(q, q->used_host, wanted ? 0 : USED_NO_NOTIFY);
     } else if (wanted) {
-        store16(avail_event(q), q->last_avail);
+        store16(q, avail_event(q), q->last_avail);
     }
     if (!wanted) {
         return false;
