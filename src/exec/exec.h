@@ -100,8 +100,18 @@ int cpu_exec(CPUState *cpu);
  * leave for `reason`.
  */
 _Noreturn void cpu_leave_from_helper(CPUState *cpu, int reason);
+/*
+ * For processes that share memory.  The process that ran the vCPU is dead, wherever it was: the vCPU does not run,
+ * and the locks that the calling thread's list names (whose storage that process used) are free again.
+ * By a thread without locks.
+ */
+void cpu_abandon(CPUState *cpu);
+/* In an exclusive section: the vCPU, whose process is about to end, never runs again. */
+void cpu_park(CPUState *cpu);
 /* fn for each vCPU, under the list's lock (rank CPU_LIST): none begins or ends meanwhile. */
 void cpu_foreach(void (*fn)(CPUState *cpu, void *opaque), void *opaque);
+/* The same between exec_fork_prepare() and its counterpart, which hold that lock. */
+void cpu_foreach_locked(void (*fn)(CPUState *cpu, void *opaque), void *opaque);
 /* Ask the vCPU to come back from cpu_exec() or cpu_wait().  Any thread; async-signal-safe. */
 void cpu_kick(CPUState *cpu);
 /*

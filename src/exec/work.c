@@ -74,16 +74,31 @@ void exec_kick_all(void)
     mutex_unlock(&exec_ctx.cpu_list_lock);
 }
 
-void cpu_foreach(void (*fn)(CPUState *cpu, void *opaque), void *opaque)
+void cpu_foreach_locked(void (*fn)(CPUState *cpu, void *opaque), void *opaque)
 {
-    mutex_lock(&exec_ctx.cpu_list_lock);
+    lock_assert_held(&exec_ctx.cpu_list_lock);
     for (CPUState *c = exec_ctx.cpus; c; c = c->next_cpu) {
         fn(c, opaque);
     }
+}
+
+void cpu_foreach(void (*fn)(CPUState *cpu, void *opaque), void *opaque)
+{
+    mutex_lock(&exec_ctx.cpu_list_lock);
+    cpu_foreach_locked(fn, opaque);
     mutex_unlock(&exec_ctx.cpu_list_lock);
 }
 
 /* ---- exclusive sections ---- */
+
+/* Until the process ends. */
+static void sleep_for_ever(CPUState *cpu)
+{
+    cpu_exec_end(cpu);
+    for (;;) {
+        futex_wait(&cpu->parked, 1, NULL);
+    }
+}
 
 void cpu_exec_start(CPUState *cpu)
 {
@@ -102,6 +117,10 @@ void cpu_exec_start(CPUState *cpu)
         }
         cpu_exec_end(cpu);
     }
+    /* Set in a section, so it is seen by whoever comes after the section. */
+    if (unlikely(__atomic_load_n(&cpu->parked, __ATOMIC_RELAXED))) {
+        sleep_for_ever(cpu);
+    }
     if (unlikely(cpu->held_back)) {
         __atomic_store_n(&cpu->held_back, 0, __ATOMIC_RELAXED);
         futex_wake_all(&cpu->held_back);
@@ -117,6 +136,32 @@ void cpu_exec_end(CPUState *cpu)
     if (unlikely(__atomic_load_n(&exec_ctx.exclusive_pending, __ATOMIC_RELAXED))) {
         futex_wake_all(&cpu->running);
     }
+}
+
+void cpu_abandon(CPUState *cpu)
+{
+    cpu->copy_active = false;
+    if (__atomic_exchange_n(&cpu->running, 0, __ATOMIC_RELEASE /* [EXCL-STOP] */)) {
+        futex_wake_all(&cpu->running);
+    }
+    if (__atomic_exchange_n(&cpu->held_back, 0, __ATOMIC_RELAXED)) {
+        futex_wake_all(&cpu->held_back);
+    }
+    if (mutex_is_abandoned(&exec_ctx.exclusive_lock)) {
+        /* It was stopping the others, or had stopped them. */
+        cpu->in_exclusive = false;
+        /* [EXCL-END] pairs with the fence in cpu_exec_start(). */
+        __atomic_store_n(&exec_ctx.exclusive_pending, 0, __ATOMIC_RELEASE);
+        futex_wake_all(&exec_ctx.exclusive_pending);
+    }
+    if (lock_release_abandoned()) {
+        tb_flush(NULL);     /* tables and lists of blocks may be half changed */
+    }
+}
+
+void cpu_park(CPUState *cpu)
+{
+    __atomic_store_n(&cpu->parked, 1, __ATOMIC_RELAXED);
 }
 
 /* Whom the last section held back runs before the next one, however quickly that follows. */

@@ -1,5 +1,5 @@
 /*
- * Threads, fork, vfork.
+ * Threads and fork.
  *
  * A guest thread is a detached host thread.  It ends by returning from its first function, for a
  * statically linked pthread_exit() cannot unwind; the first thread of a process ends by the bare
@@ -10,21 +10,16 @@
  * tried, not waited for: their holders are outside cpu_exec() and will give them back, and if
  * one is busy everything is released and begun anew.
  *
- * vfork (CLONE_VM without CLONE_THREAD, with CLONE_VFORK) is real: the child is a process of its
- * own that shares all memory, braid's included, and borrows the record, the CPU and the
- * thread-local storage of its parent, whose host thread sleeps in the kernel until the child
- * executes a program or ends.  It runs a loop of its own on a stack of its own; what it changes
- * in the record is put back when the parent wakes.
+ * Processes that share memory with their parent are vfork.c's.
  */
-#include "linux-user/process-control.h"
+#include "linux-user/clone.h"
 
+#include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
 
 #include "linux-user/limits.h"
 #include "linux-user/process.h"
@@ -35,27 +30,13 @@
 #include "util/fork.h"
 #include "util/futex.h"
 #include "util/log.h"
+#include "util/own-fd.h"
 
 #define THREAD_STACK (1u << 20)
 #define HOST_SIGSETXID 33
-#ifndef CLONE_CLEAR_SIGHAND
-#define CLONE_CLEAR_SIGHAND 0x100000000ull
-#endif
-#ifndef CLONE_INTO_CGROUP
-#define CLONE_INTO_CGROUP 0x200000000ull
-#endif
 #define THREAD_FLAGS (CLONE_VM | CLONE_SIGHAND | CLONE_THREAD)
-/* What braid sees to itself; the rest of a fork's flags go to the kernel. */
-#define OWN_FLAGS                                                                        \
-    (CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID |    \
-     CLONE_PIDFD | CLONE_DETACHED | CLONE_CLEAR_SIGHAND)
-
-/* The kernel's struct clone_args; addresses are the guest's. */
-typedef struct CloneArgs {
-    uint64_t flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls;
-    uint64_t set_tid, set_tid_size, cgroup;
-} CloneArgs;
 #define CLONE_ARGS_SIZE_VER0 64
+#define MAX_SET_TID 32              /* depth of pid namespaces */
 
 /* ---- records ---- */
 
@@ -97,7 +78,7 @@ static void robust_release(GuestThread *t, uint64_t futex, bool pi)
 }
 
 /* The list that set_robust_list(2) announced: get_robust_list(2) has the layout. */
-static void robust_list_walk(GuestThread *t)
+void thread_release_robust_list(GuestThread *t)
 {
     uint64_t head = t->robust_list, entry, offset, pending;
     if (!head || !user_read_u64(head, &entry) || !user_read_u64(head + 8, &offset) ||
@@ -120,10 +101,12 @@ static void robust_list_walk(GuestThread *t)
     }
 }
 
-static void clear_child_tid(GuestThread *t)
+void thread_clear_child_tid(GuestThread *t)
 {
-    if (t->clear_child_tid && user_write_u32(t->clear_child_tid, 0)) {
-        syscall(SYS_futex, g2h(t->clear_child_tid), FUTEX_WAKE, 1, NULL, NULL, 0);
+    uint64_t addr = t->clear_child_tid;
+    t->clear_child_tid = 0;
+    if (addr && user_write_u32(addr, 0)) {
+        syscall(SYS_futex, g2h(addr), FUTEX_WAKE, 1, NULL, NULL, 0);
     }
 }
 
@@ -144,6 +127,7 @@ void process_announce_end(GuestThread *t, int status, int sig)
 _Noreturn void process_exit(GuestThread *t, int status)
 {
     process_announce_end(t, status, 0);
+    process_leave_memory(t);
     for (;;) {
         syscall(SYS_exit_group, status);
     }
@@ -153,7 +137,7 @@ void thread_end(GuestThread *t)
 {
     SigSet old;
     signal_block_all(&old);
-    robust_list_walk(t);
+    thread_release_robust_list(t);
     /* The kernel must not look at the list again: its memory may soon be somebody else's. */
     syscall(SYS_set_robust_list, NULL, 24);
     CPUState *cpu = t->cpu;
@@ -164,7 +148,7 @@ void thread_end(GuestThread *t)
     cpu_destroy(cpu);
     /* From here on the guest may think the thread gone. */
     t->clear_child_tid = ctid;
-    clear_child_tid(t);
+    thread_clear_child_tid(t);
     thread_free(t);
     if (is_main) {
         for (;;) {
@@ -175,15 +159,22 @@ void thread_end(GuestThread *t)
 
 int64_t sys_exit(GuestThread *t, const uint64_t a[6])
 {
-    if (t->in_vfork_child) {
-        clear_child_tid(t);
+    /* [NTHREADS] the last to leave sees everybody else's decrement. */
+    if (__atomic_sub_fetch(&t->group->nthreads, 1, __ATOMIC_ACQ_REL) == 0) {
+        thread_release_robust_list(t);
+        thread_clear_child_tid(t);
         process_exit(t, (int)a[0]);
     }
-    /* [NTHREADS] the last to leave sees everybody else's decrement. */
-    if (__atomic_sub_fetch(&user_process.nthreads, 1, __ATOMIC_ACQ_REL) == 0) {
-        robust_list_walk(t);
-        clear_child_tid(t);
-        process_exit(t, (int)a[0]);
+    if (t->is_main || t->in_vfork_child) {
+        __atomic_store_n(&t->group->leader_left, 1, __ATOMIC_RELAXED);
+    }
+    if (t->in_vfork_child) {
+        /* Its record stays, for the parent to take back. */
+        thread_release_robust_list(t);
+        thread_clear_child_tid(t);
+        for (;;) {
+            syscall(SYS_exit, (int)a[0]);
+        }
     }
     t->exiting = true;
     return -BRAID_NO_RESULT;
@@ -258,14 +249,15 @@ static int64_t clone_thread(GuestThread *t, const CloneArgs *c)
                                  c->flags & CLONE_SETTLS, c->tls);
     GuestThread *ct = thread_new(child);
     ct->sighand = t->sighand;
+    ct->group = t->group;
     ct->sigmask = t->sigmask;
     seccomp_inherit(ct, t);
     ct->clear_child_tid = c->flags & CLONE_CHILD_CLEARTID ? c->child_tid : 0;
     ThreadStart s = { .t = ct, .args = c };
-    __atomic_add_fetch(&user_process.nthreads, 1, __ATOMIC_RELAXED);
+    __atomic_add_fetch(&t->group->nthreads, 1, __ATOMIC_RELAXED);
     int err = start_host_thread(&s);
     if (err) {
-        __atomic_sub_fetch(&user_process.nthreads, 1, __ATOMIC_RELAXED);
+        __atomic_sub_fetch(&t->group->nthreads, 1, __ATOMIC_RELAXED);
         child->user_data = NULL;
         cpu_destroy(child);
         thread_free(ct);
@@ -282,7 +274,7 @@ static int64_t clone_thread(GuestThread *t, const CloneArgs *c)
 
 /* ---- fork ---- */
 
-static void fork_prepare(GuestThread *t)
+void fork_prepare(GuestThread *t)
 {
     for (;;) {
         exec_fork_prepare(t->cpu);
@@ -300,7 +292,7 @@ static void fork_prepare(GuestThread *t)
     util_fork_prepare();
 }
 
-static void fork_done(GuestThread *t, bool child)
+void fork_done(GuestThread *t, bool child)
 {
     if (child) {
         util_fork_child();
@@ -323,7 +315,10 @@ static void become_child(GuestThread *t, const CloneArgs *c)
     t->held = 0;
     t->robust_list = 0;
     t->clear_child_tid = c->flags & CLONE_CHILD_CLEARTID ? c->child_tid : 0;
-    user_process.nthreads = 1;
+    t->in_vfork_child = false;
+    t->group = &user_process.group;
+    t->group->nthreads = 1;
+    user_process.sharers = 0;
     limits_fork_child();
     seccomp_fork_child();
     if (c->flags & CLONE_CLEAR_SIGHAND) {
@@ -337,7 +332,7 @@ static void become_child(GuestThread *t, const CloneArgs *c)
 }
 
 /* What the parent owes to the caller of clone() once the child exists. */
-static void parent_results(const CloneArgs *c, pid_t pid)
+void clone_parent_results(const CloneArgs *c, pid_t pid)
 {
     if (c->flags & CLONE_PARENT_SETTID) {
         user_write_u32(c->parent_tid, (uint32_t)pid);
@@ -355,12 +350,11 @@ static int64_t clone_fork(GuestThread *t, const CloneArgs *c)
     if (__atomic_load_n(&t->signal_pending, __ATOMIC_RELAXED)) {
         return -BRAID_NOT_STARTED;  /* both would have it; delivery opens the mask again */
     }
-    uint64_t flags = c->flags & ~(uint64_t)OWN_FLAGS;
+    uint64_t flags = clone_host_flags(c);
     fork_prepare(t);
     /* Plain forks through the C library, which has locks of its own to see to. */
-    pid_t pid = !flags && c->exit_signal == SIGCHLD
-                    ? fork()
-                    : (pid_t)syscall(SYS_clone, flags | c->exit_signal, 0, NULL, NULL, 0);
+    pid_t pid = !flags && c->exit_signal == SIGCHLD && !c->set_tid_size
+                    ? fork() : clone_host_process(c, NULL, NULL, NULL, NULL);
     int err = errno;
     fork_done(t, pid == 0);
     if (pid == 0) {
@@ -372,99 +366,10 @@ static int64_t clone_fork(GuestThread *t, const CloneArgs *c)
         return -BRAID_NO_RESULT;
     }
     if (pid > 0) {
-        parent_results(c, pid);
+        clone_parent_results(c, pid);
     }
     signal_restore_host(old);
     return pid < 0 ? -err : pid;
-}
-
-/* ---- vfork ---- */
-
-typedef struct VforkStart {
-    GuestThread *t;
-    const CloneArgs *args;
-} VforkStart;
-
-static int vfork_main(void *opaque)
-{
-    VforkStart *s = opaque;
-    GuestThread *t = s->t;
-    const CloneArgs *c = s->args;
-    SigHand *own = xmalloc(sizeof(*own));
-    mutex_init(&own->lock, LOCK_RANK_SIGNAL_TABLE);
-    mutex_lock(&t->sighand->lock);
-    memcpy(own->action, t->sighand->action, sizeof(own->action));
-    mutex_unlock(&t->sighand->lock);
-    t->sighand = own;
-    t->in_vfork_child = true;
-    t->rseq = 0;
-    t->tid = (pid_t)syscall(SYS_gettid);
-    t->held = 0;
-    t->robust_list = 0;
-    t->clear_child_tid = c->flags & CLONE_CHILD_CLEARTID ? c->child_tid : 0;
-    if (c->flags & CLONE_CLEAR_SIGHAND) {
-        signal_reset_for_clear_sighand(t);
-    }
-    user_process.abi->init_child(t->cpu, c->stack ? c->stack + c->stack_size : 0,
-                                 c->flags & CLONE_SETTLS, c->tls);
-    if (c->flags & CLONE_CHILD_SETTID) {
-        user_write_u32(c->child_tid, (uint32_t)t->tid);
-    }
-    signal_set_mask(t, t->sigmask);
-    cpu_loop(t->cpu);
-    _exit(0);
-}
-
-/* The child may have been killed anywhere: nothing it was doing goes on. */
-static void vfork_reset_cpu(CPUState *cpu)
-{
-    cpu->copy_active = false;
-    if (__atomic_exchange_n(&cpu->running, 0, __ATOMIC_RELEASE /* [EXCL-STOP] */)) {
-        futex_wake_all(&cpu->running);
-    }
-    if (__atomic_exchange_n(&cpu->held_back, 0, __ATOMIC_RELAXED)) {
-        futex_wake_all(&cpu->held_back);
-    }
-}
-
-static int64_t clone_vfork(GuestThread *t, const CloneArgs *c)
-{
-    CPUState *cpu = t->cpu, *regs = xcalloc(1, cpu->guest->cpu_size);
-    SigSet old;
-    uint8_t *stack = mmap(NULL, THREAD_STACK, PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK, -1, 0);
-    if (stack == MAP_FAILED) {
-        free(regs);
-        return -ENOMEM;
-    }
-    signal_block_all(&old);
-    int64_t ret = -BRAID_NOT_STARTED;
-    if (!__atomic_load_n(&t->signal_pending, __ATOMIC_RELAXED)) {
-        VforkStart s = { t, c };
-        GuestThread saved = *t;
-        cpu->guest->cpu_clone(regs, cpu);
-        uint64_t pc = cpu->env.pc;
-        int flags = (int)(c->flags & ~(uint64_t)OWN_FLAGS) | (int)c->exit_signal;
-        int pid = clone(vfork_main, stack + THREAD_STACK, flags, &s);
-        ret = pid < 0 ? -errno : pid;
-        if (t->sighand != saved.sighand) {
-            free(t->sighand);
-        }
-        if (t->exec_request) {
-            execve_abandon(t->exec_request);
-        }
-        *t = saved;
-        vfork_reset_cpu(cpu);
-        cpu->guest->cpu_clone(cpu, regs);
-        cpu->env.pc = pc;
-        if (pid > 0) {
-            parent_results(c, pid);
-        }
-        signal_restore_host(old);
-    }
-    munmap(stack, THREAD_STACK);
-    free(regs);
-    return ret;
 }
 
 /* ---- the system calls ---- */
@@ -477,6 +382,10 @@ static int64_t clone_common(GuestThread *t, const CloneArgs *c)
         return -EINVAL;
     }
     if ((f & THREAD_FLAGS) == THREAD_FLAGS) {
+        if (c->set_tid_size || f & (CLONE_INTO_CGROUP | CLONE_PIDFD)) {
+            log_item(LOG_UNIMP, "clone: set_tid, cgroup and pidfd of a thread\n");
+            return -EINVAL;
+        }
         return clone_thread(t, c);
     }
     if (!(f & CLONE_VM)) {
@@ -485,9 +394,7 @@ static int64_t clone_common(GuestThread *t, const CloneArgs *c)
     if (f & CLONE_VFORK) {
         return clone_vfork(t, c);
     }
-    log_item(LOG_UNIMP, "clone: a process that shares memory but does not wait (flags %llx)\n",
-             (unsigned long long)f);
-    return -EINVAL;
+    return clone_sharing(t, c);
 }
 
 int64_t sys_clone(GuestThread *t, const uint64_t a[6])
@@ -505,6 +412,18 @@ int64_t sys_clone(GuestThread *t, const uint64_t a[6])
         return -EINVAL;
     }
     return clone_common(t, &c);
+}
+
+static bool clone3_args_ok(const CloneArgs *c)
+{
+    const uint64_t known = 0xffffffffull | CLONE_CLEAR_SIGHAND | CLONE_INTO_CGROUP;
+    uint64_t f = c->flags;
+    return !(f & ~known) && !(f & (CLONE_DETACHED | (CSIGNAL & ~(uint64_t)CLONE_NEWTIME))) &&
+           !(f & CLONE_SIGHAND && f & CLONE_CLEAR_SIGHAND) &&
+           !(f & (CLONE_THREAD | CLONE_PARENT) && c->exit_signal) &&
+           c->exit_signal <= GUEST_NSIG && !c->stack == !c->stack_size &&
+           c->set_tid_size <= MAX_SET_TID && !c->set_tid == !c->set_tid_size &&
+           !(f & CLONE_INTO_CGROUP && c->cgroup > INT_MAX);
 }
 
 int64_t sys_clone3(GuestThread *t, const uint64_t a[6])
@@ -528,13 +447,17 @@ int64_t sys_clone3(GuestThread *t, const uint64_t a[6])
             return -E2BIG;
         }
     }
-    if (c.flags & CSIGNAL || c.exit_signal & ~(uint64_t)CSIGNAL || !c.stack != !c.stack_size) {
+    if (!clone3_args_ok(&c)) {
         return -EINVAL;
     }
-    if (c.set_tid_size || c.flags & CLONE_INTO_CGROUP) {
-        log_item(LOG_UNIMP, "clone3: set_tid and cgroup\n");
-        return -EINVAL;
+    if (c.flags & CLONE_INTO_CGROUP && own_fd_is((int)c.cgroup)) {
+        return -EBADF;
     }
+    pid_t tids[MAX_SET_TID];
+    if (!user_read(tids, c.set_tid, c.set_tid_size * sizeof(*tids))) {
+        return -EFAULT;
+    }
+    c.set_tid = c.set_tid_size ? (uintptr_t)tids : 0;
     return clone_common(t, &c);
 }
 

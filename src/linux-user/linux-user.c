@@ -376,7 +376,8 @@ static CPUState *make_first_thread(const LinuxUserOptions *opt, uint64_t entry, 
     GuestThread *t = thread_new(cpu);
     t->is_main = true;
     t->tid = getpid();
-    user_process.nthreads = 1;
+    t->group = &user_process.group;
+    t->group->nthreads = 1;
     cpu_thread_init(cpu);
     user_process.abi->start(cpu, entry, sp);
     signal_thread_init(t);

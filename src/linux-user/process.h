@@ -10,6 +10,7 @@
 
 #include "linux-user/abi.h"
 #include "linux-user/linux-user.h"
+#include "linux-user/thread.h"
 
 typedef struct UserProcess {
     const LinuxUserOptions *opt;
@@ -25,8 +26,8 @@ typedef struct UserProcess {
     uint64_t vdso_addr;
     uint64_t sigreturn_addr;    /* of the trampoline */
 
-    /* atomic */
-    uint32_t nthreads;          /* guest threads alive */
+    ThreadGroup group;          /* of the process that started the program, and of children of fork() */
+    uint32_t sharers;           /* atomic: other processes that have been made to share this memory and live */
 } UserProcess;
 extern UserProcess user_process;
 

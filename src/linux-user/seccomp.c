@@ -207,7 +207,7 @@ static int64_t trap(GuestThread *t, const siginfo_t *info, uint64_t first_arg)
 static int64_t kill_thread(GuestThread *t, const siginfo_t *info)
 {
     static const uint64_t status[6] = { SIGSYS };
-    if (t->in_vfork_child || __atomic_load_n(&user_process.nthreads, __ATOMIC_RELAXED) == 1) {
+    if (t->in_vfork_child || __atomic_load_n(&t->group->nthreads, __ATOMIC_RELAXED) == 1) {
         signal_die(t, SIGSYS, info);
     }
     return sys_exit(t, status);

@@ -134,16 +134,18 @@ static void host_signal_handler(int sig, siginfo_t *si, void *context)
 }
 
 /* Make the host's disposition follow the guest's. */
-static void install(int sig, const GuestSigaction *act)
+static void install_locked(const SigHand *sh, int sig)
 {
+    const GuestSigaction *act = &sh->action[sig - 1];
     HostSigaction h = {
         .flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART | HOST_SA_RESTORER |
                  (act->flags & (SA_NOCLDSTOP | SA_NOCLDWAIT)),
         .restorer = host_sigreturn_asm,
         .mask = ~HOST_OPEN,
     };
+    SigSet ours_by_default = sh->catch_deadly ? ~(IGNORED_SIGNALS | STOP_SIGNALS) : CORE_SIGNALS;
     bool ours = act->handler > SIG_IGN_GUEST || (SIG_BIT(sig) & HOST_OPEN) ||
-                (act->handler == SIG_DFL_GUEST && (SIG_BIT(sig) & CORE_SIGNALS));
+                (act->handler == SIG_DFL_GUEST && (SIG_BIT(sig) & ours_by_default));
     if (ours) {
         h.handler = host_signal_handler;
     } else if (act->handler == SIG_IGN_GUEST) {
@@ -159,14 +161,56 @@ static void install(int sig, const GuestSigaction *act)
 void signal_reinstall(GuestThread *t, int sig)
 {
     mutex_lock(&t->sighand->lock);
-    install(sig, &t->sighand->action[sig - 1]);
+    install_locked(t->sighand, sig);
     mutex_unlock(&t->sighand->lock);
+}
+
+void signal_catch_deadly(GuestThread *t)
+{
+    SigHand *sh = t->sighand;
+    mutex_lock(&sh->lock);
+    if (!sh->catch_deadly) {
+        sh->catch_deadly = true;
+        for (int sig = 1; sig <= GUEST_NSIG; sig++) {
+            if (!(SIG_BIT(sig) & NEVER_BLOCKED) && sh->action[sig - 1].handler == SIG_DFL_GUEST) {
+                install_locked(sh, sig);
+            }
+        }
+    }
+    mutex_unlock(&sh->lock);
+}
+
+SigHand *sighand_copy(SigHand *from)
+{
+    SigHand *own = xcalloc(1, sizeof(*own));
+    mutex_init(&own->lock, LOCK_RANK_SIGNAL_TABLE);
+    own->users = 1;
+    mutex_lock(&from->lock);
+    own->catch_deadly = from->catch_deadly;
+    memcpy(own->action, from->action, sizeof(own->action));
+    mutex_unlock(&from->lock);
+    return own;
+}
+
+SigHand *sighand_share(SigHand *sh)
+{
+    __atomic_add_fetch(&sh->users, 1, __ATOMIC_RELAXED);
+    return sh;
+}
+
+void sighand_drop(SigHand *sh)
+{
+    /* [SIGHAND-USERS] pairs with itself: the last one sees what the others did. */
+    if (__atomic_sub_fetch(&sh->users, 1, __ATOMIC_ACQ_REL) == 0) {
+        free(sh);
+    }
 }
 
 void signal_init(GuestThread *t)
 {
     t->sighand = xcalloc(1, sizeof(*t->sighand));
     mutex_init(&t->sighand->lock, LOCK_RANK_SIGNAL_TABLE);
+    t->sighand->users = 1;
     host_syscall(SYS_rt_sigprocmask, SIG_BLOCK, NULL, &t->sigmask, sizeof(SigSet));
     for (int sig = 1; sig <= GUEST_NSIG; sig++) {
         HostSigaction old;
@@ -175,7 +219,7 @@ void signal_init(GuestThread *t)
         }
         /* The others are as execve() left them: default or ignored, for the host as for the guest. */
         if (SIG_BIT(sig) & (HOST_OPEN | CORE_SIGNALS) & ~NEVER_BLOCKED) {
-            install(sig, &t->sighand->action[sig - 1]);
+            install_locked(t->sighand, sig);
         }
     }
 }
@@ -223,6 +267,11 @@ void signal_thread_end(GuestThread *t)
 {
     stack_t off = { .ss_flags = SS_DISABLE };
     sigaltstack(&off, NULL);
+    signal_thread_gone(t);
+}
+
+void signal_thread_gone(GuestThread *t)
+{
     altstack_put(t->host_altstack);
     t->host_altstack = NULL;
 }
@@ -327,7 +376,7 @@ static GuestSigaction take_action(GuestThread *t, int sig)
     GuestSigaction *slot = &t->sighand->action[sig - 1], act = *slot;
     if (act.handler > SIG_IGN_GUEST && (act.flags & SA_RESETHAND)) {
         slot->handler = SIG_DFL_GUEST;
-        install(sig, slot);
+        install_locked(t->sighand, sig);
     }
     mutex_unlock(&t->sighand->lock);
     return act;
@@ -538,7 +587,7 @@ void signal_reset_for_clear_sighand(GuestThread *t)
         GuestSigaction *act = &t->sighand->action[sig - 1];
         if (act->handler > SIG_IGN_GUEST) {
             *act = (GuestSigaction){ 0 };
-            install(sig, act);
+            install_locked(t->sighand, sig);
         }
     }
     mutex_unlock(&t->sighand->lock);
@@ -564,7 +613,7 @@ int64_t sys_rt_sigaction(GuestThread *t, const uint64_t a[6])
     GuestSigaction old = t->sighand->action[sig - 1];
     if (a[1]) {
         t->sighand->action[sig - 1] = new_act;
-        install(sig, &new_act);
+        install_locked(t->sighand, sig);
     }
     mutex_unlock(&t->sighand->lock);
     return !a[2] || user_write(a[2], &old, sizeof(old)) ? 0 : -EFAULT;

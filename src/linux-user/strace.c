@@ -249,7 +249,7 @@ void strace_enter(GuestThread *t, uint64_t nr, const uint64_t a[6])
     }
     put(")");
     line.begun = never_returns(nr) ||
-                 __atomic_load_n(&user_process.nthreads, __ATOMIC_RELAXED) == 1;
+                 __atomic_load_n(&t->group->nthreads, __ATOMIC_RELAXED) == 1;
     if (line.begun) {
         log_printf(nr == 93 || nr == 94 ? "%s\n" : "%s", line.text);
     }

@@ -24,12 +24,21 @@
 typedef uint64_t SigSet;
 #define SIG_BIT(sig) (1ull << ((sig) - 1))
 
-/* The dispositions of a process.  A vfork child has a copy of its own for its short life. */
+/* The dispositions of a process; processes made with CLONE_SIGHAND share them. */
 typedef struct SigHand {
     Mutex lock;             /* rank SIGNAL_TABLE */
+    uint32_t users;         /* atomic: processes */
     /* guarded by lock */
+    bool catch_deadly;      /* the host shall not end the process by itself, for it shares its memory */
     GuestSigaction action[GUEST_NSIG];
 } SigHand;
+
+/* The guest threads of one process.  There are several in one memory after vfork() and the like. */
+typedef struct ThreadGroup {
+    /* atomic */
+    uint32_t nthreads;      /* alive */
+    uint32_t leader_left;   /* the first one has called exit() before the others */
+} ThreadGroup;
 
 typedef struct GuestThread {
     /* constant after creation */
@@ -43,11 +52,12 @@ typedef struct GuestThread {
     /* owned by the thread */
     bool seccomp_strict;    /* mode 1 */
     pid_t tid;
+    ThreadGroup *group;     /* read by others in exclusive sections and when the process is dead */
     SigHand *sighand;
     SigSet sigmask;         /* what the guest blocks */
     SigSet saved_sigmask;   /* of sigsuspend() and friends, valid if restore_sigmask */
     bool restore_sigmask;
-    bool in_vfork_child;
+    bool in_vfork_child;    /* the record, the CPU and the thread-local storage are the parent's */
     bool exiting;           /* has called exit(): the run loop ends */
     GuestStack altstack;
     uint64_t clear_child_tid;

@@ -13,6 +13,19 @@ void signal_thread_init(GuestThread *t);
 /* The calling thread, all of whose signals are blocked, needs its alternate stack no more. */
 void signal_thread_end(GuestThread *t);
 
+/* The thread is dead without having called that. */
+void signal_thread_gone(GuestThread *t);
+
+/* Another process has the same dispositions, or a copy that is its own. */
+SigHand *sighand_share(SigHand *sh);
+SigHand *sighand_copy(SigHand *from);
+void sighand_drop(SigHand *sh);
+/*
+ * From now on signals whose default action ends the process end it between two guest instructions, when
+ * it holds no lock, and not wherever it is.
+ */
+void signal_catch_deadly(GuestThread *t);
+
 /* Make the host's disposition of `sig` the guest's again, after somebody else has changed it. */
 void signal_reinstall(GuestThread *t, int sig);
 

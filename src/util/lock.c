@@ -2,8 +2,8 @@
  * The slow paths of locks, condition variables, and the rank checks of debug builds.
  *
  * Mutex follows Drepper, "Futexes are tricky", mutex 2: a thread that could not take the
- * lock at once marks it with 2 for as long as it sleeps, so that the fast path of an
- * unlock need not call the kernel. SpinLock waits by reading (the line stays shared),
+ * lock at once marks it for as long as it sleeps, so that the fast path of an
+ * unlock need not call the kernel; who gets it after sleeping keeps the mark, for there may be others. SpinLock waits by reading (the line stays shared),
  * with a pause that grows, and then gives its processor away: with more threads than
  * processors the holder is likely not running.
  *
@@ -49,6 +49,62 @@ void spin_init(SpinLock *l, LockRank rank)
 #endif
 }
 
+_Thread_local HeldLocks lock_held;
+
+/* Not the last one that was taken: close the gap. One that is not listed leaves only the count. */
+void lock_unlist_slow(uintptr_t lock)
+{
+    unsigned listed = lock_held.n < LOCK_HELD_MAX ? lock_held.n : LOCK_HELD_MAX;
+    for (unsigned i = listed; i-- > 0;) {
+        if (lock_held.lock[i] == lock) {
+            for (; i + 1 < listed; i++) {
+                lock_held.lock[i] = lock_held.lock[i + 1];
+            }
+            if (lock_held.n > LOCK_HELD_MAX) {
+                lock_held.lock[LOCK_HELD_MAX - 1] = 0;  /* it is among those not listed */
+            }
+            break;
+        }
+    }
+    if (lock_held.n) {
+        lock_held.n--;
+    }
+}
+
+bool mutex_is_abandoned(const Mutex *m)
+{
+    return (__atomic_load_n(&m->state, __ATOMIC_RELAXED) & ~1u) == lock_token();
+}
+
+unsigned lock_release_abandoned(void)
+{
+    unsigned n = 0;
+    for (size_t i = lock_held.row_n; i > 0; i--) {
+        SpinLock *l = (SpinLock *)(lock_held.row + i * lock_held.row_stride);
+        if (__atomic_load_n(&l->state, __ATOMIC_RELAXED) == lock_token()) {
+            __atomic_store_n(&l->state, 0, __ATOMIC_RELEASE /* [LOCK] */);
+            n++;
+        }
+    }
+    lock_held.row_n = 0;
+    while (lock_held.n) {
+        unsigned last = lock_held.n - 1;
+        uintptr_t lock = last < LOCK_HELD_MAX ? lock_held.lock[last] : 0;
+        Mutex *m = (Mutex *)lock;
+        SpinLock *l = (SpinLock *)(lock - 1);
+        if (lock & 1 && __atomic_load_n(&l->state, __ATOMIC_RELAXED) == lock_token()) {
+            spin_unlock(l);
+            n++;
+        } else if (lock && !(lock & 1) && mutex_is_abandoned(m)) {
+            mutex_unlock(m);
+            n++;
+        } else {
+            lock_held.n = last;     /* never taken, or given back already */
+        }
+    }
+    return n;
+}
+
 void mutex_reinit(Mutex *m)
 {
 #ifdef BRAID_DEBUG_LOCKS
@@ -74,8 +130,19 @@ void mutex_lock_slow(Mutex *m)
         }
         cpu_pause();
     }
-    while (__atomic_exchange_n(&m->state, 2, __ATOMIC_ACQUIRE /* [LOCK] */) != 0) {
-        futex_wait(&m->state, 2, NULL);
+    uint32_t seen = __atomic_load_n(&m->state, __ATOMIC_RELAXED);
+    for (;;) {
+        uint32_t marked = (seen ? seen : lock_token()) | 1;
+        if (seen != marked &&
+            !__atomic_compare_exchange_n(&m->state, &seen, marked, false,
+                                         __ATOMIC_ACQUIRE /* [LOCK] */, __ATOMIC_RELAXED)) {
+            continue;
+        }
+        if (!seen) {
+            return;
+        }
+        futex_wait(&m->state, marked, NULL);
+        seen = __atomic_load_n(&m->state, __ATOMIC_RELAXED);
     }
 }
 

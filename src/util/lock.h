@@ -15,6 +15,11 @@
  *
  * Ordering: [LOCK] a lock's release pairs with the next acquisition of the same lock.
  *
+ * A process that shares its memory with another one (vfork) may be killed while it holds locks. A
+ * lock's word therefore names the thread that holds it, and each thread keeps a list of those it holds or
+ * is about to take, so that whoever has its thread-local storage afterwards can give them back:
+ * lock_release_abandoned().
+ *
  * fork(): either take the lock before and release it on both sides (the owner is the
  * thread, and the forking thread is the one that lives on), or call
  * mutex_reinit()/spin_reinit() in the child for a lock whose data cannot be caught
@@ -24,6 +29,7 @@
 #define UTIL_LOCK_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -64,12 +70,12 @@ void lock_debug_assert_held(const LockDebug *d, bool held, const char *file, int
 #endif
 
 typedef struct Mutex {
-    uint32_t state; /* atomic: 0 free, 1 held, 2 held and somebody may sleep */
+    uint32_t state; /* atomic: 0 free, else lock_token() of the holder; bit 0: somebody may sleep */
     LOCK_DEBUG_FIELD
 } Mutex;
 
 typedef struct SpinLock {
-    uint32_t state; /* atomic: 0 free, 1 held */
+    uint32_t state; /* atomic: 0 free, else lock_token() of the holder */
     LOCK_DEBUG_FIELD
 } SpinLock;
 
@@ -96,6 +102,71 @@ void cond_init(Cond *c);
 void mutex_reinit(Mutex *m);
 void spin_reinit(SpinLock *l);
 
+/* ---- what the thread holds ---- */
+
+#define LOCK_HELD_MAX 16
+
+/* Owned by the thread: locks that it holds, is about to take, or has just given back. */
+typedef struct HeldLocks {
+    unsigned n;                     /* those beyond LOCK_HELD_MAX are counted but not listed */
+    uintptr_t lock[LOCK_HELD_MAX];  /* bit 0: a SpinLock */
+    /* Of a row of SpinLocks, row_stride bytes apart, those with the indices 1 … row_n. */
+    char *row;
+    size_t row_stride, row_n;
+} HeldLocks;
+extern _Thread_local HeldLocks lock_held;
+
+/* Not 0, bit 0 clear; two threads of a process have different ones. */
+static inline uint32_t lock_token(void)
+{
+    return (uint32_t)((uintptr_t)&lock_held >> 3) | 2;
+}
+
+void lock_unlist_slow(uintptr_t lock);
+
+/* Before the lock is taken. The thread may be killed at any instruction: the fences keep the order. */
+static inline void lock_list(uintptr_t lock)
+{
+    unsigned n = lock_held.n;
+    if (likely(n < LOCK_HELD_MAX)) {
+        lock_held.lock[n] = lock;
+    }
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    lock_held.n = n + 1;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+/* After it was given back. */
+static inline void lock_unlist(uintptr_t lock)
+{
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    unsigned n = lock_held.n - 1;
+    if (likely(n < LOCK_HELD_MAX && lock_held.lock[n] == lock)) {
+        lock_held.n = n;
+    } else {
+        lock_unlist_slow(lock);
+    }
+}
+
+/* Locks 1 … n of the row are held, or about to be. */
+static inline void lock_list_row(SpinLock *row, size_t stride, size_t n)
+{
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    lock_held.row = (char *)row;
+    lock_held.row_stride = stride;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+    lock_held.row_n = n;
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+/*
+ * Give back whatever is held in the calling thread's name, by somebody who used this thread's storage
+ * and is dead. Returns how many locks that were. What they guard may be half changed.
+ */
+unsigned lock_release_abandoned(void);
+/* Is this one of them? */
+bool mutex_is_abandoned(const Mutex *m);
+
 /* The slow paths; they count a contention. */
 void mutex_lock_slow(Mutex *m);
 void mutex_wake(Mutex *m);
@@ -104,13 +175,14 @@ void spin_lock_slow(SpinLock *l);
 static inline bool mutex_acquire(Mutex *m)
 {
     uint32_t free_state = 0;
-    return __atomic_compare_exchange_n(&m->state, &free_state, 1, false,
+    return __atomic_compare_exchange_n(&m->state, &free_state, lock_token(), false,
                                        __ATOMIC_ACQUIRE /* [LOCK] */, __ATOMIC_RELAXED);
 }
 
 static inline void mutex_lock(Mutex *m)
 {
     lock_debug_before(m, false, 0);
+    lock_list((uintptr_t)m);
     if (unlikely(!mutex_acquire(m))) {
         mutex_lock_slow(m);
     }
@@ -120,6 +192,7 @@ static inline void mutex_lock(Mutex *m)
 static inline void mutex_lock_ordered(Mutex *m, uint64_t key)
 {
     lock_debug_before(m, true, key);
+    lock_list((uintptr_t)m);
     if (unlikely(!mutex_acquire(m))) {
         mutex_lock_slow(m);
     }
@@ -129,7 +202,9 @@ static inline void mutex_lock_ordered(Mutex *m, uint64_t key)
 /* True if the lock is now held by the caller. */
 static inline bool mutex_trylock(Mutex *m)
 {
+    lock_list((uintptr_t)m);
     if (!mutex_acquire(m)) {
+        lock_unlist((uintptr_t)m);
         return false;
     }
     lock_debug_after(m, false, 0);
@@ -138,7 +213,9 @@ static inline bool mutex_trylock(Mutex *m)
 
 static inline bool mutex_trylock_ordered(Mutex *m, uint64_t key)
 {
+    lock_list((uintptr_t)m);
     if (!mutex_acquire(m)) {
+        lock_unlist((uintptr_t)m);
         return false;
     }
     lock_debug_after(m, true, key);
@@ -148,19 +225,23 @@ static inline bool mutex_trylock_ordered(Mutex *m, uint64_t key)
 static inline void mutex_unlock(Mutex *m)
 {
     lock_debug_release(m);
-    if (unlikely(__atomic_exchange_n(&m->state, 0, __ATOMIC_RELEASE /* [LOCK] */) == 2)) {
+    if (unlikely(__atomic_exchange_n(&m->state, 0, __ATOMIC_RELEASE /* [LOCK] */) & 1)) {
         mutex_wake(m);
     }
+    lock_unlist((uintptr_t)m);
 }
 
 static inline bool spin_acquire(SpinLock *l)
 {
-    return !__atomic_exchange_n(&l->state, 1, __ATOMIC_ACQUIRE /* [LOCK] */);
+    uint32_t free_state = 0;
+    return __atomic_compare_exchange_n(&l->state, &free_state, lock_token(), false,
+                                       __ATOMIC_ACQUIRE /* [LOCK] */, __ATOMIC_RELAXED);
 }
 
 static inline void spin_lock(SpinLock *l)
 {
     lock_debug_before(l, false, 0);
+    lock_list((uintptr_t)l | 1);
     if (unlikely(!spin_acquire(l))) {
         spin_lock_slow(l);
     }
@@ -170,6 +251,7 @@ static inline void spin_lock(SpinLock *l)
 static inline void spin_lock_ordered(SpinLock *l, uint64_t key)
 {
     lock_debug_before(l, true, key);
+    lock_list((uintptr_t)l | 1);
     if (unlikely(!spin_acquire(l))) {
         spin_lock_slow(l);
     }
@@ -178,7 +260,12 @@ static inline void spin_lock_ordered(SpinLock *l, uint64_t key)
 
 static inline bool spin_trylock_ordered(SpinLock *l, uint64_t key)
 {
-    if (__atomic_load_n(&l->state, __ATOMIC_RELAXED) || !spin_acquire(l)) {
+    if (__atomic_load_n(&l->state, __ATOMIC_RELAXED)) {
+        return false;
+    }
+    lock_list((uintptr_t)l | 1);
+    if (!spin_acquire(l)) {
+        lock_unlist((uintptr_t)l | 1);
         return false;
     }
     lock_debug_after(l, true, key);
@@ -195,6 +282,7 @@ static inline void spin_unlock(SpinLock *l)
 {
     lock_debug_release(l);
     __atomic_store_n(&l->state, 0, __ATOMIC_RELEASE /* [LOCK] */);
+    lock_unlist((uintptr_t)l | 1);
 }
 
 /* True if anybody holds the lock at this moment; a hint in release builds. */

@@ -282,6 +282,7 @@ static QhtMap *lock_all_locked(Qht *ht)
     QhtMap *map = __atomic_load_n(&ht->map, __ATOMIC_RELAXED);
     spin_lock(&map->buckets[0].lock);
     for (size_t i = 1; i <= map->mask; i++) {
+        lock_list_row(&map->buckets[0].lock, sizeof(*map->buckets), i);
         if (unlikely(!spin_acquire(&map->buckets[i].lock))) {
             spin_lock_slow(&map->buckets[i].lock);
         }
@@ -293,6 +294,7 @@ static void unlock_all_locked(QhtMap *map)
 {
     for (size_t i = map->mask; i > 0; i--) {
         __atomic_store_n(&map->buckets[i].lock.state, 0, __ATOMIC_RELEASE /* [LOCK] */);
+        lock_list_row(&map->buckets[0].lock, sizeof(*map->buckets), i - 1);
     }
     spin_unlock(&map->buckets[0].lock);
 }

@@ -66,6 +66,46 @@ static void test_order_allowed(void **state)
     lock_assert_none_held();
 }
 
+/* What a process leaves that dies with locks, in storage that becomes another's. */
+static void test_abandoned(void **state)
+{
+    Mutex m = MUTEX_INIT(REGION), others = MUTEX_INIT(LEAF);
+    SpinLock pages[3 * LOCK_HELD_MAX], row[8];
+    mutex_lock(&m);
+    for (unsigned i = 0; i < 3; i++) {
+        spin_init(&pages[i], LOCK_RANK_CPU_LIST);
+        lock_acquire_ordered(&pages[i], i);
+    }
+    spin_unlock(&pages[0]);
+    assert_false(mutex_trylock(&m));
+    others.state = lock_token() + 4;            /* another thread's */
+    assert_false(mutex_trylock(&others));
+    assert_true(mutex_is_abandoned(&m));
+    assert_false(mutex_is_abandoned(&others));
+    for (unsigned i = 0; i < 8; i++) {
+        row[i] = (SpinLock){ .state = i && i < 5 ? lock_token() : lock_token() + 4 };
+    }
+    lock_list_row(row, sizeof(*row), 6);        /* two of which are not taken yet */
+    assert_int_equal(lock_release_abandoned(), 3 + 4);
+    assert_true(mutex_trylock(&m));
+    mutex_unlock(&m);
+    assert_false(spin_is_locked(&pages[1]) || spin_is_locked(&pages[2]));
+    assert_true(spin_is_locked(&row[0]) && spin_is_locked(&row[5]));
+    assert_false(spin_is_locked(&row[1]) || spin_is_locked(&row[4]));
+    assert_true(others.state != 0);
+    assert_int_equal(lock_release_abandoned(), 0);
+    /* Far more than are listed, given back in the wrong order. */
+    for (unsigned i = 0; i < 3 * LOCK_HELD_MAX; i++) {
+        spin_init(&pages[i], LOCK_RANK_PAGE);
+        lock_acquire_ordered(&pages[i], i);
+    }
+    for (unsigned i = 0; i < 3 * LOCK_HELD_MAX; i++) {
+        spin_unlock(&pages[i]);
+    }
+    assert_int_equal(lock_held.n, 0);
+    assert_int_equal(lock_release_abandoned(), 0);
+}
+
 typedef struct Signal {
     Mutex lock;
     Cond cond;
@@ -144,7 +184,7 @@ static void test_contention_counted(void **state)
     spin_lock(&c.s);
     assert_int_equal(pthread_create(&t, NULL, take_both, &c), 0);
     while (!__atomic_load_n(&c.ready, __ATOMIC_ACQUIRE) ||
-           __atomic_load_n(&c.m.state, __ATOMIC_RELAXED) != 2) {
+           !(__atomic_load_n(&c.m.state, __ATOMIC_RELAXED) & 1)) {
         usleep(100); /* until it sleeps on the futex */
     }
     mutex_unlock(&c.m);
@@ -361,6 +401,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_states),
         cmocka_unit_test(test_order_allowed),
+        cmocka_unit_test(test_abandoned),
         cmocka_unit_test(test_cond),
         cmocka_unit_test(test_contention_counted),
         cmocka_unit_test(test_reinit_after_fork),

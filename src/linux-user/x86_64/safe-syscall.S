@@ -97,6 +97,33 @@ user_cmpxchg32_end:
     .cfi_endproc
     .size user_cmpxchg32_asm, . - user_cmpxchg32_asm
 
+/*
+ * clone3_asm(args, size, fn, arg): the parent gets the kernel's result; the child, on the stack that args
+ * names, calls fn(arg) and ends its thread with what that returns.
+ */
+    .globl clone3_asm
+    .hidden clone3_asm
+    .type clone3_asm, @function
+clone3_asm:
+    .cfi_startproc
+    mov %rcx, %r8
+    mov $435, %eax
+    syscall
+    test %rax, %rax
+    jz clone3_child
+    ret
+clone3_child:
+    .cfi_undefined rip
+    xor %ebp, %ebp
+    mov %r8, %rdi
+    call *%rdx
+    mov %eax, %edi
+    mov $60, %eax               /* exit */
+    syscall
+    hlt
+    .cfi_endproc
+    .size clone3_asm, . - clone3_asm
+
 /* Where the host's signal handlers return to. */
     .globl host_sigreturn_asm
     .hidden host_sigreturn_asm
