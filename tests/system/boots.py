@@ -52,7 +52,8 @@ def run_machine(args, harts, kernel, initrd, directory):
     command.remove('-no-reboot')
     command[command.index('-append') + 1] += f' LOAD={args.load} REBOOTS={args.reboots}'
     times = []
-    with console.Console(command) as c:
+    ask = [] if 'qemu' in args.emulator[0] else ['info cpus', 'info registers', 'info jit']
+    with console.Console(command, ask=ask) as c:
         for _ in range(args.reboots + 1):
             start = time.monotonic()
             c.expect(rf'harts: {harts}\n', args.timeout)

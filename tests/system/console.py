@@ -6,7 +6,8 @@
 
 Everything that the machine prints is collected (without carriage returns) and written to `log`.  While something
 is waited for, signs of a sick kernel (TROUBLE) end the test at once, as do the machine's end and the time
-limit, each with the last lines of the console.
+limit, each with the last lines of the console. `ask` are commands for braid's monitor (on the same line, behind
+Ctrl-A c), whose answers are added then: where is each hart?
 """
 import os
 import re
@@ -23,13 +24,14 @@ class Failure(Exception):
 
 
 class Console:
-    def __init__(self, command, log=None, trouble=TROUBLE, **popen):
+    def __init__(self, command, log=None, ask=(), trouble=TROUBLE):
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.STDOUT, **popen)
+                                        stderr=subprocess.STDOUT)
         os.set_blocking(self.process.stdout.fileno(), False)
         self.selector = selectors.DefaultSelector()
         self.selector.register(self.process.stdout, selectors.EVENT_READ)
         self.log = log
+        self.ask = ask
         self.trouble = trouble
         self.output = ''
         self.seen = 0           # what expect() has gone past
@@ -51,7 +53,15 @@ class Console:
         return time.monotonic() - self.start
 
     def fail(self, why):
-        raise Failure(f'{why} (after {self.seconds():.0f} s)\n--- console:\n{self.output[-3000:]}\n---')
+        if self.ask and self.process.poll() is None:
+            try:
+                self.send('\x01c' + ''.join(command + '\r' for command in self.ask))
+            except BrokenPipeError:
+                pass
+            limit = time.monotonic() + 5
+            while time.monotonic() < limit and self.pump(1):
+                pass
+        raise Failure(f'{why} (after {self.seconds():.0f} s)\n--- console:\n{self.output[-6000:]}\n---')
 
     def pump(self, timeout):
         """Take what the machine prints within the time; False: its output has ended."""

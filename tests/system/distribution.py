@@ -153,7 +153,7 @@ def check_kernel_log(c, report):
 
 def run_braid(args, image, kernel, initrd, log, report):
     emulator = [args.system, '-M', 'virt']
-    with console.Console(machine(emulator, image, kernel, initrd), log) as c:
+    with console.Console(machine(emulator, image, kernel, initrd), log, ask=['info cpus', 'info registers']) as c:
         log_in(c, 600)
         report.good(f'login after {c.seconds():.0f} s')
         if c.run('nproc', 60).strip() != str(HARTS):
