@@ -12,6 +12,7 @@ import argparse
 import dataclasses
 import pathlib
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -29,7 +30,7 @@ class Case:
     sbi: bool = False           # in S-mode, over the built-in SBI (QEMU: its own OpenSBI)
     firmware: bool = False      # the same over Debian's OpenSBI
     status: int = 0
-    options: tuple = ()
+    disk: bool = False          # sector n of it is a function that returns n
 
     def __str__(self):
         return self.name + ('-opensbi' if self.firmware else '-sbi' if self.sbi else '')
@@ -48,6 +49,12 @@ CASES = [
     Case('rfence', 'rfence\n', harts=4, sbi=True, firmware=True),
     Case('storm', 'storm\n', harts=4),
     Case('storm', 'storm\n', harts=4, sbi=True),
+    Case('text', 'text\n', harts=4, sbi=True),
+    Case('dma', 'dma\n', harts=4, disk=True),
+    Case('hsm', 'hsm\n', harts=4, sbi=True),
+    Case('hsm', 'hsm\n', harts=4, sbi=True, firmware=True),
+    Case('reset-busy', 'reset-busy\n', harts=5),
+    Case('plic-race', 'plic-race\n', harts=4),
 ]
 
 
@@ -66,7 +73,11 @@ def build(case, harts, scale, directory):
 def run(case, args, directory):
     harts = args.harts if args.harts and case.harts > 2 else case.harts
     kernel = build(case, harts, args.scale, directory)
-    options = ['-smp', str(harts), *case.options, '-kernel', str(kernel)]
+    options = ['-smp', str(harts), '-kernel', str(kernel)]
+    if case.disk:
+        image = pathlib.Path(directory) / 'disk'
+        image.write_bytes(b''.join(struct.pack('<II', 0x513 | n << 20, 0x8067).ljust(512, b'\0') for n in range(64)))
+        options += ['-drive', f'file={image},if=none,id=d,format=raw', '-device', 'virtio-blk-device,drive=d']
     if case.firmware:
         options += ['-bios', str(OPENSBI)]
     elif not case.sbi:

@@ -68,6 +68,13 @@ static uint64_t read_misa(RISCVHart *h)
 }
 static void write_misa(RISCVHart *h, uint64_t v) {}
 
+/* Without C bit 1 is 0 as well ("Machine Exception Program Counter"). */
+static uint64_t legal_epc(uint64_t v) { return v & (riscv_extensions() & RISCV_EXT_C ? ~UINT64_C(1) : ~UINT64_C(3)); }
+static uint64_t read_mepc(RISCVHart *h) { return h->mepc; }
+static void write_mepc(RISCVHart *h, uint64_t v) { h->mepc = legal_epc(v); }
+static uint64_t read_sepc(RISCVHart *h) { return h->sepc; }
+static void write_sepc(RISCVHart *h, uint64_t v) { h->sepc = legal_epc(v); }
+
 static uint64_t read_mhartid(RISCVHart *h) { return h->mhartid; }
 
 /* ---- interrupts ---- */

@@ -150,6 +150,28 @@ static void test_timer(void)
     quiet();
 }
 
+CODE(count_two, ".option push\n.option norvc\n1: addi a0, a0, 1\naddi a1, a1, 1\nj 1b\n.option pop");
+
+/* In a loop that never leaves generated code: epc and registers are of one moment, and it is not late. */
+static void test_exact_in_loop(void)
+{
+    u64 soonest = ~UINT64_C(0);
+    quiet();
+    csr_write(mie, BIT(MTI));
+    for (int i = 0; i < 40; i++) {
+        u64 when = mtime() + 3000 + 77 * (u64)i;
+        *mtimecmp(0) = when;
+        const Area *r = run_in(MODE_U, count_two, 0, 0);
+        u64 late = mtime() - when;
+        soonest = late < soonest ? late : soonest;
+        CHECK(r->cause, INTERRUPT | MTI);
+        CHECK(r->epc >= (u64)count_two && r->epc <= (u64)count_two + 8, 1);
+        CHECK(r->a0 - r->a1, r->epc == (u64)count_two + 4);
+    }
+    CHECK(soonest < 100000, 1);         /* 10 ms */
+    quiet();
+}
+
 static void test_supervisor_timer(void)
 {
     quiet();
@@ -233,6 +255,7 @@ int main(void)
     test_machine_exact();
     test_priority();
     test_timer();
+    test_exact_in_loop();
     test_supervisor_timer();
     test_wfi();
     test_counters();

@@ -254,6 +254,122 @@ static void test_code_remap(void)
     }
 }
 
+/* Copies of the code behind `fn` in pages[6] and pages[7], at an offset; where they load a0 with 1 the second has 2. */
+static void make_twins(const void *fn, unsigned offset, unsigned nwords)
+{
+    for (int k = 6; k < 8; k++) {
+        u32 *to = (u32 *)(pages[k] + offset);
+        for (unsigned i = 0; i < nwords; i++) {
+            u32 insn = ((const u32 *)fn)[i];
+            to[i] = insn == 0x00100513 && k == 7 ? 0x00200513 : insn;
+        }
+    }
+    asm volatile("fence.i" ::: "memory");
+}
+
+CODE(remap_self, ".option push\n.option norvc\nsd a1, 0(a0)\nsfence.vma\n1: li a0, 1\necall\n.option pop");
+CODE(remap_next, ".option push\n.option norvc\nsd a1, 0(a0)\n1: sfence.vma\n.option pop");
+CODE(answer, ".option push\n.option norvc\n1: li a0, 1\necall\n.option pop");
+CODE(remap_sret, "sd a1, 0(a0)\nli t0, 0x40006000\ncsrw sepc, t0\nli t0, 0x100\ncsrs sstatus, t0\n"
+                 "sfence.vma t0, zero\nsfence.vma\n1: sret");
+CODE(switch_space, ".option push\n.option norvc\ncsrw satp, a0\n1: li a0, 1\necall\n.option pop");
+
+/* A page that changes under the program counter: what is executed after the fence is the new one. */
+static void test_own_page(void)
+{
+#ifndef QEMU_7_2    /* goes on in the old page */
+    make_twins(remap_self, 0, 4);
+    for (int i = 0; i < 60; i++) {
+        map(6, pages[6 + i % 2], V | X | A);
+        CHECK(run_in(MODE_S, (void *)VA(6), (u64)&last[6], pte(pages[7 - i % 2], V | X | A))->a0, 2 - i % 2);
+    }
+#endif
+    /* The next page changes; the block before it ends there, or does not. */
+    make_twins(answer, 0, 2);
+    for (int i = 0; i < 2; i++) {
+        ((u32 *)(pages[4] + 4096))[i - 2] = ((const u32 *)remap_next)[i];
+    }
+    asm volatile("fence.i" ::: "memory");
+    map(5, pages[4], V | X | A);
+    for (int i = 0; i < 60; i++) {
+        map(6, pages[6 + i % 2], V | X | A);
+        CHECK(run_in(MODE_S, (void *)(VA(6) - 8), (u64)&last[6], pte(pages[7 - i % 2], V | X | A))->a0, 2 - i % 2);
+    }
+    for (int i = 0; i < 60; i++) {
+        map(6, pages[6 + i % 2], V | X | A);
+        CHECK(run_in(MODE_S, remap_sret, (u64)&last[6], pte(pages[7 - i % 2], V | X | A))->a0, 2 - i % 2);
+    }
+}
+
+/* Another address space, and nothing is fenced: the next instruction is that of the new one. */
+static void test_space_switch(void)
+{
+    static Table root2, middle2, last2;
+    make_twins(switch_space, 0, 3);
+    map(6, pages[6], V | X | A);
+    root2[1] = pte(middle2, V);
+    root2[2] = root[2];
+    middle2[0] = pte(last2, V);
+    last2[6] = pte(pages[7], V | X | A);
+    fence_all();
+    u64 spaces[2] = {SV39 | UINT64_C(1) << 44 | (u64)root >> 12, SV39 | UINT64_C(2) << 44 | (u64)root2 >> 12};
+    for (int i = 0; i < 60; i++) {
+        csr_write(satp, spaces[i & 1]);
+        CHECK(run_in(MODE_S, (void *)VA(6), spaces[~i & 1], 0)->a0, 2 - (i & 1));
+    }
+    /* One ASID, two tables, no fence: either is right. */
+    spaces[1] = SV39 | UINT64_C(1) << 44 | (u64)root2 >> 12;
+    for (int i = 0; i < 60; i++) {
+        csr_write(satp, spaces[i & 1]);
+        const Area *r = run_in(MODE_S, (void *)VA(6), spaces[~i & 1], 0);
+        CHECK(r->cause, 9);
+        CHECK(r->a0 == 1 || r->a0 == 2, 1);
+    }
+    /* ASIDs that are given out again, each time after a fence of theirs. */
+    for (u64 i = 0; i < 400; i++) {
+        u64 asid = 1 + i % 7, table = (u64)(i % 3 ? root : root2) >> 12;
+        asm volatile("sfence.vma zero, %0" ::"r"(asid) : "memory");
+        csr_write(satp, SV39 | asid << 44 | table);
+        CHECK(run_in(MODE_S, (void *)VA(6), SV39 | asid << 44 | table, 0)->a0, i % 3 ? 1 : 2);
+    }
+    set_satp(1);
+    fence_all();
+}
+
+CODE(sum_loop, "li t1, 300\nli t2, 0x40000\n2: csrs sstatus, t2\nld a1, 0(a0)\ncsrc sstatus, t2\naddi t1, t1, -1\n"
+               "bnez t1, 2b\n1: ld a0, 8(a0)\necall");
+
+/* What the TLB learnt with MPRV or SUM is not for those without. */
+static void test_borrowed_rights(void)
+{
+    map(0, pages[0], V | R | W | U | A | D);
+    fill_pages();
+    for (int i = 0; i < 3; i++) {
+        const Area *r = run_in(MODE_S, sum_loop, VA(0), 0);
+        CHECK(r->cause, 13);
+        CHECK(r->epc, (u64)sum_loop_at);
+        CHECK(r->tval, VA(0) + 8);
+        CHECK(r->a1, 0);
+    }
+    /* 0xc0000000: nothing, or the start of memory for S-mode. */
+    root[3] = root[2];
+    fence_all();
+    u64 at = (u64)pages[2] + 0x40000000, v;
+    for (int i = 0; i < 20; i++) {
+        csr_clear(mstatus, 3 << 11);
+        csr_set(mstatus, 1 << 11);
+        asm volatile("csrs mstatus, %1\n ld %0, 0(%2)\n csrc mstatus, %1"
+                     : "=&r"(v) : "r"((u64)MPRV), "r"(at) : "memory");
+        CHECK(v, 2000);
+        CHECK(run_in(MODE_M, load_a0, at, 0)->cause, 5);
+        csr_set(mstatus, MPRV);             /* MRET to a lower mode takes it away */
+        CHECK(run_in(MODE_S, load_a0, VA(1), 0)->status & MPRV, 0);
+        CHECK(run_in(MODE_M, load_a0, at, 0)->cause, 5);
+    }
+    root[3] = 0;
+    fence_all();
+}
+
 /* PMP's pieces do not change what a fence of one address means for a large page. */
 static void test_superpage_and_pmp(void)
 {
@@ -302,6 +418,9 @@ int main(void)
     test_asids();
     test_superpages();
     test_code_remap();
+    test_own_page();
+    test_space_switch();
+    test_borrowed_rights();
     test_superpage_and_pmp();
     test_pmp();
     print("ok\n");

@@ -64,7 +64,8 @@ static void sleep_until_asked(uint64_t hart)
 static void storm(uint64_t hart)
 {
     uint64_t random = 0x9e3779b97f4a7c15ull * (hart + 1);
-    for (uint64_t i = 0; i < ROUNDS; i++) {
+    uint64_t start = csr_read(time);
+    for (uint64_t i = 0; i < ROUNDS && csr_read(time) - start < STORM_TICKS; i++) {
         uint64_t r = next_random(&random), to = (hart + 1 + r % (HARTS - 1)) % HARTS;
         store(&asked[hart][to], asked[hart][to] + 1);
         asm volatile("fence iorw, iorw" ::: "memory");
