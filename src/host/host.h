@@ -63,6 +63,7 @@ typedef enum HostStat {
 #define HOST_PAGE_BITS 12
 #define HOST_TLB_FLAGS 0xff0u   /* below are the alignment bits of accesses */
 #define HOST_TLB_MODES 8
+#define HOST_PAGE_SLOTS 16
 typedef struct HostTLBEntry {
     uint64_t load, store;       /* tags; store: atomic */
     uint64_t fetch;             /* for C alone */
@@ -97,6 +98,7 @@ typedef struct HostEnv {
     JumpCacheEntry *jump_lines;     /* the jump cache that counts now, JUMP_CACHE_SIZE lines */
     uint64_t access_reg[32];        /* all host registers, during a slow access */
     uint32_t access_active;
+    uint64_t page_addend[HOST_PAGE_SLOTS];  /* for the back end's own use within a unit */
 } HostEnv;
 
 /* Why generated code came back. */

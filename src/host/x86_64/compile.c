@@ -6,7 +6,7 @@
  *
  * Any number of threads compile at once; nothing here is shared but host_ctx.
  */
-#include "host/x86_64/compile.h"
+#include "host/x86_64/soft-tlb.h"
 
 typedef void (*Lowering)(Ctx *c, IRRef i);
 
@@ -110,6 +110,9 @@ HostResult host_compile(const IRFunc *f, HostCode *out)
     }
     if (!analyse(&c)) {
         return HOST_TOO_COMPLEX;
+    }
+    if (f->soft_mmu) {
+        soft_groups_find(&c);
     }
     out->exits = arena_alloc(c.arena, count_exits(f) * sizeof *out->exits);
     ra_init(&c);

@@ -126,6 +126,7 @@ typedef struct HostContext {
     const HostConsts *consts;
     const uint8_t *enter, *leave, *leave_tail, *lookup, *ras_miss;
     const uint8_t *call, *call_pure, *call_fma, *soft_access;
+    const uint8_t *soft_probe[HOST_TLB_MODES][2][4]; /* by MMU index, store or load, size */
 } HostContext;
 extern HostContext host_ctx;
 
@@ -160,6 +161,8 @@ struct Cold {
     void (*emit)(Ctx *c, Cold *cold);
     uint8_t *field[2]; /* rel32 fields that lead here, NULL: none */
     uint8_t *resume;   /* where to go back to */
+    uint8_t *hit;      /* soft-tlb.c: the same, before the access */
+    uint8_t slot;      /* soft-tlb.c: slot of HostEnv.page_addend to clear, or HOST_PAGE_SLOTS */
     uint8_t r[4];      /* registers, as the emitter wants them */
     uint32_t op;
     uint32_t exit; /* index in HostCode.exits */
@@ -222,7 +225,10 @@ struct Ctx {
     uint64_t rec_last_pc;
     SnapMove *snap_moves; /* of the current faulting instruction */
     unsigned nsnap_moves;
+
+    struct SoftGroups *groups; /* units with soft_mmu: soft-groups.c */
 };
+typedef struct SoftGroups SoftGroups;
 
 static inline const IRIns *ctx_ins(const Ctx *c, IRRef r) { return &c->f->ins[r]; }
 static inline Value *ctx_val(const Ctx *c, IRRef r) { return &c->v[c->v[r].root]; }

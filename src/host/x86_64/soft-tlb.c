@@ -8,6 +8,12 @@
  *   jne cold
  *   mov rax, [addend]; the access at [addr + rax]
  *
+ * Accesses that likely go to one page share a probe (soft-groups.c): the first stores the addend, the others
+ *
+ *   mov rax, [slot]; test rax, rax; je cold; the access
+ *
+ * and the cold path of each of them begins with a probe of its own, by a thunk.
+ *
  * The cold path is a call of one thunk, with a description of the access behind it that host_soft_access()
  * reads.  The thunk saves all host registers, so that the description may name any, and what
  * C does there does not disturb the unit's registers; if the access leaves the unit, they are
@@ -75,41 +81,81 @@ static unsigned soft_address(Ctx *c, const IRIns *ins, int32_t *disp)
     return sum;
 }
 
-/* rax = the line for base + disp; jumps to `cold` if it does not serve.  Uses t. */
-static void emit_tlb_probe(Ctx *c, const IRIns *ins, unsigned base, int32_t disp, unsigned t,
-                           Cold *cold)
+/* What a probe looks for: one page with the bytes from base + first to base + last, by the tag for op. */
+typedef struct Probe {
+    unsigned base, temp;
+    int32_t first, last;
+    uint32_t align;     /* the address must be a multiple, a power of 2 */
+    bool load;
+} Probe;
+
+/* rax = the line; the flags say equal if it serves. */
+static void emit_tlb_probe(Ctx *c, const Probe *p)
 {
     int32_t tlb = ENV_DISP(tlb) + (c->f->soft_mmu - 1) * (int32_t)sizeof(HostTLB);
-    int32_t bytes = 1 << (ins->aux & MO_SIZE);
-    bool align = ins->aux & MO_ALIGN;
-    if (disp == 0 && host_has(FEAT_BMI2)) {
-        emit_vex(&c->e, OP_RORX, RAX, 0, rm_reg(base), 1);
+    if (p->first == 0 && host_has(FEAT_BMI2)) {
+        emit_vex(&c->e, OP_RORX, RAX, 0, rm_reg(p->base), 1);
         emit_u8(&c->e, HOST_PAGE_BITS - LINE_BITS);
     } else {
-        if (disp) {
-            ins_lea(&c->e, 0, RAX, rm_mem(base, disp));
+        if (p->first) {
+            ins_lea(&c->e, 0, RAX, rm_mem(p->base, p->first));
         } else {
-            ins_mov_rr(&c->e, 0, RAX, base);
+            ins_mov_rr(&c->e, 0, RAX, p->base);
         }
         ins_shift_imm(&c->e, SH_SHR, 0, RAX, HOST_PAGE_BITS - LINE_BITS);
     }
     ins_alu(&c->e, ALU_AND, 0, RAX, rm_env(tlb + (int32_t)offsetof(HostTLB, mask)));
     ins_alu(&c->e, ALU_ADD, OPW, RAX, rm_env(tlb + (int32_t)offsetof(HostTLB, table)));
-    int32_t last = disp + (align ? 0 : bytes - 1);
-    if (last) {
-        ins_lea(&c->e, OPW, t, rm_mem(base, last));
+    if (p->last) {
+        ins_lea(&c->e, OPW, p->temp, rm_mem(p->base, p->last));
     } else {
-        ins_mov_rr(&c->e, OPW, t, base);
+        ins_mov_rr(&c->e, OPW, p->temp, p->base);
     }
-    ins_alu_imm(&c->e, ALU_AND, OPW, rm_reg(t), -(1 << HOST_PAGE_BITS) | (align ? bytes - 1 : 0));
-    ins_alu(&c->e, ALU_CMP, OPW, t,
-            rm_mem(RAX, ins->op == IR_LD ? (int32_t)offsetof(HostTLBEntry, load)
-                                         : (int32_t)offsetof(HostTLBEntry, store)));
-    emit_jcc_cold(c, CC_NE, cold);
+    ins_alu_imm(&c->e, ALU_AND, OPW, rm_reg(p->temp), -(1 << HOST_PAGE_BITS) | (int32_t)(p->align - 1));
+    ins_alu(&c->e, ALU_CMP, OPW, p->temp,
+            rm_mem(RAX, p->load ? (int32_t)offsetof(HostTLBEntry, load) : (int32_t)offsetof(HostTLBEntry, store)));
 }
 _Static_assert(sizeof(HostTLBEntry) == 1 << LINE_BITS, "a line is found by a shift");
 
 static Rm rm_addend(void) { return rm_mem(RAX, (int32_t)offsetof(HostTLBEntry, addend)); }
+static Rm rm_page_slot(unsigned slot) { return rm_env(ENV_DISP(page_addend) + (int32_t)slot * 8); }
+
+/*
+ * The shared probe of a group has failed, which may be for another's sake: this access probes for itself.
+ */
+static void emit_cold_group_access(Ctx *c, Cold *cold)
+{
+    unsigned load = (cold->op >> 8 & 0xff) == IR_LD;
+    if (cold->slot != HOST_PAGE_SLOTS) {
+        ins_alu_imm(&c->e, ALU_AND, OPW, rm_page_slot(cold->slot), 0);
+    }
+    ins_lea(&c->e, OPW, RAX, rm_mem(cold->r[0], (int32_t)cold->pc));
+    emit_u8(&c->e, 0xe8);
+    emit_u32(&c->e, (uint32_t)emit_rel(c->e.p + 4, host_ctx.soft_probe[c->f->soft_mmu - 1][load][cold->op & MO_SIZE]));
+    bind_rel32(ins_jcc_forward(&c->e, CC_E), cold->hit);
+    emit_cold_access(c, cold);
+}
+
+/* Called with the address in rax: rax = addend, if the flags say equal.  No other register changes. */
+void emit_soft_probe_thunks(Ctx *c)
+{
+    IRFunc any = { 0 };
+    c->f = &any;
+    for (unsigned mmu = 0; mmu < HOST_TLB_MODES; mmu++) {
+        any.soft_mmu = (uint8_t)(mmu + 1);
+        for (unsigned k = 0; k < 8; k++) {
+            unsigned load = k & 1, size = k >> 1;
+            host_ctx.soft_probe[mmu][load][size] = c->e.p;
+            ins_store(&c->e, RM_ENV(scratch), RCX);
+            ins_mov_rr(&c->e, OPW, RCX, RAX);
+            emit_tlb_probe(c, &(Probe){ .base = RCX, .temp = RCX, .last = (1 << size) - 1, .align = 1, .load = load });
+            ins_load(&c->e, RCX, RM_ENV(scratch));
+            ins_load(&c->e, RAX, rm_addend());
+            emit_u8(&c->e, 0xc3);
+        }
+    }
+    c->f = NULL;
+}
 
 static Cold *soft_cold(Ctx *c, const IRIns *ins, unsigned base, int32_t disp)
 {
@@ -127,9 +173,59 @@ static Cold *soft_cold(Ctx *c, const IRIns *ins, unsigned base, int32_t disp)
 /* The access comes next; rax = addend. */
 static void soft_hit(Ctx *c, const IRIns *ins, Cold *cold)
 {
-    ins_load(&c->e, RAX, rm_addend());
+    cold->hit = c->e.p;
     cold->exit = (uint32_t)(c->e.p - c->e.start);
     recovery_mark(c, ins->snap);
+}
+
+static void emit_probe_alone(Ctx *c, const IRIns *ins, unsigned base, int32_t disp, unsigned temp, Cold *cold)
+{
+    int32_t bytes = 1 << (ins->aux & MO_SIZE);
+    bool align = ins->aux & MO_ALIGN;
+    emit_tlb_probe(c, &(Probe){ .base = base, .temp = temp, .first = disp, .last = disp + (align ? 0 : bytes - 1),
+                                .align = align ? (uint32_t)bytes : 1, .load = ins->op == IR_LD });
+    emit_jcc_cold(c, CC_NE, cold);
+    ins_load(&c->e, RAX, rm_addend());
+}
+
+/* Up to the access of an LD or ST.  temp: a register, but for a follower. */
+static void emit_group_probe(Ctx *c, IRRef i, SoftAccess *a, unsigned base, unsigned temp)
+{
+    const IRIns *ins = ctx_ins(c, i);
+    Probe p = { .base = base, .temp = temp, .align = 1, .load = ins->op == IR_LD };
+    unsigned slot = soft_range(c, i, &p.first, &p.last);
+    a->cold->emit = emit_cold_group_access;
+    if (soft_role(c, i) == SOFT_FOLLOWS) {
+        ins_load(&c->e, RAX, rm_page_slot(slot));
+        emit_op(&c->e, OP_TEST | OPW, RAX, rm_reg(RAX), 0);
+        emit_jcc_cold(c, CC_E, a->cold);
+        a->cold->slot = HOST_PAGE_SLOTS;
+    } else {
+        emit_tlb_probe(c, &p);
+        emit_jcc_cold(c, CC_NE, a->cold);
+        ins_load(&c->e, RAX, rm_addend());
+        ins_store(&c->e, rm_page_slot(slot), RAX);
+        a->cold->slot = (uint8_t)slot;
+    }
+}
+
+/* The rest of soft_load() and soft_store(), when all registers but the temporary are chosen. */
+static void soft_probe(Ctx *c, IRRef i, SoftAccess *a, unsigned base, int32_t disp, unsigned temp)
+{
+    const IRIns *ins = ctx_ins(c, i);
+    if (soft_role(c, i) == SOFT_ALONE) {
+        emit_probe_alone(c, ins, base, disp, temp, a->cold);
+    } else {
+        emit_group_probe(c, i, a, base, temp);
+    }
+    soft_hit(c, ins, a->cold);
+    a->m = rm_index(base, RAX, 0, disp);
+}
+
+/* Before anything of the access is emitted: followers need none. */
+static unsigned soft_temp(Ctx *c, IRRef i)
+{
+    return soft_role(c, i) == SOFT_FOLLOWS ? NO_REG : ra_temp(c, false);
 }
 
 SoftAccess soft_load(Ctx *c, IRRef i)
@@ -137,14 +233,12 @@ SoftAccess soft_load(Ctx *c, IRRef i)
     const IRIns *ins = ctx_ins(c, i);
     SoftAccess a;
     int32_t disp;
-    unsigned base = soft_address(c, ins, &disp), t = ra_temp(c, false);
+    unsigned base = soft_address(c, ins, &disp), temp = soft_temp(c, i);
     recovery_prepare(c, ins->snap);
     a.cold = soft_cold(c, ins, base, disp);
     a.reg = ra_def(c, i, NO_REG);
     a.cold->r[3] = (uint8_t)a.reg;
-    emit_tlb_probe(c, ins, base, disp, t, a.cold);
-    soft_hit(c, ins, a.cold);
-    a.m = rm_index(base, RAX, 0, disp);
+    soft_probe(c, i, &a, base, disp, temp);
     return a;
 }
 
@@ -153,15 +247,13 @@ SoftAccess soft_store(Ctx *c, IRRef i, unsigned src, int64_t imm)
     const IRIns *ins = ctx_ins(c, i);
     SoftAccess a;
     int32_t disp;
-    unsigned base = soft_address(c, ins, &disp), t = ra_temp(c, false);
+    unsigned base = soft_address(c, ins, &disp), temp = soft_temp(c, i);
     recovery_prepare(c, ins->snap);
     a.cold = soft_cold(c, ins, base, disp);
     a.cold->r[1] = src == NO_REG ? RAX : (uint8_t)src;
     a.cold->imm = imm;
     a.reg = NO_REG;
-    emit_tlb_probe(c, ins, base, disp, t, a.cold);
-    soft_hit(c, ins, a.cold);
-    a.m = rm_index(base, RAX, 0, disp);
+    soft_probe(c, i, &a, base, disp, temp);
     return a;
 }
 
@@ -179,7 +271,7 @@ SoftAccess soft_atomic(Ctx *c, IRRef i, unsigned val, unsigned val2)
     a.cold->r[3] = RAX;
     a.cold->op |= SITE_WIDE << 24;  /* the old value as it was in memory */
     a.cold->op &= ~(uint32_t)MO_SIGN;
-    emit_tlb_probe(c, ins, base, disp, t, a.cold);
+    emit_probe_alone(c, ins, base, disp, t, a.cold);
     soft_hit(c, ins, a.cold);
     ins_lea(&c->e, OPW, t, rm_index(base, RAX, 0, 0));
     a.m = rm_mem(t, 0);

@@ -382,6 +382,9 @@ size_t host_init(const HostConfig *config, uint8_t *code, size_t capacity)
     host_ctx.call_pure = emit_pure_thunk(&c, false);
     host_ctx.call_fma = emit_pure_thunk(&c, true);
     emit_soft_access_thunk(&c);
+    if (config->access) {
+        emit_soft_probe_thunks(&c);
+    }
     start_thunk(&c);
     assert(c.e.p <= c.e.end);
     return (size_t)(c.e.p - code);
