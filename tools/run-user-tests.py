@@ -182,6 +182,7 @@ class Job:
                 return ok, detail and "natively: " + detail, taken
         program = build(test, CROSS_CC, options.directory(CROSS_CC))
         words, scale, factor, extra = MATRIX[self.option_set]
+        scale = scale * options.scale // 100
         command = [*options.emulator, *words]
         if test.link == "dynamic" and Path(SYSROOT).is_dir():
             command += ["-L", SYSROOT]
@@ -204,6 +205,17 @@ class Job:
                     for x in (ours, theirs)]
             return False, f"output line {line + 1} is '{pick[0]}', natively '{pick[1]}'", taken
         return ok, detail, taken
+
+
+def repeat(job, options):
+    """`job` options.repeat times, or until the first failure: as Job.execute()."""
+    total = 0.0
+    for n in range(options.repeat):
+        ok, detail, taken = job.execute(options)
+        total += taken
+        if not ok:
+            return False, f"run {n + 1}: {detail}", total
+    return True, "", total
 
 
 def plan(tests, options):
@@ -234,7 +246,7 @@ def execute_all(jobs, options):
     failed = 0
     for alone in (False, True):
         with concurrent.futures.ThreadPoolExecutor(1 if alone else options.jobs) as pool:
-            futures = {pool.submit(job.execute, options): job for job in jobs
+            futures = {pool.submit(repeat, job, options): job for job in jobs
                        if job.test.alone == alone}
             for future in concurrent.futures.as_completed(futures):
                 job = futures[future]
@@ -261,6 +273,10 @@ def parse_command_line():
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="at once (default 2)")
     parser.add_argument("--slower", type=float, default=1.0, metavar="F",
                         help="multiply time limits, for slow emulators or sanitizers")
+    parser.add_argument("--repeat", type=int, default=1, metavar="N",
+                        help="run each test N times, or until it fails")
+    parser.add_argument("--scale", type=int, default=100, metavar="P",
+                        help="percent of each test's own repetitions")
     parser.add_argument("--build", type=Path, default=ROOT / "build-user-tests", metavar="DIR",
                         help="where the programs are compiled (default build-user-tests)")
     options = parser.parse_args()

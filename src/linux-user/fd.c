@@ -17,22 +17,29 @@
 #include "linux-user/user-signal.h"
 #include "linux-user/syscall.h"
 #include "util/error.h"
+#include "util/log.h"
 #include "util/own-fd.h"
 
 /*
- * The guest may put a descriptor where braid has one: that one moves.  The log's cannot, and a
- * number above the limit is refused anyway.
+ * The guest may put a descriptor where braid has one: that one moves.  A number above the limit is
+ * refused anyway.
  */
 static bool vacate(int fd)
 {
     struct rlimit rl;
+    if (__atomic_load_n(&user_process.sharers, __ATOMIC_RELAXED)) {
+        return false;       /* processes with other descriptors read the same variables */
+    }
     if (getrlimit(RLIMIT_NOFILE, &rl) || (rlim_t)fd >= rl.rlim_cur) {
         return false;
     }
     if (fd == user_process.self_fd) {
         return own_fd_vacate(&user_process.self_fd);
     }
-    return fd == user_process.sysroot_fd && own_fd_vacate(&user_process.sysroot_fd);
+    if (fd == user_process.sysroot_fd) {
+        return own_fd_vacate(&user_process.sysroot_fd);
+    }
+    return log_move_fd(fd);
 }
 
 int64_t sys_dup3(GuestThread *t, const uint64_t a[6])

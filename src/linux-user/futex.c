@@ -59,6 +59,15 @@ int64_t sys_futex_waitv(GuestThread *t, const uint64_t a[6])
     return safe_syscall6(t, SYS_futex_waitv, (uintptr_t)w, a[1], a[2], timeout, a[4], 0);
 }
 
+int64_t sys_futex_requeue(GuestThread *t, const uint64_t a[6])
+{
+    FutexWaiter w[2];
+    if (!user_read(w, a[0], sizeof(w)) || !host_pointer(&w[0].uaddr) || !host_pointer(&w[1].uaddr)) {
+        return -EFAULT;
+    }
+    return host_syscall(SYS_futex_requeue, w, (unsigned)a[1], (int)a[2], (int)a[3]);
+}
+
 /* Through the host's vDSO: a guest that asks for the time often would enter the kernel each time. */
 int64_t sys_clock_gettime(GuestThread *t, const uint64_t a[6])
 {

@@ -109,9 +109,7 @@ static void handle_event(GuestThread *t, int reason)
         signal_deliver_fault(t, SIGILL, ILL_ILLOPC, cpu->env.pc);
         break;
     case EXIT_REASON_MISALIGNED:
-        signal_deliver_fault(t, SIGBUS, BUS_ADRALN, cpu->fault_addr);
-        break;
-    case EXIT_REASON_MISALIGNED_JUMP: /* the kernel reports epc here, not the target */
+    case EXIT_REASON_MISALIGNED_JUMP: /* the kernel reports epc here, not the data's address or the target */
         signal_deliver_fault(t, SIGBUS, BUS_ADRALN, cpu->env.pc);
         break;
     case EXIT_REASON_FETCH_FAULT:

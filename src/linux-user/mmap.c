@@ -65,12 +65,44 @@ static void log_change(const char *what, uint64_t start, uint64_t len, int64_t r
              (unsigned long long)(start + len), (long long)result);
 }
 
-/* Steps 1 and 2 of the order above. */
+/*
+ * Steps 1 and 2 of the order above.  The pages that were executable keep VMA_RETIRED until the table says what is there
+ * now.
+ */
 static void retire_code_locked(uint64_t start, uint64_t end)
 {
-    if (vma_any_locked(start, end, PAGE_EXEC)) {
-        vma_change_locked(start, end, ~(uint64_t)PAGE_EXEC, 0);
-        tb_invalidate_range(start, end);
+    if (!vma_any_locked(start, end, PAGE_EXEC)) {
+        return;
+    }
+    for (uint64_t at = start; at < end;) {
+        uint32_t i = vma_find_locked(at);
+        if (i == user_mem.nvma || user_mem.vma[i].start >= end) {
+            break;
+        }
+        Vma v = user_mem.vma[i];
+        uint64_t s = v.start > start ? v.start : start, e = v.end < end ? v.end : end;
+        if (v.flags & PAGE_EXEC) {
+            vma_set_locked(s, e, (v.flags & ~(uint64_t)PAGE_EXEC) | VMA_RETIRED);
+        }
+        at = e;
+    }
+    tb_invalidate_range(start, end);
+}
+
+/* The host has refused: what was executable still is. */
+static void restore_code_locked(uint64_t start, uint64_t end)
+{
+    for (uint64_t at = start; at < end;) {
+        uint32_t i = vma_find_locked(at);
+        if (i == user_mem.nvma || user_mem.vma[i].start >= end) {
+            break;
+        }
+        Vma v = user_mem.vma[i];
+        uint64_t s = v.start > start ? v.start : start, e = v.end < end ? v.end : end;
+        if (v.flags & VMA_RETIRED) {
+            vma_set_locked(s, e, (v.flags & ~(uint64_t)VMA_RETIRED) | PAGE_EXEC);
+        }
+        at = e;
     }
 }
 
@@ -142,6 +174,32 @@ static bool limits_allow_locked(uint64_t start, uint64_t len, uint64_t flags)
     return all <= most && (!counts_as_data(flags) || data <= most_data);
 }
 
+/* What of the range would count as data if it became writable, and does not now. */
+static uint64_t new_data_locked(uint64_t start, uint64_t end)
+{
+    uint64_t size = 0;
+    for (uint32_t i = vma_find_locked(start); i < user_mem.nvma && user_mem.vma[i].start < end; i++) {
+        const Vma *v = &user_mem.vma[i];
+        if (!(v->flags & (PAGE_WRITE | PAGE_SHARED))) {
+            size += (v->end < end ? v->end : end) - (v->start > start ? v->start : start);
+        }
+    }
+    return size;
+}
+
+/* May so much more be writable? */
+static bool data_allowed_locked(uint64_t size)
+{
+    uint64_t data = size;
+    for (uint32_t i = 0; size && i < user_mem.nvma; i++) {
+        const Vma *v = &user_mem.vma[i];
+        if (!(v->flags & VMA_HOST) && v->start != user_mem.stack_start && counts_as_data(v->flags)) {
+            data += v->end - v->start;
+        }
+    }
+    return !size || data <= limits_soft(RLIMIT_DATA);
+}
+
 /* The address for a new mapping: the hint if it is free, else chosen. 0: there is none. */
 static uint64_t place_locked(uint64_t hint, uint64_t len, int flags, bool code)
 {
@@ -171,7 +229,14 @@ static int64_t host_map(uint64_t addr, uint64_t len, int prot, int flags, int fd
                    flags | (replaces_code ? 0 : MAP_FIXED), fd, (off_t)offset);
     if (p != MAP_FAILED && replaces_code) {
         retire_code_locked(addr, addr + len);
+        void *elsewhere = p;
         p = mremap(p, len, len, MREMAP_MAYMOVE | MREMAP_FIXED, g2h(addr));
+        if (p == MAP_FAILED) {
+            int err = errno;
+            munmap(elsewhere, len);
+            restore_code_locked(addr, addr + len);
+            return -err;
+        }
     }
     return p == MAP_FAILED ? -errno : 0;
 }
@@ -267,7 +332,9 @@ static int64_t munmap_locked(uint64_t addr, uint64_t len)
     retire_code_locked(addr, addr + len);
     /* Out of the table last: the addresses must not be handed out before the host is done. */
     int64_t ret = host_unmap(addr, len);
-    if (!ret && !vma_set_locked(addr, addr + len, 0)) {
+    if (ret) {
+        restore_code_locked(addr, addr + len);
+    } else if (!vma_set_locked(addr, addr + len, 0)) {
         ret = -ENOMEM;
     }
     return ret;
@@ -304,6 +371,9 @@ int64_t user_mprotect(uint64_t addr, uint64_t len, int prot)
     mmap_lock();
     if (!vma_all_mapped_locked(addr, end)) {
         ret = -ENOMEM;
+    } else if ((prot & PROT_WRITE) && limits_soft(RLIMIT_DATA) != RLIM_INFINITY &&
+               !data_allowed_locked(new_data_locked(addr, end))) {
+        ret = -ENOMEM;
     } else {
         bool constant = (prot & PROT_WRITE) && has_constant_code_locked(addr, end);
         if (!(prot & PROT_EXEC)) {
@@ -311,6 +381,7 @@ int64_t user_mprotect(uint64_t addr, uint64_t len, int prot)
         }
         if (mprotect(g2h(addr), len, host_prot(prot))) {
             ret = -errno;
+            restore_code_locked(addr, end);
         } else if (!vma_change_locked(addr, end, PAGE_SHARED | PAGE_ANON,
                                       vma_flags(prot, 0))) {
             ret = -ENOMEM;
@@ -372,7 +443,8 @@ static int64_t mremap_move_locked(uint64_t old, uint64_t old_len, uint64_t len, 
                      (flags & MREMAP_DONTUNMAP) | MREMAP_MAYMOVE | MREMAP_FIXED, g2h(to));
     if (p == MAP_FAILED) {
         int err = errno;
-        vma_set_locked(old, old + old_len, kind);
+        restore_code_locked(old, old + (old_len ? old_len : len));
+        restore_code_locked(to, to + len);
         return -err;
     }
     if (old_len && !(flags & MREMAP_DONTUNMAP)) {
@@ -529,6 +601,11 @@ int64_t sys_mlock2(GuestThread *t, const uint64_t a[6])
     return range_call(SYS_mlock2, a[0], a[1], (uint64_t)(unsigned)a[2]);
 }
 
+int64_t sys_mseal(GuestThread *t, const uint64_t a[6])
+{
+    return range_call(SYS_mseal, a[0], a[1], a[2]);
+}
+
 int64_t sys_mincore(GuestThread *t, const uint64_t a[6])
 {
     uint64_t vec = a[2];
@@ -641,7 +718,9 @@ int64_t sys_shmdt(GuestThread *t, const uint64_t a[6])
         uint64_t size = shm.segment[i].size;
         retire_code_locked(a[0], a[0] + size);
         ret = shmdt(g2h(a[0])) ? -errno : 0;
-        if (!ret) {
+        if (ret) {
+            restore_code_locked(a[0], a[0] + size);
+        } else {
             if (user_mem.reserved) {
                 host_unmap(a[0], size);
             }

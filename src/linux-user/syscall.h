@@ -9,9 +9,9 @@
 
 #include <errno.h>
 #include <stdint.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "linux-user/host-calls.h"
 #include "linux-user/thread.h"
 #include "linux-user/user-mem.h"
 

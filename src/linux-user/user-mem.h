@@ -24,6 +24,8 @@
 
 /* Beside PageFlags (exec/exec.h): not the guest's at all. */
 #define VMA_HOST 0x10000u
+/* Was executable, and a change of the mapping is under way (mmap.c). */
+#define VMA_RETIRED 0x20000u
 
 /* Pages [start, end) that have the same flags. */
 typedef struct Vma {

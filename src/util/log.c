@@ -95,6 +95,18 @@ static bool use_fd_locked(int fd)
     return true;
 }
 
+bool log_move_fd(int fd)
+{
+    bool moved = false;
+    mutex_lock(&ctx.lock);
+    if (ctx.stream && ctx.stream != stderr && ctx.fd == fd) {
+        int copy = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        moved = copy >= 0 && use_fd_locked(copy);
+    }
+    mutex_unlock(&ctx.lock);
+    return moved;
+}
+
 /* The first %d becomes the process id. */
 static char *expand_path(const char *path)
 {

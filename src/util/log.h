@@ -91,6 +91,8 @@ bool log_set_items(const char *list, char **err);
 void log_set_mask(uint32_t items);
 uint32_t log_get_mask(void);
 bool log_set_filter(const char *list, char **err);
+/* Somebody else wants this descriptor: if it is the log's, it goes elsewhere. False if it is not, or cannot. */
+bool log_move_fd(int fd);
 bool log_set_file(const char *path, bool append, char **err);
 
 /* The items and their help texts, for -d help. */

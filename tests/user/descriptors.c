@@ -121,7 +121,7 @@ int main(int argc, char **argv)
         return open("/dev/null", O_RDONLY) >= 0 ? 7 : 8;
     }
     CHECK_ERRNO(getrlimit(RLIMIT_NOFILE, &rl) == 0);
-    rl.rlim_cur = rl.rlim_max - 64 < 1024 ? rl.rlim_max - 64 : 1024;
+    rl.rlim_cur = rl.rlim_max - 16 < 1024 ? rl.rlim_max - 16 : 1024;
     CHECK_ERRNO(setrlimit(RLIMIT_NOFILE, &rl) == 0);
     limit = (int)rl.rlim_cur;
     CHECK_ERRNO(syscall(SYS_close_range, 3, ~0u, 0) == 0);

@@ -58,7 +58,10 @@ static void check_data(void)
     set_soft(RLIMIT_DATA, 64 * MIB);
     CHECK(refused(try_map(NULL, 100 * MIB, PROT_READ | PROT_WRITE, 0)), "100 MiB of 64");
     p = try_map(NULL, 100 * MIB, PROT_READ, 0);
-    CHECK_ERRNO(p != MAP_FAILED && munmap(p, 100 * MIB) == 0);
+    CHECK_ERRNO(p != MAP_FAILED);
+    CHECK(mprotect(p, 100 * MIB, PROT_READ | PROT_WRITE) == -1 && errno == ENOMEM, "mprotect");
+    CHECK_ERRNO(mprotect(p, 16 * MIB, PROT_READ | PROT_WRITE) == 0);
+    CHECK_ERRNO(munmap(p, 100 * MIB) == 0);
     p = mmap(NULL, 100 * MIB, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK_ERRNO(p != MAP_FAILED && munmap(p, 100 * MIB) == 0);
     CHECK(sbrk(100 * MIB) == (void *)-1 && errno == ENOMEM, "brk");
