@@ -1,7 +1,7 @@
 # The build is Meson's; this file is for the habit of typing `make`.
 BUILD ?= build
 
-.PHONY: all deps demo check check-quick check-real check-debian check-sanitize bench bench-system bench-structures bench-translate install clean
+.PHONY: all deps demo check check-quick check-real check-debootstrap check-debian check-sanitize bench bench-system bench-structures bench-translate install clean
 
 # braid-system-riscv64 needs libfdt and libslirp; without them there is no such target.
 all: $(BUILD)/build.ninja
@@ -42,6 +42,10 @@ check-quick:
 # Programs of Debian's riscv64 archive, all of them; CHECK_ARGS: options and names (docs/testing.md).
 check-real: all
 	tests/real/run.py $(CHECK_ARGS) $(BUILD)/braid-riscv64 $(CHECKS)
+
+# debootstrap's second stage through binfmt_misc, then apt-get inside (as root).
+check-debootstrap: all
+	tools/bench-debootstrap --check --braid $(BUILD)/braid-riscv64
 
 # A Debian 13 on a disk, made by braid and booted by braid, then by QEMU; CHECK_ARGS as distribution.py has them.
 check-debian: all

@@ -226,6 +226,9 @@ def run_check(check, braid, qemu):
 
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))     # so that nothing is left running
+    # Ignored if a shell started us in the background; the programs under test inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
     p = argparse.ArgumentParser()
     p.add_argument('--list', action='store_true')
     p.add_argument('--quick', action='store_true', help='only what make check runs')

@@ -1,5 +1,6 @@
 # nginx with two workers serving curl: files, ranges, compression, TLS, many connections, a reload.
 #: packages: nginx curl openssl coreutils
+#: quick
 #: time: 200
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout key.pem -out cert.pem -subj /CN=localhost -addext subjectAltName=DNS:localhost -days 30 2>/dev/null
 mkdir -p www logs; seq 1 200000 > www/big.txt; echo small > www/small.txt
