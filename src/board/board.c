@@ -46,6 +46,7 @@ static struct BoardContext {
     uint32_t requests;          /* atomic, futex [BOARD-REQUEST] */
     int exit_code;              /* atomic */
     bool running;               /* written by board_run()'s thread, atomic */
+    BoardDebugger debugger;     /* constant before the machine runs */
 
     Mutex call_lock;            /* rank BOARD: one call at a time */
     Cond call_done;
@@ -102,7 +103,7 @@ void board_quit(void)
 
 bool board_is_running(void)
 {
-    return __atomic_load_n(&board.running, __ATOMIC_RELAXED);
+    return __atomic_load_n(&board.running, __ATOMIC_RELAXED) && !(harts_parking() & PARK_DEBUGGER);
 }
 
 void board_run_paused(void (*fn)(void *opaque), void *opaque)
@@ -118,6 +119,38 @@ void board_run_paused(void (*fn)(void *opaque), void *opaque)
         cond_wait(&board.call_done, &board.call_lock);
     }
     mutex_unlock(&board.call_lock);
+}
+
+void board_set_debugger(const BoardDebugger *d)
+{
+    board.debugger = *d;
+}
+
+const BoardDebugger *board_debugger(void)
+{
+    return &board.debugger;
+}
+
+void board_debug_stop(CPUState *cpu)
+{
+    if (board.debugger.stop) {
+        board.debugger.stop(cpu);
+    }
+}
+
+void board_debug_take(void)
+{
+    harts_park(PARK_DEBUGGER, 0);
+}
+
+void board_debug_release(void)
+{
+    harts_release(PARK_DEBUGGER);
+}
+
+void board_debug_ask(void)
+{
+    harts_ask_park(PARK_DEBUGGER);
 }
 
 void board_set_entry(const BoardEntry *e)
@@ -139,11 +172,9 @@ static void set_running(bool run)
     }
     __atomic_store_n(&board.running, run, __ATOMIC_RELAXED);
     if (run) {
-        clock_continue();
-        harts_release();
+        harts_release(PARK_STOPPED);
     } else {
-        harts_park(0);
-        clock_stop();
+        harts_park(PARK_STOPPED, 0);
     }
 }
 
@@ -157,22 +188,14 @@ static void reset_all(void)
 
 static void do_reset(void)
 {
-    bool was_running = board.running;
-    if (was_running) {
-        harts_park(0);
-    }
+    harts_park(PARK_WORK, 0);
     reset_all();
-    if (was_running) {
-        harts_release();
-    }
+    harts_release(PARK_WORK);
 }
 
 static void do_call(void)
 {
-    bool was_running = board.running;
-    if (was_running) {
-        harts_park(0);
-    }
+    harts_park(PARK_WORK, 0);
     mutex_lock(&board.call_lock);
     void (*fn)(void *) = board.call_fn;
     void *opaque = board.call_opaque;
@@ -184,9 +207,7 @@ static void do_call(void)
     board.call_fn = NULL;
     mutex_unlock(&board.call_lock);
     cond_broadcast(&board.call_done);
-    if (was_running) {
-        harts_release();
-    }
+    harts_release(PARK_WORK);
 }
 
 /* True: the machine is off for good. */
@@ -273,10 +294,13 @@ int board_run(void)
     }
     while (!carry_out(take_requests())) {
     }
-    if (board.running && !harts_park(QUIT_TIMEOUT_MS)) {
+    if (!harts_park(PARK_STOPPED, QUIT_TIMEOUT_MS)) {
         warn("a hart does not come out of guest code");
     }
     virt_finish();
+    if (board.debugger.exit) {
+        board.debugger.exit(__atomic_load_n(&board.exit_code, __ATOMIC_RELAXED));
+    }
     chardev_finish_all();
     return __atomic_load_n(&board.exit_code, __ATOMIC_RELAXED);
 }

@@ -45,6 +45,27 @@ bool board_is_running(void);
 void board_quit(void);
 
 /*
+ * What a debugger is to the board.  All may be NULL.
+ *   stop    a hart's thread, outside of guest code: CPUState.debug says what happened.  It tells the debugger,
+ *           and asks all harts to park, this one too.
+ *   listen  wait for gdb at this chardev from now on ("none": no longer); false: *err is a sentence for the caller.
+ *   exit    the machine ends.
+ */
+typedef struct BoardDebugger {
+    void (*stop)(CPUState *cpu);
+    bool (*listen)(const char *where, char **err);
+    void (*exit)(int code);
+} BoardDebugger;
+void board_set_debugger(const BoardDebugger *d);
+const BoardDebugger *board_debugger(void);
+void board_debug_stop(CPUState *cpu);
+/* For it: all harts stand still from one to the other.  Any thread but harts'. */
+void board_debug_take(void);
+void board_debug_release(void);
+/* Harts park soon.  Any thread, any lock. */
+void board_debug_ask(void);
+
+/*
  * For the monitor: run fn with all harts outside of guest code, whether the machine runs or not.
  * Not on a hart's thread, no locks held.
  */

@@ -10,9 +10,10 @@
  * A hart that the SBI has stopped, or that is parked while another one is not yet, sleeps in the same way and does
  * the work that is queued for it: somebody who has yet to be parked may wait for its TLB to be flushed.
  *
- * Parking.  harts_park() raises `parking` and kicks all; each hart counts itself in under the lock (rank
+ * Parking.  harts_park() puts its reason into `parking` and kicks all; each hart counts itself in under the lock (rank
  * BOARD).  Once all are counted in nobody waits for anybody, and they sleep on a condition variable until
- * harts_release().  A hart that is in an MMIO access finishes it first.
+ * no reason is left.  A hart that is in an MMIO access finishes it first.  The machine's clock stops after the
+ * last hart and goes on before the first.
  *
  * With thread=single and -icount one thread runs all harts (round-robin.c), and uses what is here but for
  * the threads.
@@ -26,6 +27,7 @@
 #include "board/device.h"
 #include "board/round-robin.h"
 #include "board/sbi.h"
+#include "exec/debug.h"
 #include "exec/exec.h"
 #include "util/error.h"
 #include "util/lock.h"
@@ -36,8 +38,8 @@ struct HartContext hart_ctx;
 static struct HartControl {
     Mutex lock;                 /* rank BOARD */
     Cond changed;
-    /* guarded by lock; parking is also read without it [HART-PARK] */
-    uint32_t parking;
+    uint32_t parking;           /* atomic: PARK_...; cleared under lock [HART-PARK] */
+    /* guarded by lock */
     unsigned nparked;
     bool one_thread;            /* constant after hart_create_all(): round-robin.c runs all harts */
     Mutex start_lock;           /* rank BOARD: of two that start one hart, one fails */
@@ -47,8 +49,8 @@ static struct HartControl {
 
 bool harts_shall_park(void)
 {
-    /* [HART-PARK] pairs with harts_park(). */
-    return __atomic_load_n(&control.parking, __ATOMIC_ACQUIRE);
+    /* [HART-PARK] pairs with harts_ask_park(). */
+    return __atomic_load_n(&control.parking, __ATOMIC_ACQUIRE) != 0;
 }
 
 /* Let a hart look again, in guest code or asleep. */
@@ -82,7 +84,7 @@ static void park(Hart *h)
     mutex_lock(&control.lock);
     control.nparked++;
     cond_broadcast(&control.changed);
-    while (control.parking) {
+    while (harts_shall_park()) {
         if (control.nparked == hart_ctx.nharts) {
             cond_wait(&control.changed, &control.lock);
             continue;
@@ -108,23 +110,26 @@ void harts_park_all_here(void)
     mutex_lock(&control.lock);
     control.nparked = hart_ctx.nharts;
     cond_broadcast(&control.changed);
-    while (control.parking) {
+    while (harts_shall_park()) {
         cond_wait(&control.changed, &control.lock);
     }
     control.nparked = 0;
     mutex_unlock(&control.lock);
 }
 
-bool harts_park(unsigned timeout_ms)
+void harts_ask_park(unsigned reason)
 {
-    struct timespec limit = { .tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000l };
-    mutex_lock(&control.lock);
     /* [HART-PARK] pairs with harts_shall_park(), through the kick. */
-    __atomic_store_n(&control.parking, 1, __ATOMIC_RELEASE);
-    mutex_unlock(&control.lock);
+    __atomic_fetch_or(&control.parking, reason, __ATOMIC_RELEASE);
     for (unsigned i = 0; i < hart_ctx.nharts; i++) {
         wake(&hart_ctx.harts[i]);
     }
+}
+
+bool harts_park(unsigned reason, unsigned timeout_ms)
+{
+    struct timespec limit = { .tv_sec = timeout_ms / 1000, .tv_nsec = timeout_ms % 1000 * 1000000l };
+    harts_ask_park(reason);
     mutex_lock(&control.lock);
     bool in_time = true;
     while (control.nparked < hart_ctx.nharts && in_time) {
@@ -135,14 +140,24 @@ bool harts_park(unsigned timeout_ms)
         }
     }
     bool all = control.nparked == hart_ctx.nharts;
+    if (all) {
+        clock_stop();
+    }
     mutex_unlock(&control.lock);
     return all;
 }
 
-void harts_release(void)
+unsigned harts_parking(void)
+{
+    return __atomic_load_n(&control.parking, __ATOMIC_RELAXED);
+}
+
+void harts_release(unsigned reason)
 {
     mutex_lock(&control.lock);
-    __atomic_store_n(&control.parking, 0, __ATOMIC_RELAXED);
+    if (!__atomic_and_fetch(&control.parking, ~reason, __ATOMIC_RELAXED)) {
+        clock_continue();
+    }
     mutex_unlock(&control.lock);
     cond_broadcast(&control.changed);
     for (unsigned i = 0; i < hart_ctx.nharts; i++) {
@@ -181,22 +196,11 @@ static bool begins_running(const Hart *h)
     return h->index == 0 || board_entry()->all_harts;
 }
 
-/* The hart's thread does its part when it next looks; the state is another hart's to ask for at once. */
 void hart_reset(Hart *h)
 {
-    h->needs_reset = true;
-    __atomic_store_n(&h->state, begins_running(h) ? HART_STARTED : HART_STOPPED, __ATOMIC_RELAXED);
-}
-
-/* Does the reset that was asked for while the hart was parked, or before its thread began. */
-static void reset_if_asked(Hart *h)
-{
-    if (!h->needs_reset) {
-        return;
-    }
     const BoardEntry *e = board_entry();
-    h->needs_reset = false;
     h->waiting = false;
+    __atomic_store_n(&h->state, begins_running(h) ? HART_STARTED : HART_STOPPED, __ATOMIC_RELAXED);
     timer_set(&h->supervisor_timer, TIMER_NEVER);
     if (begins_running(h)) {
         riscv_reset_hart(h->cpu, e->pc, e->all_harts ? h->index : e->a0, e->a1, e->privilege);
@@ -226,7 +230,9 @@ static void end_wait(Hart *h)
 
 bool hart_prepare(Hart *h)
 {
-    reset_if_asked(h);
+    if (debug_is_held(h->cpu)) {
+        return false;
+    }
     /* [HART-START] pairs with hart_start(). */
     switch (__atomic_load_n(&h->state, __ATOMIC_ACQUIRE)) {
     case HART_STOPPED:
@@ -250,13 +256,13 @@ void hart_finish_run(Hart *h, int why)
 {
     switch (why) {
     case RISCV_RUN_WFI:
-        h->waiting = true;
+        h->waiting = !debug_defers_interrupts(h->cpu);      /* a step across WFI is one */
         break;
     case RISCV_RUN_SBI:
         sbi_call(h);
         break;
     case RISCV_RUN_DEBUG:
-        board_stop();
+        board_debug_stop(h->cpu);
         break;
     }
 }
@@ -308,7 +314,7 @@ void hart_create_all(unsigned n, bool one_thread)
 {
     hart_ctx.harts = xcalloc(n, sizeof(*hart_ctx.harts));
     hart_ctx.nharts = n;
-    control.parking = 1;
+    control.parking = PARK_STOPPED;
     control.one_thread = one_thread;
     for (unsigned i = 0; i < n; i++) {
         Hart *h = &hart_ctx.harts[i];
@@ -322,8 +328,8 @@ void hart_create_all(unsigned n, bool one_thread)
 
 static const StateField board_fields[] = {
     STATE_BELOW(Hart, state, HART_SUSPENDED + 1), STATE(Hart, start_pc), STATE(Hart, start_arg),
-    STATE_BELOW(Hart, start_privilege, RISCV_PRIV_M + 1), STATE(Hart, needs_reset), STATE(Hart, waiting),
-    STATE(Hart, resumes_afresh), STATE(Hart, resume_pc), STATE(Hart, resume_arg), STATE_END
+    STATE_BELOW(Hart, start_privilege, RISCV_PRIV_M + 1), STATE(Hart, waiting), STATE(Hart, resumes_afresh),
+    STATE(Hart, resume_pc), STATE(Hart, resume_arg), STATE_END
 };
 
 static bool loaded(void *opaque)

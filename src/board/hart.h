@@ -31,7 +31,6 @@ typedef struct Hart {
     /* written before START_PENDING is stored, read after it was seen */
     uint64_t start_pc, start_arg;
     unsigned start_privilege;
-    bool needs_reset;           /* written while all harts are parked or their threads not started */
     /* owned by the hart's thread */
     bool waiting;               /* after WFI, or suspended: until an interrupt that is enabled is pending */
     bool resumes_afresh;        /* when suspended: goes on at resume_pc, like a hart that was started */
@@ -56,10 +55,21 @@ IRQLine hart_irq(unsigned hart, unsigned irq);
 /* RISCVSystemConfig.timer_changed */
 void hart_timer_changed(CPUState *cpu);
 
-/* Bring all harts out of guest code and keep them there; returns when they are parked, or after
-   timeout_ms (0: none) without.  Not on a hart's thread. */
-bool harts_park(unsigned timeout_ms);
-void harts_release(void);
+/* Why harts are parked: they run again when no reason is left. */
+enum {
+    PARK_STOPPED = 1,           /* the machine is stopped */
+    PARK_WORK = 2,              /* board_run()'s thread resets it or looks inside */
+    PARK_DEBUGGER = 4,          /* gdb looks at it */
+};
+/*
+ * Bring all harts out of guest code and keep them there; the machine's clock stands still meanwhile.  Returns when
+ * they are parked, or after timeout_ms (0: none) without.  Not on a hart's thread.
+ */
+bool harts_park(unsigned reason, unsigned timeout_ms);
+void harts_release(unsigned reason);
+/* The same wish, but without waiting, and the clock goes on until somebody does.  Any thread, any lock. */
+void harts_ask_park(unsigned reason);
+unsigned harts_parking(void);   /* the reasons that there are */
 /* For the harts' threads: are they to be parked?  The one thread of all harts parks them. */
 bool harts_shall_park(void);
 void harts_park_all_here(void);

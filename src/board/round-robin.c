@@ -72,7 +72,8 @@ static bool run(Hart *h)
         hart_finish_run(h, why);
     } while (why == RISCV_RUN_SBI && hart_prepare(h) && !harts_shall_park());
     __atomic_store_n(&rr.running, NULL, __ATOMIC_RELAXED);
-    return why == RISCV_RUN_WFI || why == RISCV_RUN_YIELD || __atomic_load_n(&rr.slice_over, __ATOMIC_RELAXED);
+    return why == RISCV_RUN_WFI || why == RISCV_RUN_YIELD || why == RISCV_RUN_DEBUG ||
+           __atomic_load_n(&rr.slice_over, __ATOMIC_RELAXED);
 }
 
 void *round_robin_main(void *arg)

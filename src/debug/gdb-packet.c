@@ -3,6 +3,7 @@
  */
 #include "debug/gdb-packet.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
@@ -14,13 +15,13 @@
 
 #include "util/strutil.h"
 
-static int listen_unix(const char *where)
+static int listen_unix(const char *path)
 {
     struct sockaddr_un a = { .sun_family = AF_UNIX };
-    const char *pid = strstr(where, "%d");
-    int n = pid ? snprintf(a.sun_path, sizeof(a.sun_path), "%.*s%d%s", (int)(pid - where), where,
+    const char *pid = strstr(path, "%d");
+    int n = pid ? snprintf(a.sun_path, sizeof(a.sun_path), "%.*s%d%s", (int)(pid - path), path,
                            (int)getpid(), pid + 2)
-                : snprintf(a.sun_path, sizeof(a.sun_path), "%s", where);
+                : snprintf(a.sun_path, sizeof(a.sun_path), "%s", path);
     if (n >= (int)sizeof(a.sun_path)) {
         errno = ENAMETOOLONG;
         return -1;
@@ -33,11 +34,19 @@ static int listen_unix(const char *where)
     return fd;
 }
 
-static int listen_port(unsigned port)
+/* An empty host is the loopback interface: who can reach the port owns the guest. */
+static int listen_tcp(const char *host, const char *port)
 {
-    struct sockaddr_in a = { .sin_family = AF_INET, .sin_port = htons((uint16_t)port),
-                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in a = { .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    uint64_t number;
+    int one = 1;
+    if (!str_parse_u64(port, strlen(port), &number) || number > 65535 ||
+        (*host && strcmp(host, "localhost") && inet_pton(AF_INET, host, &a.sin_addr) != 1)) {
+        errno = EADDRNOTAVAIL;
+        return -1;
+    }
+    a.sin_port = htons((uint16_t)number);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) ||
         bind(fd, (struct sockaddr *)&a, sizeof(a)) || listen(fd, 1)) {
         return -1;
@@ -45,20 +54,35 @@ static int listen_port(unsigned port)
     return fd;
 }
 
-int gdb_link_accept(const char *where)
+int gdb_link_listen(const char *where)
 {
+    char text[256], *colon;
     uint64_t port;
-    bool is_port = str_parse_u64(where, strlen(where), &port) && port <= 65535;
-    int listener = is_port ? listen_port((unsigned)port) : listen_unix(where);
-    int fd = listener < 0 ? -1 : accept4(listener, NULL, NULL, SOCK_CLOEXEC);
-    int one = 1, err = errno;
-    if (is_port && fd >= 0) {
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (!*where) {
+        errno = EINVAL;
+        return -1;
     }
-    if (listener >= 0) {
-        close(listener);
+    snprintf(text, sizeof(text), "%.*s", (int)strcspn(where, ","), where);
+    if (str_parse_u64(text, strlen(text), &port) && port <= 65535) {
+        return listen_tcp("", text);
     }
-    errno = err;
+    if (strncmp(text, "tcp:", 4)) {
+        return listen_unix(strncmp(text, "unix:", 5) ? text : text + 5);
+    }
+    colon = strrchr(text + 4, ':');
+    if (!colon) {
+        return listen_tcp("", text + 4);
+    }
+    *colon = '\0';
+    return listen_tcp(text + 4, colon + 1);
+}
+
+int gdb_link_accept(int listener)
+{
+    int one = 1, fd = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
+    if (fd >= 0) {
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));    /* fails on a Unix socket */
+    }
     return fd;
 }
 

@@ -31,10 +31,13 @@ typedef enum GdbInput {
 } GdbInput;
 
 /*
- * Wait for one connection at a TCP port of the loopback interface or at the path of a Unix socket (%d:
- * process id).  The descriptor, or -1 with errno.
+ * Listen at a TCP port of the loopback interface (1234), or of another one (tcp:HOST:PORT, HOST being numbers; none: loopback), or at
+ * the path of a Unix socket (unix:PATH or PATH; %d in it: process id).  Options behind a comma are those of a
+ * chardev's socket, and without effect.  The descriptor, or -1 with errno.
  */
-int gdb_link_accept(const char *where);
+int gdb_link_listen(const char *where);
+/* Wait for a connection.  The descriptor, or -1 with errno. */
+int gdb_link_accept(int listener);
 void gdb_link_init(GdbLink *l, int fd);
 /* What comes next of what has been received; data is unescaped and ends with a 0 that does not count. */
 GdbInput gdb_link_next(GdbLink *l, char *data, size_t *n);

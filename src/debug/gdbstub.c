@@ -1,10 +1,10 @@
 /*
  * The remote protocol's commands, and who stops and goes on when (all-stop mode).
  *
- * vCPU threads hand a GdbStop to the stub's thread through a list and sleep on it.  The stub's thread
- * takes one at a time: it stops the machine (an exclusive section), answers gdb until gdb resumes it,
- * sets what each vCPU shall do, and ends the section.  What else happened meanwhile is in the list and
- * stops the machine again, unless it was a breakpoint that gdb has removed since.
+ * vCPU threads hand a GdbStop to the stub's thread through a list, and sleep on it or park.  The stub's thread
+ * takes one at a time: it stops the guest, answers gdb until gdb resumes it,
+ * sets what each vCPU shall do, and lets it go on.  What else happened meanwhile is in the list and
+ * stops the guest again, unless it was a breakpoint or watchpoint that gdb has removed since.
  */
 #include "debug/gdbstub.h"
 
@@ -28,11 +28,12 @@
 #include "util/own-fd.h"
 #include "util/strutil.h"
 
-/* On the stack of the vCPU thread that waits. */
+/* On the stack of the vCPU thread that waits, or from malloc() if none does. */
 typedef struct GdbStop {
     CPUState *cpu;
     int sig;                    /* a signal on its way to the guest, or 0: cpu->debug says what */
     bool at_start;              /* of the guest */
+    bool posted;                /* nobody waits */
     int deliver;                /* set before `done` */
     uint32_t done;              /* atomic, futex [GDB-DONE] */
     struct GdbStop *next;       /* guarded by gdb.lock */
@@ -44,12 +45,13 @@ typedef struct Reply {
 } Reply;
 
 static struct GdbStub {
-    /* constant after gdb_start() */
+    /* constant after gdb_start() or the first gdb_listen() */
     GdbTarget target;
-    int wake_fd;                /* eventfd: something is in the list */
-    GdbLink link;
+    int wake_fd;                /* eventfd: something is in the list, or the listener has changed */
     pthread_t thread_handle;
-    uint32_t connected;         /* atomic; cleared under lock */
+    GdbLink link;               /* constant while connected */
+    int listener;               /* gdb_listen(): atomic; -1: none */
+    uint32_t connected;         /* atomic; changed under lock */
     uint64_t pass_signals;      /* atomic: bit n-1: signal n does not concern gdb */
 
     Mutex lock;                 /* rank DEBUG */
@@ -60,12 +62,13 @@ static struct GdbStub {
     bool stopped;               /* it owns an exclusive section */
     bool owes_reply;            /* gdb has resumed the guest and waits for a stop */
     bool knows_swbreak;
+    bool physical;              /* addresses of memory are physical */
     GdbStop *current;           /* what stopped the machine; NULL: gdb did */
     uint64_t thread;            /* what g, m, ... mean: Hg, or who stopped */
     uint64_t step_thread;       /* what s means: Hc; 0: the same */
     char stop_reply[128];
     Reply reply;
-} gdb = { .wake_fd = -1, .lock = MUTEX_INIT(DEBUG), .last = &gdb.first };
+} gdb = { .wake_fd = -1, .listener = -1, .lock = MUTEX_INIT(DEBUG), .last = &gdb.first };
 
 /* ---- replies ---- */
 
@@ -105,16 +108,26 @@ static uint64_t thread_id(CPUState *cpu)
     return gdb.target.thread_id(cpu);
 }
 
-/* The exclusive section keeps the list as it is.  0 and -1: any. */
-static CPUState *find_thread(uint64_t id)
+/* The thread with the lowest id above `id`, NULL: there is none.  No vCPU comes or goes meanwhile. */
+static CPUState *next_thread(uint64_t id)
 {
+    CPUState *best = NULL;
     for (CPUState *cpu = exec_ctx.cpus; cpu; cpu = cpu->next_cpu) {
-        uint64_t tid = thread_id(cpu);
-        if (tid && (tid == id || id == 0 || id == UINT64_MAX)) {
-            return cpu;
+        if (thread_id(cpu) > id && (!best || thread_id(cpu) < thread_id(best))) {
+            best = cpu;
         }
     }
-    return NULL;
+    return best;
+}
+
+/* 0 and -1: any. */
+static CPUState *find_thread(uint64_t id)
+{
+    if (id == 0 || id == UINT64_MAX) {
+        return next_thread(0);
+    }
+    CPUState *cpu = next_thread(id - 1);
+    return cpu && thread_id(cpu) == id ? cpu : NULL;
 }
 
 static CPUState *current_thread(void)
@@ -132,6 +145,10 @@ static uint64_t parse_thread(const char *s)
 
 static void finish(GdbStop *stop, int deliver)
 {
+    if (stop->posted) {
+        free(stop);
+        return;
+    }
     stop->deliver = deliver;
     /* [GDB-DONE] pairs with the load in wait_for_gdb(). */
     __atomic_store_n(&stop->done, 1, __ATOMIC_RELEASE);
@@ -161,10 +178,15 @@ static void describe_stop(const GdbStop *stop, int sig)
 
 static void take_machine(void)
 {
-    if (!gdb.stopped) {
-        start_exclusive(NULL);
-        gdb.stopped = true;
+    if (gdb.stopped) {
+        return;
     }
+    if (gdb.target.take) {
+        gdb.target.take();
+    } else {
+        start_exclusive(NULL);
+    }
+    gdb.stopped = true;
 }
 
 /* The machine stands still because of `stop`, or because gdb asked for it (NULL). */
@@ -181,11 +203,17 @@ static void report(GdbStop *stop, int sig)
     }
 }
 
-static void release_machine(void)
+static void release_machine(bool start)
 {
+    if (gdb.target.release) {
+        start_exclusive(NULL);
+    }
     debug_commit();
     gdb.stopped = false;
     end_exclusive(NULL);
+    if (gdb.target.release) {
+        gdb.target.release(start);
+    }
 }
 
 /* Go on; whoever stopped gets this signal. */
@@ -197,7 +225,7 @@ static void resume(int deliver)
     if (stop) {
         finish(stop, deliver);
     }
-    release_machine();
+    release_machine(true);
 }
 
 static GdbStop *take_stop(void)
@@ -216,8 +244,12 @@ static GdbStop *take_stop(void)
 
 static bool is_stale(const GdbStop *stop)
 {
-    return !stop->sig && !stop->at_start && stop->cpu->debug.event == DEBUG_EVENT_BREAKPOINT &&
-           !debug_breakpoint_at(stop->cpu->env.pc);
+    const CPUDebug *d = &stop->cpu->debug;
+    if (stop->sig || stop->at_start) {
+        return false;
+    }
+    return (d->event == DEBUG_EVENT_BREAKPOINT && !debug_breakpoint_at(stop->cpu->env.pc)) ||
+           (d->event == DEBUG_EVENT_WATCH && !debug_watchpoint_is_set(d->watch_addr, d->watch_kind));
 }
 
 /* Report what is in the list, if the machine runs. */
@@ -228,7 +260,7 @@ static void handle_stops(void)
         take_machine();
         if (is_stale(stop)) {
             finish(stop, 0);
-            release_machine();
+            release_machine(false);
         } else {
             report(stop, stop->sig ? stop->sig : SIGTRAP);
         }
@@ -251,6 +283,7 @@ static void disconnect(void)
     take_machine();
     debug_clear();
     resume(gdb.current ? gdb.current->sig : 0);
+    gdb.owes_reply = gdb.physical = false;
     for (GdbStop *stop; (stop = take_stop());) {
         finish(stop, stop->sig);
     }
@@ -313,6 +346,16 @@ static bool parse_range(char **args, uint64_t *addr, uint64_t *len)
     return true;
 }
 
+static bool read_memory(CPUState *cpu, uint64_t addr, void *buf, size_t n)
+{
+    return gdb.physical ? gdb.target.read_physical(addr, buf, n) : gdb.target.read_memory(cpu, addr, buf, n);
+}
+
+static bool write_memory(CPUState *cpu, uint64_t addr, const void *buf, size_t n)
+{
+    return gdb.physical ? gdb.target.write_physical(addr, buf, n) : gdb.target.write_memory(cpu, addr, buf, n);
+}
+
 /* m ADDR,LEN: as much as can be read. */
 static void cmd_read_memory(CPUState *cpu, char *args)
 {
@@ -323,10 +366,10 @@ static void cmd_read_memory(CPUState *cpu, char *args)
         return;
     }
     len = len < sizeof(buf) ? len : sizeof(buf);
-    if (!gdb.target.read_memory(cpu, addr, buf, len)) {
+    if (!read_memory(cpu, addr, buf, len)) {
         uint64_t in_page = GUEST_PAGE_SIZE - (addr & ~GUEST_PAGE_MASK);
         len = len > in_page ? in_page : 0;
-        if (!len || !gdb.target.read_memory(cpu, addr, buf, len)) {
+        if (!len || !read_memory(cpu, addr, buf, len)) {
             add("E0e");
             return;
         }
@@ -345,7 +388,7 @@ static void cmd_write_memory(CPUState *cpu, char *args, size_t n, bool binary)
     } else {
         good = good && n - (size_t)(p - args) == len;
     }
-    add(!good ? "E16" : !len || gdb.target.write_memory(cpu, addr, p, len) ? "OK" : "E0e");
+    add(!good ? "E16" : !len || write_memory(cpu, addr, p, len) ? "OK" : "E0e");
 }
 
 /* Z TYPE,ADDR,KIND and z: for watchpoints the kind is their length */
@@ -459,13 +502,11 @@ static void xfer_threads(char *range)
         fatal("out of memory");
     }
     fprintf(f, "<?xml version=\"1.0\"?><threads>");
-    for (CPUState *cpu = exec_ctx.cpus; cpu; cpu = cpu->next_cpu) {
-        if (thread_id(cpu)) {
-            char name[128];
-            gdb.target.describe_thread(cpu, name, sizeof(name));
-            name[strcspn(name, "<>&")] = '\0';
-            fprintf(f, "<thread id=\"%" PRIx64 "\">%s</thread>", thread_id(cpu), name);
-        }
+    for (CPUState *cpu = next_thread(0); cpu; cpu = next_thread(thread_id(cpu))) {
+        char name[128];
+        gdb.target.describe_thread(cpu, name, sizeof(name));
+        name[strcspn(name, "<>&")] = '\0';
+        fprintf(f, "<thread id=\"%" PRIx64 "\">%s</thread>", thread_id(cpu), name);
     }
     fprintf(f, "</threads>");
     fclose(f);
@@ -508,10 +549,8 @@ static void cmd_supported(const char *args)
 static void cmd_thread_list(void)
 {
     add("m");
-    for (CPUState *cpu = exec_ctx.cpus; cpu; cpu = cpu->next_cpu) {
-        if (thread_id(cpu)) {
-            add("%s%" PRIx64, gdb.reply.n > 1 ? "," : "", thread_id(cpu));
-        }
+    for (CPUState *cpu = next_thread(0); cpu; cpu = next_thread(thread_id(cpu))) {
+        add("%s%" PRIx64, gdb.reply.n > 1 ? "," : "", thread_id(cpu));
     }
 }
 
@@ -530,10 +569,42 @@ static void cmd_pass_signals(char *list)
     add("OK");
 }
 
+/* qRcmd,HEX: what the monitor prints goes to gdb's console as it comes, in pieces. */
+static void cmd_monitor(const char *hex)
+{
+    char command[1024], *text = NULL;
+    size_t size, n = parse_hex(hex, (uint8_t *)command, sizeof(command) - 1);
+    FILE *f = open_memstream(&text, &size);
+    if (!f) {
+        fatal("out of memory");
+    }
+    command[n] = '\0';
+    gdb.target.monitor(command, f);
+    fclose(f);
+    for (size_t at = 0; at < size;) {
+        size_t piece = size - at < GDB_PACKET_SIZE / 4 ? size - at : GDB_PACKET_SIZE / 4;
+        gdb.reply.n = 0;
+        add("O");
+        add_hex(text + at, piece);
+        gdb_packet_send(&gdb.link, gdb.reply.text, gdb.reply.n);
+        at += piece;
+    }
+    free(text);
+    gdb.reply.n = 0;
+    add("OK");
+}
+
 static void cmd_query(char *p)
 {
     char *rest;
-    if (starts_with(p, "qSupported", &rest)) {
+    if (gdb.target.monitor && starts_with(p, "qRcmd,", &rest)) {
+        cmd_monitor(rest);
+    } else if (gdb.target.read_physical && !strcmp(p, "qqemu.PhyMemMode")) {
+        add("%d", gdb.physical);
+    } else if (gdb.target.read_physical && starts_with(p, "Qqemu.PhyMemMode:", &rest)) {
+        gdb.physical = *rest == '1';
+        add("OK");
+    } else if (starts_with(p, "qSupported", &rest)) {
         cmd_supported(rest);
     } else if (starts_with(p, "qXfer:", &rest)) {
         cmd_xfer(rest);
@@ -665,11 +736,11 @@ static bool handle_input(void)
     }
 }
 
-static void *stub_main(void *opaque)
+/* Until gdb leaves.  `answers_at_once`: else nothing is answered before the first stop. */
+static void serve(bool answers_at_once)
 {
     struct pollfd fds[2] = { { gdb.wake_fd, POLLIN, 0 }, { gdb.link.fd, POLLIN, 0 } };
-    /* Nothing is answered before the guest is there. */
-    for (nfds_t n = 1;; n = 2) {
+    for (nfds_t n = answers_at_once ? 2 : 1;; n = 2) {
         uint64_t count;
         if (poll(fds, n, -1) < 0) {
             continue;
@@ -682,6 +753,41 @@ static void *stub_main(void *opaque)
         }
     }
     disconnect();
+}
+
+/* A program's. */
+static void *stub_main(void *opaque)
+{
+    serve(false);
+    return NULL;
+}
+
+/* A machine's: one gdb after the other. */
+static void *server_main(void *opaque)
+{
+    pthread_setname_np(pthread_self(), "gdb");
+    for (;;) {
+        int listener = __atomic_load_n(&gdb.listener, __ATOMIC_RELAXED);
+        struct pollfd fds[2] = { { gdb.wake_fd, POLLIN, 0 }, { listener, POLLIN, 0 } };
+        uint64_t count;
+        if (poll(fds, listener < 0 ? 1 : 2, -1) < 0) {
+            continue;
+        }
+        if (fds[0].revents && read(gdb.wake_fd, &count, sizeof(count)) > 0) {
+            continue;
+        }
+        int fd = gdb_link_accept(listener);
+        if (fd < 0) {
+            continue;           /* who knocked is gone, or the listener is */
+        }
+        gdb_link_init(&gdb.link, own_fd_add(fd));
+        mutex_lock(&gdb.lock);
+        __atomic_store_n(&gdb.connected, 1, __ATOMIC_RELAXED);
+        mutex_unlock(&gdb.lock);
+        take_machine();
+        report(NULL, SIGTRAP);
+        serve(true);
+    }
     return NULL;
 }
 
@@ -720,6 +826,26 @@ void gdb_stop(CPUState *cpu)
     wait_for_gdb(&stop);
 }
 
+void gdb_post(CPUState *cpu)
+{
+    uint64_t one = 1;
+    mutex_lock(&gdb.lock);
+    bool there = is_connected();
+    if (there) {
+        GdbStop *stop = xcalloc(1, sizeof(*stop));
+        stop->cpu = cpu;
+        stop->posted = true;
+        *gdb.last = stop;
+        gdb.last = &stop->next;
+        /* Under the lock: once gdb is seen to be gone, nobody asks any more. */
+        gdb.target.ask_stop();
+    }
+    mutex_unlock(&gdb.lock);
+    if (there && write(gdb.wake_fd, &one, sizeof(one)) < 0) {
+        warn("cannot tell gdb of a stop: %s", strerror(errno));
+    }
+}
+
 int gdb_signal(CPUState *cpu, int sig)
 {
     uint64_t passed = __atomic_load_n(&gdb.pass_signals, __ATOMIC_RELAXED);
@@ -753,29 +879,64 @@ void gdb_fork_child(CPUState *cpu)
     close_own(gdb.wake_fd);
     start_exclusive(cpu);
     debug_clear();
+    debug_commit();
     end_exclusive(cpu);
 }
 
 /* ---- start ---- */
 
-bool gdb_start(const char *where, const GdbTarget *target, char **err)
+static bool cannot_wait(const char *where, char **err)
 {
-    gdb.target = *target;
-    int fd = gdb_link_accept(where);
-    gdb.wake_fd = fd < 0 ? -1 : own_fd_add(eventfd(0, EFD_CLOEXEC));
-    if (gdb.wake_fd < 0) {
-        *err = str_format("cannot wait for gdb at '%s': %s", where, strerror(errno));
-        return false;
-    }
-    gdb_link_init(&gdb.link, own_fd_add(fd));
-    gdb.connected = 1;
+    *err = str_format("cannot wait for gdb at '%s': %s", where, strerror(errno));
+    return false;
+}
+
+static bool start_thread(void *(*fn)(void *), char **err)
+{
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);   /* the guest's signals are not for this thread */
-    int failed = pthread_create(&gdb.thread_handle, NULL, stub_main, NULL);
+    int failed = pthread_create(&gdb.thread_handle, NULL, fn, NULL);
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (failed) {
         *err = str_format("no thread for gdb: %s", strerror(failed));
     }
     return !failed;
+}
+
+bool gdb_start(const char *where, const GdbTarget *target, char **err)
+{
+    gdb.target = *target;
+    int listener = gdb_link_listen(where), fd = listener < 0 ? -1 : gdb_link_accept(listener);
+    gdb.wake_fd = fd < 0 ? -1 : own_fd_add(eventfd(0, EFD_CLOEXEC));
+    if (gdb.wake_fd < 0) {
+        return cannot_wait(where, err);
+    }
+    close(listener);
+    gdb_link_init(&gdb.link, own_fd_add(fd));
+    gdb.connected = 1;
+    return start_thread(stub_main, err);
+}
+
+bool gdb_listen(const char *where, const GdbTarget *target, char **err)
+{
+    bool none = !strcmp(where, "none"), first = gdb.wake_fd < 0;
+    int listener = none ? -1 : gdb_link_listen(where);
+    if (!none && listener < 0) {
+        return cannot_wait(where, err);
+    }
+    if (first && (gdb.wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) < 0) {
+        return cannot_wait(where, err);
+    }
+    int old = __atomic_exchange_n(&gdb.listener, listener, __ATOMIC_RELAXED);
+    if (first) {
+        gdb.target = *target;
+        return start_thread(server_main, err);
+    }
+    uint64_t one = 1;
+    bool told = write(gdb.wake_fd, &one, sizeof(one)) > 0;
+    if (old >= 0) {
+        close(old);
+    }
+    return told || cannot_wait(where, err);
 }

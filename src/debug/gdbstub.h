@@ -1,10 +1,11 @@
 /*
  * A server of gdb's remote protocol: every vCPU is a thread of the program or machine under gdb.
  *
- * A thread of its own talks to gdb.  While gdb looks at the guest that thread owns an exclusive section,
- * so no vCPU runs and all registers are in HostEnv; a vCPU that is in a system call stays there.
- * vCPU threads come in with gdb_stop() when something has happened that gdb may want to
- * know, and sleep until gdb lets them go on.
+ * A thread of its own talks to gdb.  While gdb looks at the guest that thread has stopped it: by an exclusive section
+ * (a program: a vCPU that is in a system call stays there), or by GdbTarget.take() (a machine, whose harts then
+ * are parked).  So no vCPU runs, and all registers are in HostEnv.  vCPU threads come in when something has
+ * happened that gdb may want to know: with gdb_stop(), and sleep until gdb lets them go on, or
+ * with gdb_post(), and park.
  */
 #ifndef BRAID_DEBUG_GDBSTUB_H
 #define BRAID_DEBUG_GDBSTUB_H
@@ -26,13 +27,35 @@ typedef struct GdbTarget {
     /* Bytes of the auxiliary vector from offset on, at most n; NULL: there is none. */
     size_t (*read_auxv)(uint64_t offset, void *buf, size_t n);
     void (*kill)(void);
+    /* ---- a machine; NULL in a program ---- */
+    /*
+     * Stop all vCPUs outside of cpu_exec(), and let them go on; `start`: also a machine that was
+     * stopped for other reasons.  The stub's thread.
+     */
+    void (*take)(void);
+    void (*release)(bool start);
+    /* Have all vCPUs stop soon.  Any thread, any lock. */
+    void (*ask_stop)(void);
+    /* As read_memory, but addr is physical. */
+    bool (*read_physical)(uint64_t addr, void *buf, size_t n);
+    bool (*write_physical)(uint64_t addr, const void *buf, size_t n);
+    /* gdb's `monitor COMMAND`; what is printed appears in gdb. */
+    void (*monitor)(const char *command, FILE *out);
 } GdbTarget;
 
 /*
- * Wait for gdb at `where`: a TCP port on the loopback interface, or the path of a Unix socket
- * (%d: process id).  Before any vCPU runs.  False: *err is a sentence, freed by the caller.
+ * A program: wait for gdb at `where`, as gdb_link_listen() has it.  Before any vCPU runs.  False: *err is a sentence, freed by the caller.
  */
 bool gdb_start(const char *where, const GdbTarget *target, char **err);
+
+/*
+ * A machine: whoever connects at `where` stops it, one gdb at a time, again and again.  May be called again, for
+ * another place; "none": for none.  False: *err is a sentence, freed by the caller.
+ */
+bool gdb_listen(const char *where, const GdbTarget *target, char **err);
+/* cpu_exec() returned EXIT_REASON_DEBUG: tell gdb, and ask all vCPUs to stop.  The vCPU's thread, without locks;
+   returns at once. */
+void gdb_post(CPUState *cpu);
 
 /* The signal numbers here are Linux's; 0: none. */
 

@@ -223,15 +223,15 @@ static bool handle_reason(CPUState *cpu, int *reason)
     } else if (*reason == EXIT_REASON_SECTION) {
         *reason = exec_section(cpu);
     }
+    if (*reason == EXIT_REASON_DEBUG) {
+        return debug_go_on(cpu);
+    }
     if (cpu->soft_tlb && *reason != 0 && *reason != EXIT_REASON_FENCE_I) {
         return cpu->guest->handle_exit(cpu, *reason);
     }
     switch (*reason) {
     case 0:
         return true;
-    case EXIT_REASON_DEBUG:
-        cpu->debug.event = DEBUG_EVENT_BREAKPOINT;
-        return false;
     case EXIT_REASON_FENCE_I:
         if (cpu->soft_tlb) {
             settle_verify(cpu);

@@ -47,6 +47,7 @@ typedef struct CPUDebug {
     DebugStep step;
     DebugEvent event;           /* why cpu_exec() returned EXIT_REASON_DEBUG */
     bool watch_hit;             /* the instruction under way does what is watched for: */
+    bool watch_again;           /* ... and is executed again, with nothing else in its block (system mode) */
     uint8_t watch_kind;         /* WatchKind */
     vaddr watch_addr;           /* start of the watchpoint */
     uint32_t held;              /* atomic, written by that owner; a futex */

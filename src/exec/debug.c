@@ -5,9 +5,12 @@
  * and no other block reaches across it, so code runs at full speed up to it.  When the set of
  * breakpoints changes all translations are dropped: a debugger's stops are rare.
  *
- * Steps and watchpoints go through the run loop one instruction at a time, in blocks that come
- * back after each.  A watchpoint is checked before the instruction, by the address that it is
- * about to access, and reported behind it, as gdb expects.
+ * A step is a block of one instruction that comes back.  A watchpoint is reported behind the instruction, as
+ * gdb expects.  In user mode all instructions go through the run loop one at a time while there are
+ * watchpoints, and each is asked what it is about to access.  In system mode pages with watchpoints have TLB_WATCH in
+ * their lines, which is set where lines are filled (TLBs are emptied when the set of watchpoints changes,
+ * while no vCPU runs); the slow path finds the access, leaves before it is made, and the instruction is
+ * executed again in a block of its own.
  */
 #include "exec/debug.h"
 
@@ -15,6 +18,7 @@
 #include <string.h>
 
 #include "exec/tb.h"
+#include "exec/tlb.h"
 #include "util/error.h"
 #include "util/futex.h"
 
@@ -86,6 +90,7 @@ void debug_insert_watchpoint(vaddr start, uint64_t len, WatchKind kind)
     DebugContext *d = &debug_ctx;
     d->watchpoints = xrealloc(d->watchpoints, (d->nwatchpoints + 1) * sizeof(*d->watchpoints));
     d->watchpoints[d->nwatchpoints++] = (Watchpoint){ start, len, kind };
+    d->watch_changed = true;
 }
 
 bool debug_remove_watchpoint(vaddr start, uint64_t len, WatchKind kind)
@@ -95,6 +100,17 @@ bool debug_remove_watchpoint(vaddr start, uint64_t len, WatchKind kind)
         const Watchpoint *w = &d->watchpoints[i];
         if (w->start == start && w->len == len && w->kind == kind) {
             d->watchpoints[i] = d->watchpoints[--d->nwatchpoints];
+            d->watch_changed = true;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool debug_watchpoint_is_set(vaddr start, unsigned kind)
+{
+    for (unsigned i = 0; i < debug_ctx.nwatchpoints; i++) {
+        if (debug_ctx.watchpoints[i].start == start && debug_ctx.watchpoints[i].kind == kind) {
             return true;
         }
     }
@@ -104,11 +120,11 @@ bool debug_remove_watchpoint(vaddr start, uint64_t len, WatchKind kind)
 void debug_clear(void)
 {
     debug_ctx.changed |= debug_ctx.nbreakpoints > 0;
+    debug_ctx.watch_changed |= debug_ctx.nwatchpoints > 0;
     debug_ctx.nbreakpoints = debug_ctx.nwatchpoints = 0;
     for (CPUState *cpu = exec_ctx.cpus; cpu; cpu = cpu->next_cpu) {
         debug_set_resume(cpu, DEBUG_RUN);
     }
-    debug_commit();
 }
 
 void debug_set_resume(CPUState *cpu, DebugResume how)
@@ -116,7 +132,7 @@ void debug_set_resume(CPUState *cpu, DebugResume how)
     CPUDebug *d = &cpu->debug;
     d->step = how == DEBUG_STEP ? DEBUG_STEP_WANTED : DEBUG_STEP_NONE;
     if (how != DEBUG_HOLD) {
-        d->watch_hit = false;
+        d->watch_hit = d->watch_again = false;
     }
     /* Its sleeper looks at nothing else, and finds the rest when it enters cpu_exec_start(). */
     __atomic_store_n(&d->held, how == DEBUG_HOLD, __ATOMIC_RELAXED);
@@ -131,7 +147,11 @@ void debug_commit(void)
     d->active = d->nwatchpoints > 0;
     for (CPUState *cpu = exec_ctx.cpus; cpu; cpu = cpu->next_cpu) {
         d->active |= cpu->debug.step != DEBUG_STEP_NONE || cpu->debug.held;
+        if (d->watch_changed && cpu->soft_tlb) {
+            tlb_flush(cpu);     /* it does not run */
+        }
     }
+    d->watch_changed = false;
     if (d->changed) {
         d->changed = false;
         tb_flush_exclusive();
@@ -139,6 +159,21 @@ void debug_commit(void)
 }
 
 /* ---- by vCPUs that run ---- */
+
+static bool note_access(CPUState *cpu, vaddr addr, unsigned size, bool is_store)
+{
+    for (unsigned i = 0; i < debug_ctx.nwatchpoints; i++) {
+        const Watchpoint *w = &debug_ctx.watchpoints[i];
+        if (addr < w->start + w->len && w->start < addr + size &&
+            w->kind & (is_store ? WATCH_WRITE : WATCH_READ)) {
+            cpu->debug.watch_hit = true;
+            cpu->debug.watch_addr = w->start;
+            cpu->debug.watch_kind = w->kind;
+            return true;
+        }
+    }
+    return false;
+}
 
 static void note_watched_access(CPUState *cpu, vaddr pc)
 {
@@ -151,20 +186,37 @@ static void note_watched_access(CPUState *cpu, vaddr pc)
         return;
     }
     exec_copy_from_guest(cpu, (uint8_t *)&insn + 2, pc + 2, 2);
-    if (!cpu->guest->access_address(cpu, insn, &addr, &size, &is_store)) {
-        return;
-    }
-    for (unsigned i = 0; i < debug_ctx.nwatchpoints; i++) {
-        const Watchpoint *w = &debug_ctx.watchpoints[i];
-        if (addr < w->start + w->len && w->start < addr + size &&
-            w->kind & (is_store ? WATCH_WRITE : WATCH_READ)) {
-            cpu->debug.watch_hit = true;
-            cpu->debug.watch_addr = w->start;
-            cpu->debug.watch_kind = w->kind;
-            return;
-        }
+    if (cpu->guest->access_address(cpu, insn, &addr, &size, &is_store)) {
+        note_access(cpu, addr, size, is_store);
     }
 }
+
+bool debug_page_is_watched(vaddr page)
+{
+    for (unsigned i = 0; i < debug_ctx.nwatchpoints; i++) {
+        const Watchpoint *w = &debug_ctx.watchpoints[i];
+        if (page <= w->start + w->len - 1 && w->start <= (page | ~GUEST_PAGE_MASK)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool debug_access_stops_slow(CPUState *cpu, vaddr addr, unsigned size, bool is_store)
+{
+    if (cpu->debug.watch_again || !note_access(cpu, addr, size, is_store)) {
+        return false;
+    }
+    cpu->debug.watch_again = true;
+    return true;
+}
+
+bool debug_go_on(CPUState *cpu)
+{
+    cpu->debug.event = DEBUG_EVENT_BREAKPOINT;
+    return cpu->debug.watch_again;
+}
+
 
 bool debug_before_block(CPUState *cpu, vaddr pc, uint32_t *cflags, bool *again)
 {
@@ -178,7 +230,7 @@ bool debug_before_block(CPUState *cpu, vaddr pc, uint32_t *cflags, bool *again)
         cpu_exec_start(cpu);
         return true;
     }
-    if (d->watch_hit) {
+    if (d->watch_hit && !d->watch_again) {
         d->event = DEBUG_EVENT_WATCH;
         d->watch_hit = false;
         return false;
@@ -188,13 +240,14 @@ bool debug_before_block(CPUState *cpu, vaddr pc, uint32_t *cflags, bool *again)
         d->step = DEBUG_STEP_NONE;
         return false;
     }
-    if (d->step == DEBUG_STEP_WANTED || debug_ctx.nwatchpoints) {
+    bool by_insn = debug_ctx.nwatchpoints && !cpu->soft_tlb;
+    if (d->step == DEBUG_STEP_WANTED || d->watch_again || by_insn) {
         *cflags |= CF_SINGLE_INSN | CF_NO_CHAIN | CF_LOOKUP_EXITS;
     }
-    if (d->step == DEBUG_STEP_WANTED) {
+    if (d->step == DEBUG_STEP_WANTED || d->watch_again) {
         *cflags |= CF_NO_BREAKPOINT;
     }
-    if (debug_ctx.nwatchpoints) {
+    if (by_insn) {
         note_watched_access(cpu, pc);
     }
     return true;
@@ -205,7 +258,17 @@ void debug_after_block(CPUState *cpu, HostExit how)
     CPUDebug *d = &cpu->debug;
     bool executed = how.kind != HOST_EXIT_POLL &&
                     !(how.kind == HOST_EXIT_REASON && how.exit == EXIT_REASON_DEBUG);
-    if (!executed || (how.kind == HOST_EXIT_REASON && how.exit == EXIT_REASON_MEMORY_FAULT)) {
+    bool left_before_access = how.kind == HOST_EXIT_REASON && how.exit == EXIT_REASON_DEBUG && d->watch_hit;
+    bool faulted = how.kind == HOST_EXIT_REASON &&
+                   (how.exit == EXIT_REASON_MEMORY_FAULT || how.exit == EXIT_REASON_EXCEPTION ||
+                    how.exit == EXIT_REASON_MISALIGNED);
+    /* Alone it is executed only now. */
+    bool alone = how.kind == HOST_EXIT_REASON && how.exit == EXIT_REASON_EXCLUSIVE && d->watch_again;
+    if (left_before_access || alone) {
+        return;
+    }
+    d->watch_again = d->watch_again && how.kind == HOST_EXIT_POLL;
+    if ((!executed && !d->watch_again) || faulted) {
         d->watch_hit = false;
     }
     if (executed && d->step == DEBUG_STEP_WANTED) {

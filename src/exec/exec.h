@@ -125,6 +125,8 @@ void cpu_answer_kick(CPUState *cpu);
 
 /* ---- Work for other vCPUs ---- */
 typedef void CPUWorkFunc(CPUState *cpu, void *data);
+/* Do what is queued for this vCPU.  Its thread, outside cpu_exec(), without locks. */
+void cpu_process_work(CPUState *cpu);
 /* fn runs on cpu's thread at its next exit from generated code. */
 void async_run_on_cpu(CPUState *cpu, CPUWorkFunc *fn, void *data);
 /* The same, and no other vCPU runs meanwhile. */

@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "exec/debug.h"
 #include "exec/interp-run.h"
 #include "mem/memory.h"
 #include "util/error.h"
@@ -48,6 +49,7 @@ static void make_line(TLBLine *line, vaddr va, const MMUResult *r, const MemoryP
 {
     vaddr page = va & TLB_PAGE_MASK;
     uint64_t flags = place->host && place->whole_page ? 0 : TLB_IO;
+    flags |= debug_page_is_watched(page) ? TLB_WATCH : 0;
     *line = (TLBLine){
         .e = {
             .load = r->prot & MMU_PROT_READ ? page | flags : TLB_NO_TAG,
@@ -344,6 +346,9 @@ uint64_t soft_mmu_access(HostEnv *env, const HostAccess *a)
         env->exit_addr = cpu->fault_addr = a->addr;
         cpu->fault_is_store = a->op != IR_LD;
         cpu_leave_from_helper(cpu, EXIT_REASON_MISALIGNED);
+    }
+    if (debug_access_stops(cpu, a->addr, (unsigned)size, a->op != IR_LD)) {
+        cpu_leave_from_helper(cpu, EXIT_REASON_DEBUG);
     }
     if (!access_any(cpu, a, &result)) {
         cpu_leave_from_helper(cpu, EXIT_REASON_EXCEPTION);

@@ -341,7 +341,6 @@ void system_faults_thread_end(CPUState *cpu);
 /* ---- work.c ---- */
 void cpu_exec_start(CPUState *cpu);
 void cpu_exec_end(CPUState *cpu);
-void cpu_process_work(CPUState *cpu);
 void exec_kick_all(void);
 
 /* ---- vcpu.c ---- */

@@ -13,6 +13,7 @@
 #include "exec/exec.h"
 #include "guest/riscv/system.h"
 #include "main/accel.h"
+#include "main/system-gdb.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "util/option.h"
@@ -22,7 +23,7 @@
 typedef struct SystemConfig {
     BoardOptions board;
     AccelOptions accel;
-    const char *cpu, *log_items, *log_filter, *log_file;
+    const char *cpu, *log_items, *log_filter, *log_file, *gdb;
     char *machine;
     int64_t tb_size, nharts;
     uint64_t ram_size;
@@ -157,9 +158,10 @@ static bool refuse_icount(void *config, const char *value, char **err)
     return refuse("-icount (deterministic counting of instructions)", err);
 }
 
-static bool refuse_gdb(void *config, const char *value, char **err)
+static bool set_gdb(void *config, const char *value, char **err)
 {
-    return refuse("the gdb stub (-s, -gdb)", err);
+    ((SystemConfig *)config)->gdb = "tcp::1234";
+    return true;
 }
 
 static bool accept_nographic(void *config, const char *value, char **err)
@@ -226,8 +228,9 @@ static const OptionDef defs[] = {
                     "one guest instruction in a block"),
     OPTION_DEF_CALL("icount", "shift=N", refuse_icount, NULL, "not there yet"),
     OPTION_DEF_FLAG("S", SystemConfig, board.start_stopped, NULL, "begin stopped; the monitor's 'cont' starts it"),
-    OPTION_DEF_CALL_FLAG("s", refuse_gdb, NULL, "not there yet"),
-    OPTION_DEF_CALL("gdb", "CHARDEV", refuse_gdb, NULL, "not there yet"),
+    OPTION_DEF_CALL_FLAG("s", set_gdb, NULL, "the same as -gdb tcp::1234"),
+    OPTION_DEF_STRING("gdb", "CHARDEV", SystemConfig, gdb, NULL,
+                      "wait for gdb at tcp::PORT (loopback), tcp:HOST:PORT or unix:PATH"),
     OPTION_DEF_FLAG("no-reboot", SystemConfig, board.no_reboot, NULL, "end when the guest resets the machine"),
     OPTION_DEF_FLAG("no-shutdown", SystemConfig, board.no_shutdown, NULL,
                     "stop, rather than end, when the guest switches the machine off"),
@@ -302,6 +305,7 @@ int main(int argc, char **argv)
     c.board.ram_size = c.ram_size;
     c.board.one_thread = c.accel.thread == 1;
     board_create(&c.board);
+    system_gdb_init(c.gdb);
     int code = board_run();
     if (c.stats) {
         exec_print_stats(stderr);

@@ -6,12 +6,12 @@ usage: run.py BRAID PROGRAM      PROGRAM is threads.c, compiled with -g -O1 -sta
 import os
 import re
 import shutil
-import socket
-import struct
 import subprocess
 import sys
 import tempfile
 import time
+
+from client import Client
 
 BRAID, PROGRAM = sys.argv[1:3]
 passed = failed = 0
@@ -40,57 +40,6 @@ def symbols():
     out = subprocess.run(['riscv64-linux-gnu-nm', PROGRAM], capture_output=True, text=True,
                          check=True).stdout
     return {f[2]: int(f[0], 16) for f in map(str.split, out.splitlines()) if len(f) == 3}
-
-
-class Client:
-    """The remote protocol, as far as the tests need it."""
-
-    def __init__(self, path):
-        self.s = socket.socket(socket.AF_UNIX)
-        self.s.settimeout(30)
-        for _ in range(100):
-            try:
-                self.s.connect(path)
-                break
-            except ConnectionRefusedError:      # bound, not listening yet
-                time.sleep(0.02)
-        self.buf = b''
-
-    def byte(self):
-        while not self.buf:
-            self.buf = self.s.recv(65536)
-            if not self.buf:
-                raise EOFError
-        c, self.buf = self.buf[:1], self.buf[1:]
-        return c
-
-    def send(self, data):
-        if isinstance(data, str):
-            data = data.encode()
-        self.s.sendall(b'$%s#%02x' % (data, sum(data) & 255))
-
-    def receive(self):
-        while self.byte() != b'$':
-            pass
-        data = b''
-        while (c := self.byte()) != b'#':
-            data += bytes([self.byte()[0] ^ 0x20]) if c == b'}' else c
-        self.byte(), self.byte()
-        try:
-            self.s.sendall(b'+')
-        except BrokenPipeError:         # it answered and left
-            pass
-        return data.decode('latin-1')
-
-    def ask(self, data):
-        self.send(data)
-        return self.receive()
-
-    def register(self, n):
-        return struct.unpack('<Q', bytes.fromhex(self.ask('p%x' % n)))[0]
-
-    def word(self, addr):
-        return struct.unpack('<i', bytes.fromhex(self.ask('m%x,4' % addr)))[0]
 
 
 SCRIPT = r'''

@@ -1,5 +1,6 @@
 #include "fixture.h"
 
+#include "exec/debug.h"
 #include "exec/exec.h"
 #include "exec/tlb.h"
 #include "mem/memory.h"
@@ -20,6 +21,7 @@ bool cpu_memory_debug(CPUState *cpu, vaddr va, void *buf, size_t n, bool write)
 {
     return false;
 }
+DebugContext debug_ctx;         /* nobody debugs */
 uint64_t exec_vdso_call(CPUState *cpu, uint64_t nr, uint64_t a0, uint64_t a1) { abort(); }
 void cpu_kick(CPUState *cpu) { fx.kicks++; }
 int cpu_exec(CPUState *cpu) { return 0; }

@@ -8,6 +8,7 @@
 
 #include <string.h>
 
+#include "exec/debug.h"
 #include "exec/exec.h"
 #include "exec/tlb.h"
 #include "guest/riscv/cpu-features.h"
@@ -201,16 +202,19 @@ static bool handle_exit(CPUState *cpu, int reason)
 /* The board wants to look after each kick, too: see riscv_system_run(). */
 static bool handle_interrupt(CPUState *cpu)
 {
-    riscv_take_interrupt(riscv_hart(cpu));
+    if (!debug_defers_interrupts(cpu)) {
+        riscv_take_interrupt(riscv_hart(cpu));
+    }
     return false;
 }
 
 int riscv_system_run(CPUState *cpu)
 {
-    riscv_take_interrupt(riscv_hart(cpu));
+    handle_interrupt(cpu);
     switch (cpu_exec(cpu)) {
     case EXIT_REASON_SYSCALL: cpu->env.pc += 4; return RISCV_RUN_SBI;
     case EXIT_REASON_RISCV_WFI: return RISCV_RUN_WFI;
+    case EXIT_REASON_DEBUG: return RISCV_RUN_DEBUG;
     case EXIT_REASON_YIELD: return RISCV_RUN_YIELD;
     default: return RISCV_RUN_KICKED;
     }
@@ -255,10 +259,10 @@ const Guest riscv64_system_guest = {
     .disas = tb_disas,
     .dump_state = dump_state,
     .access_address = access_address,
-    .gdb_target_xml = riscv_gdb_target_xml,
+    .gdb_target_xml = riscv_gdb_system_xml,
     .gdb_nregs = 33,
-    .gdb_read_reg = riscv_gdb_read_reg,
-    .gdb_write_reg = riscv_gdb_write_reg,
+    .gdb_read_reg = riscv_gdb_read_system_reg,
+    .gdb_write_reg = riscv_gdb_write_system_reg,
     .mmu_index = riscv_mmu_index,
     .mmu_translate = riscv_mmu_translate,
     .mmu_probe = riscv_mmu_probe,

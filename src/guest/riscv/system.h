@@ -81,7 +81,7 @@ int riscv_system_run(CPUState *cpu);
 /*
  * Set the hart as after reset, to run at pc in the mode `priv` with a0 and a1.  In S-mode: as a firmware
  * hands it over (exceptions and interrupts delegated, counters and Sstc enabled, all of
- * memory open); satp and sstatus zero.  Interrupt lines of devices stay as they are.  The hart's thread, or before it runs; the TLB is flushed.
+ * memory open); satp and sstatus zero.  Interrupt lines of devices stay as they are.  The hart's thread, or while it does not run; the TLB is flushed.
  */
 void riscv_reset_hart(CPUState *cpu, vaddr pc, uint64_t a0, uint64_t a1, unsigned priv);
 /* mhartid; before the hart runs. */
