@@ -208,14 +208,17 @@ class Job:
 
 
 def repeat(job, options):
-    """`job` options.repeat times, or until the first failure: as Job.execute()."""
-    total = 0.0
-    for n in range(options.repeat):
+    """`job` options.repeat times, for options.seconds at most, or until it fails: as Job.execute()."""
+    if options.repeat == 1:
+        return job.execute(options)
+    total, n = 0.0, 0
+    while n < options.repeat and total < options.seconds:
         ok, detail, taken = job.execute(options)
         total += taken
+        n += 1
         if not ok:
-            return False, f"run {n + 1}: {detail}", total
-    return True, "", total
+            return False, f"run {n}: {detail}", total
+    return True, f"{n} runs", total
 
 
 def plan(tests, options):
@@ -275,6 +278,8 @@ def parse_command_line():
                         help="multiply time limits, for slow emulators or sanitizers")
     parser.add_argument("--repeat", type=int, default=1, metavar="N",
                         help="run each test N times, or until it fails")
+    parser.add_argument("--seconds", type=float, default=float("inf"), metavar="S",
+                        help="with --repeat: begin no more runs of a test after S seconds of it")
     parser.add_argument("--scale", type=int, default=100, metavar="P",
                         help="percent of each test's own repetitions")
     parser.add_argument("--build", type=Path, default=ROOT / "build-user-tests", metavar="DIR",
