@@ -58,13 +58,13 @@ CASES = [
 ]
 
 
-def build(case, harts, scale, directory):
-    out = pathlib.Path(directory) / str(case)
+def build(case, harts, scale, directory, *defines, name=None):
+    out = pathlib.Path(directory) / (name or str(case))
     address = 0x80200000 if case.sbi else 0x80000000
     subprocess.run([CROSS, '-O1', '-g', '-march=rv64imac_zicsr_zifencei', '-mabi=lp64', '-mcmodel=medany', '-ffreestanding',
                     '-fno-pic', '-no-pie', '-nostdlib', '-static', '-Wl,--build-id=none', '-Wall',
                     '-Wno-unused-function', '-Wl,--no-warn-rwx-segments', f'-DHARTS={harts}', f'-DSCALE={scale}',
-                    *(['-DSBI'] if case.sbi else []),
+                    *(['-DSBI'] if case.sbi else []), *defines,
                     f'-Wl,--defsym=BASE={address:#x}', '-Wl,-T', HERE / 'kernel.ld',
                     HERE / f'{case.name}.c', '-o', out], check=True)
     return out
