@@ -36,7 +36,7 @@ enum {
     REQUEST_CALL = 32,
 };
 
-#define QUIT_TIMEOUT_MS 2000
+#define QUIT_TIMEOUT_MS 5000
 
 static struct BoardContext {
     /* constant after board_create() */

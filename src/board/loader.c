@@ -34,7 +34,7 @@ typedef struct Blob {
 } Blob;
 
 static struct LoaderContext {
-    hwaddr ram_base;            /* constant after loader_init() */
+    hwaddr ram_base;            /* constant after loader_init(), which begins anew */
     uint64_t ram_size;
     Blob *blobs;                /* constant after virt_create() */
     unsigned nblobs;
@@ -42,8 +42,7 @@ static struct LoaderContext {
 
 void loader_init(hwaddr ram_base, uint64_t ram_size)
 {
-    loader.ram_base = ram_base;
-    loader.ram_size = ram_size;
+    loader = (struct LoaderContext){ .ram_base = ram_base, .ram_size = ram_size };
 }
 
 static uint64_t max_size(void)

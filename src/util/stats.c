@@ -87,7 +87,7 @@ static void make_key(void)
 static StatBlock *new_block_locked(void)
 {
     const size_t size = 16 * 1024;
-    if (ctx.page_next + 1 > ctx.page_end) {
+    if (ctx.page_next == ctx.page_end) {
         void *p =
             mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         if (p == MAP_FAILED) {
