@@ -313,7 +313,12 @@ void *fdt_make(const FdtParameters *p, size_t *size)
 
 void *fdt_amend(void *tree, size_t file_size, const char *file, const FdtParameters *p, size_t *size)
 {
-    int r = file_size < sizeof(struct fdt_header) ? -FDT_ERR_TRUNCATED : fdt_check_full(tree, file_size);
+    int r = -FDT_ERR_TRUNCATED;
+    if (file_size >= sizeof(struct fdt_header)) {
+        /* Of trees before version 16, which nobody has any more, fdt_check_full() may not survive a damaged one. */
+        r = fdt_magic(tree) == FDT_MAGIC && fdt_version(tree) < 16 ? -FDT_ERR_BADVERSION
+                                                                    : fdt_check_full(tree, file_size);
+    }
     if (r) {
         fatal_usage("'%s' is no device tree: %s", file, fdt_strerror(r));
     }
