@@ -21,15 +21,26 @@
 
 #include "util/error.h"
 
-#define PIECE 65536u
+#define PIECE ((unsigned)BLOCK_PIECE)
 
 struct BlockImage {
+    BlockImage *next;           /* constant once it is in the list */
+    char *file;
     int fd;
     uint64_t size;
     bool readonly, discard;
     int overlay;                /* -1: none */
     uint8_t *in_overlay;        /* a bit for each PIECE */
 };
+
+static struct BlockContext {
+    BlockImage *first;          /* changed by the first thread, before the machine runs */
+} blocks;
+
+static bool is_in_overlay(const BlockImage *b, uint64_t piece)
+{
+    return b->in_overlay[piece / 8] >> (piece % 8) & 1;
+}
 
 static uint64_t find_size(int fd, const struct stat *st)
 {
@@ -92,8 +103,54 @@ BlockImage *block_open(const BlockOptions *o)
     if (o->snapshot) {
         open_overlay(b);
     }
+    b->file = xstrdup(o->file);
+    BlockImage **last = &blocks.first;
+    while (*last) {
+        last = &(*last)->next;
+    }
+    *last = b;
     return b;
 }
+
+BlockImage *block_next(const BlockImage *b)
+{
+    return b ? b->next : blocks.first;
+}
+
+const char *block_file(const BlockImage *b)
+{
+    return b->file;
+}
+
+void block_print(const BlockImage *b, FILE *out)
+{
+    fprintf(out, "%s: raw, %llu MiB%s%s%s\n", b->file, (unsigned long long)(b->size >> 20),
+            b->readonly ? ", read-only" : "", b->overlay >= 0 ? ", snapshot" : "", b->discard ? ", discard" : "");
+}
+
+bool block_get_fingerprint(const BlockImage *b, BlockFingerprint *f)
+{
+    struct stat st;
+    if (fstat(b->fd, &st)) {
+        return false;
+    }
+    *f = (BlockFingerprint){ b->size, (uint64_t)st.st_mtim.tv_sec * 1000000000ull + (uint64_t)st.st_mtim.tv_nsec,
+                             b->overlay >= 0 };
+    return true;
+}
+
+bool block_piece_is_written(const BlockImage *b, uint64_t piece)
+{
+    return b->overlay >= 0 && piece < (b->size + PIECE - 1) / PIECE && is_in_overlay(b, piece);
+}
+
+void block_forget_writes(BlockImage *b)
+{
+    if (b->overlay >= 0) {
+        memset(b->in_overlay, 0, b->size / PIECE / 8 + 1);
+    }
+}
+
 
 uint64_t block_size(const BlockImage *b)
 {
@@ -151,11 +208,6 @@ static bool transfer(int fd, bool write, uint64_t offset, struct iovec *iov, uns
 }
 
 /* ---- Snapshots ---- */
-
-static bool is_in_overlay(const BlockImage *b, uint64_t piece)
-{
-    return b->in_overlay[piece / 8] >> (piece % 8) & 1;
-}
 
 /* A piece that is not written as a whole begins as the image has it. */
 static bool copy_piece(BlockImage *b, uint64_t piece)

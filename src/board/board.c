@@ -19,6 +19,7 @@
 #include "board/device.h"
 #include "board/hart.h"
 #include "board/monitor.h"
+#include "board/savevm.h"
 #include "board/terminal.h"
 #include "board/timer.h"
 #include "board/virt.h"
@@ -61,6 +62,17 @@ static void request(uint32_t bits)
     futex_wake(&board.requests, 1);
 }
 
+/* Of `stop` and `continue` the last one counts. */
+static void request_running(uint32_t bit)
+{
+    uint32_t old = __atomic_load_n(&board.requests, __ATOMIC_RELAXED);
+    /* [BOARD-REQUEST] pairs with take_requests(). */
+    while (!__atomic_compare_exchange_n(&board.requests, &old, (old & ~(REQUEST_STOP | REQUEST_CONTINUE)) | bit, true,
+                                        __ATOMIC_RELEASE, __ATOMIC_RELAXED)) {
+    }
+    futex_wake(&board.requests, 1);
+}
+
 static uint32_t take_requests(void)
 {
     for (;;) {
@@ -88,12 +100,12 @@ void board_reset(void)
 
 void board_stop(void)
 {
-    request(REQUEST_STOP);
+    request_running(REQUEST_STOP);
 }
 
 void board_continue(void)
 {
-    request(REQUEST_CONTINUE);
+    request_running(REQUEST_CONTINUE);
 }
 
 void board_quit(void)
@@ -213,9 +225,6 @@ static void do_call(void)
 /* True: the machine is off for good. */
 static bool carry_out(uint32_t bits)
 {
-    if (bits & REQUEST_CALL) {
-        do_call();
-    }
     if (bits & REQUEST_POWER_OFF) {
         if (board.options.no_shutdown) {
             set_running(false);
@@ -234,6 +243,9 @@ static bool carry_out(uint32_t bits)
     }
     if (bits & REQUEST_CONTINUE) {
         set_running(true);
+    }
+    if (bits & REQUEST_CALL) {
+        do_call();              /* who waits for it has asked for the others before */
     }
     return false;
 }
@@ -285,10 +297,23 @@ void board_create(const BoardOptions *options)
     reset_all();
 }
 
+static void load_first_state(const char *file)
+{
+    char *err = NULL;
+    harts_park(PARK_WORK, 0);
+    if (!savevm_load(file, &err)) {
+        fatal_usage("-loadvm: %s", err);
+    }
+    harts_release(PARK_WORK);
+}
+
 int board_run(void)
 {
     hart_start_threads();
     chardev_start_all();
+    if (board.options.loadvm) {
+        load_first_state(board.options.loadvm);
+    }
     if (!board.options.start_stopped) {
         set_running(true);
     }

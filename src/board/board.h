@@ -24,6 +24,7 @@ typedef struct BoardOptions {
     const char *chardevs[BOARD_MAX_ITEMS], *fsdevs[BOARD_MAX_ITEMS], *virtfs[BOARD_MAX_ITEMS];
     unsigned ndrives, ndevices, nnetdevs, nchardevs, nfsdevs, nvirtfs;
     const char *serial, *monitor, *qmp;
+    const char *loadvm;         /* begin with this state; NULL: none */
     bool start_stopped;         /* -S */
     bool no_reboot, no_shutdown;
     bool one_thread;            /* thread=single: one host thread runs all harts in turn */

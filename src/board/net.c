@@ -332,6 +332,15 @@ const char *usernet_id(const UserNet *u)
     return u->id;
 }
 
+void usernet_print(const UserNet *u, FILE *out)
+{
+    fprintf(out, "%s: user%s%s%s%s\n", u->id, u->card ? "" : ", without a card", u->restricted ? ", restrict" : "",
+            u->hostname ? ", hostname " : "", u->hostname ? u->hostname : "");
+    for (unsigned i = 0; i < u->nforwards; i++) {
+        fprintf(out, "  hostfwd %s\n", u->forwards[i]);
+    }
+}
+
 void usernet_attach(UserNet *u, const NetCard *card, void *opaque)
 {
     pthread_t thread;

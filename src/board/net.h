@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 typedef struct UserNet UserNet;
 
@@ -23,6 +24,7 @@ typedef struct NetCard {
    is wrong. */
 UserNet *usernet_create(const char *options);
 const char *usernet_id(const UserNet *n);
+void usernet_print(const UserNet *n, FILE *out);
 /* Starts the thread; once. */
 void usernet_attach(UserNet *n, const NetCard *card, void *opaque);
 /* next_frame() has one, or receive() has room again.  Any thread, any lock. */

@@ -551,6 +551,13 @@ void slots_parse_chardevs(const BoardOptions *o)
     }
 }
 
+void slots_print_network(FILE *out)
+{
+    for (unsigned i = 0; i < slots.nnets; i++) {
+        usernet_print(slots.nets[i], out);
+    }
+}
+
 void slots_finish(void)
 {
     for (unsigned i = 0; i < slots.nblocks; i++) {

@@ -14,6 +14,8 @@ void slots_parse_chardevs(const BoardOptions *o);
 void slots_create(const BoardOptions *o, const IRQLine *irqs, PCIBus *pci);
 /* A chardev of -chardev by its id, or a new one by what -serial takes ("mon:stdio"). */
 Chardev *slots_find_chardev(const char *option, const char *text);
+/* `info network`. */
+void slots_print_network(FILE *out);
 /* At the end: images are flushed. */
 void slots_finish(void);
 

@@ -26,6 +26,7 @@
 #include "board/monitor.h"
 #include "board/pci/pci.h"
 #include "board/round-robin.h"
+#include "board/savevm.h"
 #include "board/sbi.h"
 #include "board/slots.h"
 #include "mem/memory.h"
@@ -278,7 +279,7 @@ static void load(const BoardOptions *o)
 static void check_options(const BoardOptions *o)
 {
     bool none = o->bios && !strcmp(o->bios, "none");
-    if (!o->kernel && (!o->bios || none || !strcmp(o->bios, "default")) && !o->dumpdtb) {
+    if (!o->kernel && (!o->bios || none || !strcmp(o->bios, "default")) && !o->dumpdtb && !o->loadvm) {
         fatal_usage("nothing to run: -kernel FILE or -bios FILE is needed");
     }
     if (!o->kernel && o->initrd) {
@@ -292,6 +293,7 @@ static void check_options(const BoardOptions *o)
 void virt_create(const BoardOptions *o)
 {
     check_options(o);
+    savevm_init();
     memory_add_ram("ram", VIRT_DRAM, o->ram_size, false);
     memory_add_ram("boot-rom", VIRT_BOOT_ROM, VIRT_BOOT_ROM_SIZE, true);
     loader_init(VIRT_DRAM, o->ram_size);

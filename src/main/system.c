@@ -228,6 +228,8 @@ static const OptionDef defs[] = {
                     "one guest instruction in a block"),
     OPTION_DEF_CALL("icount", "shift=N", refuse_icount, NULL, "not there yet"),
     OPTION_DEF_FLAG("S", SystemConfig, board.start_stopped, NULL, "begin stopped; the monitor's 'cont' starts it"),
+    OPTION_DEF_STRING("loadvm", "FILE", SystemConfig, board.loadvm, NULL,
+                      "begin with a state that the monitor's savevm has written"),
     OPTION_DEF_CALL_FLAG("s", set_gdb, NULL, "the same as -gdb tcp::1234"),
     OPTION_DEF_STRING("gdb", "CHARDEV", SystemConfig, gdb, NULL,
                       "wait for gdb at tcp::PORT (loopback), tcp:HOST:PORT or unix:PATH"),

@@ -317,6 +317,17 @@ bool memory_write(hwaddr pa, const void *buf, size_t n)
     return true;
 }
 
+bool memory_foreach_ram(MemoryVisitor *fn, void *opaque)
+{
+    const MemoryContext *m = &mem_ctx;
+    bool good = true;
+    for (unsigned i = 0; good && i < m->nregions; i++) {
+        const MemoryRegion *r = m->order[i];
+        good = !r->host || fn(r->name, r->host, r->size, opaque);
+    }
+    return good;
+}
+
 /* ---- a CPU's accesses ---- */
 
 /* Find a device's register; *width is the size of each access that the device sees. */

@@ -74,6 +74,11 @@ void memory_ram_written(hwaddr pa, uint64_t n);
 bool memory_read(hwaddr pa, void *buf, size_t n);
 bool memory_write(hwaddr pa, const void *buf, size_t n);
 
+/* Each region of RAM and ROM. */
+typedef bool MemoryVisitor(const char *name, uint8_t *host, uint64_t size, void *opaque);
+/* False as soon as fn says so.  Before or after regions are added, not meanwhile. */
+bool memory_foreach_ram(MemoryVisitor *fn, void *opaque);
+
 /* ---- for the soft TLB and the CPUs' slow paths ---- */
 /* What is at pa. */
 typedef struct MemoryPlace {

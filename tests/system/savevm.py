@@ -1,0 +1,239 @@
+#!/usr/bin/env python3
+"""savevm and loadvm: a machine of four harts is stopped at random moments, written to a file and goes on in another
+process; console and checksums must be those of a machine that was not interrupted.
+
+usage: savevm.py [--times N] EMULATOR...
+"""
+import argparse
+import os
+import pathlib
+import random
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+
+HERE = pathlib.Path(__file__).resolve().parent / 'kernels'
+CROSS = 'riscv64-linux-gnu-gcc'
+passed = failed = 0
+# sums[] and floats[] of kernels/state.c for 40 parts, as qemu-system-riscv64 7.2 prints them
+EXPECTED = '''b42309ceafd4461f
+4095d0d7e6d43e33
+b91d75a8c2edd896
+4095d0d7fb351b6e
+9bcb54e2ba808d34
+4095d0d80f95f719
+0cad52e0d0139872
+4095d0d823f6d38b
+'''
+OUTPUT = '.' * 40 + '\n' + EXPECTED
+
+
+def check(name, good, detail=''):
+    global passed, failed
+    if good:
+        passed += 1
+    else:
+        failed += 1
+        print('FAILED: %s %s' % (name, detail))
+
+
+class Machine:
+    def __init__(self, directory, *options):
+        self.directory = directory
+        self.console, self.sock = directory + '/console', directory + '/monitor'
+        for f in (self.console, self.sock):
+            if os.path.exists(f):
+                os.unlink(f)
+        self.p = subprocess.Popen([*args.emulator, '-M', 'virt', '-smp', '4', '-bios', 'none', '-serial',
+                                   'file:' + self.console, '-monitor', 'unix:%s,server=on,wait=off' % self.sock,
+                                   *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, text=True)
+        self.s = None
+
+    def connect(self):
+        self.s = socket.socket(socket.AF_UNIX)
+        self.s.settimeout(60)
+        for _ in range(500):
+            try:
+                self.s.connect(self.sock)
+                break
+            except OSError:
+                time.sleep(0.01)
+        self.until_prompt()
+
+    def until_prompt(self):
+        text = b''
+        while not text.endswith(b'(braid) '):
+            more = self.s.recv(65536)
+            if not more:
+                break
+            text += more
+        return text.decode('latin-1')
+
+    def command(self, line):
+        """What the monitor says, without the echo and the prompt."""
+        if not self.s:
+            self.connect()
+        self.s.sendall(line.encode() + b'\n')
+        text = self.until_prompt().replace('\r', '')
+        return text.split('\n', 1)[1].replace('(braid) ', '') if '\n' in text else text
+
+    def output(self):
+        try:
+            with open(self.console, encoding='latin-1') as f:
+                return f.read().replace('\r', '')
+        except FileNotFoundError:
+            return ''
+
+    def wait_dots(self, n):
+        for _ in range(3000):
+            if self.output().count('.') >= n or self.p.poll() is not None:
+                return
+            time.sleep(0.002)
+
+    def quit(self):
+        self.s.sendall(b'quit\n')
+        self.p.communicate(timeout=60)
+
+    def end(self):
+        try:
+            out, _ = self.p.communicate(timeout=120)
+        except subprocess.TimeoutExpired:
+            self.p.kill()
+            out, _ = self.p.communicate()
+            out += '(killed)'
+        return out
+
+
+def build(directory):
+    out = directory + '/state'
+    subprocess.run([CROSS, '-O1', '-g', '-march=rv64imac_zicsr', '-mabi=lp64', '-mcmodel=medany', '-ffreestanding',
+                    '-fno-pic', '-no-pie', '-nostdlib', '-static', '-Wl,--build-id=none',
+                    '-Wl,--defsym=BASE=0x80000000', '-Wl,-T', HERE / 'kernel.ld', HERE / 'state.c', '-o', out],
+                   check=True)
+    return out
+
+
+def test_resume(directory, kernel):
+    """One run, interrupted once or several times."""
+    state = directory + '/saved'
+    before, loads = '', random.choice((1, 1, 1, 3))
+    m = Machine(directory, '-kernel', kernel)
+    for i in range(loads):
+        m.wait_dots(random.randrange(0, 12))
+        time.sleep(random.random() * 0.01)
+        m.command('stop')
+        said = m.command('savevm ' + state)
+        check('saved', said == '', said)
+        m.quit()
+        before += m.output()
+        m = Machine(directory, '-kernel', kernel, '-loadvm', state)
+    said = m.end()
+    check('goes on', before + m.output() == OUTPUT and m.p.returncode == 0,
+          '%r, then %r, status %s, %s' % (before, m.output(), m.p.returncode, said))
+
+
+def test_back(directory, kernel):
+    """loadvm in the same process, while the machine runs; without a kernel; and the parts of a second again."""
+    state = directory + '/saved'
+    m = Machine(directory, '-kernel', kernel)
+    m.wait_dots(5)
+    check('saved while it runs', m.command('savevm ' + state) == '')
+    m.wait_dots(20)
+    check('loaded', m.command('loadvm ' + state) == '')
+    m.end()
+    out = m.output()
+    check('the same end', out.endswith('\n' + EXPECTED), out)
+    check('parts are done again', 40 < out.count('.') <= 80, out)
+    m = Machine(directory, '-loadvm', state)
+    m.end()
+    check('no kernel needed', m.output().endswith('\n' + EXPECTED), m.output())
+
+
+def test_bad(directory, kernel):
+    """Files that are none leave the machine as it is."""
+    state, bad = directory + '/saved', directory + '/bad'
+    m = Machine(directory, '-kernel', kernel, '-S')
+    check('saved', m.command('savevm ' + state) == '')
+    with open(state, 'rb') as f:
+        good = f.read()
+    check('small', len(good) < 400000, len(good))
+    check('no such file', 'No such file' in m.command('loadvm ' + directory + '/none'))
+    check('no directory', 'cannot write' in m.command('savevm ' + directory + '/none/x'))
+    check('a device', 'not a file' in m.command('savevm /dev/null'))
+    check('no part is left', not os.path.exists(state + '.part'))
+    cases = [(b'', 'no saved machine'), (b'\x7fELF' + good[4:], 'no saved machine'),
+             (good[:7] + b'\x09' + good[8:], 'another version')]
+    cases += [(good[:n], 'cut off') for n in (8, 9, 63, 100, len(good) // 2, len(good) - 1)]
+    for _ in range(40):
+        i = random.randrange(8, len(good))
+        cases.append((good[:i] + bytes([good[i] ^ 1 << random.randrange(8)]) + good[i + 1:], ''))
+    for content, words in cases:
+        with open(bad, 'wb') as f:
+            f.write(content)
+        said = m.command('loadvm ' + bad)
+        check('refused', words in said and said.count('\n') == 1 and len(said) > 20, repr((words, said)))
+    for options, words in ((('-smp', '2'), 'another machine'), (('-m', '64M'), 'another machine'),
+                           (('-cpu', 'rv64,sstc=off'), 'another machine'),
+                           (('-device', 'virtio-rng-device'), 'has no device')):
+        other = Machine(directory + '/2', '-kernel', kernel, *options, '-loadvm', state)
+        said = other.end()
+        check('refused at start', words in said and other.p.returncode == 2, said)
+    m.command('cont')
+    m.end()
+    check('it goes on', m.output() == OUTPUT, m.output())
+
+
+def test_disks(directory, kernel):
+    state, disk = directory + '/saved', directory + '/disk'
+    with open(disk, 'wb') as f:
+        f.truncate(1 << 20)
+    drive = ['-drive', 'file=%s,format=raw,if=virtio' % disk]
+    m = Machine(directory, '-kernel', kernel, '-S', *drive)
+    check('info block', disk in m.command('info block'))
+    check('saved', m.command('savevm ' + state) == '')
+    m.quit()
+    m = Machine(directory, '-kernel', kernel, '-loadvm', state, *drive)
+    m.end()
+    check('disk as it was', m.output() == OUTPUT, m.output())
+    m = Machine(directory, '-kernel', kernel, '-loadvm', state, drive[0], drive[1] + ',snapshot=on')
+    m.end()
+    check('over a snapshot', m.output() == OUTPUT, m.output())
+    with open(disk, 'r+b') as f:
+        f.write(b'x')
+    m = Machine(directory, '-kernel', kernel, '-loadvm', state, *drive)
+    said = m.end()
+    check('disk was written', 'was written to after' in said and m.p.returncode == 2, said)
+    m = Machine(directory, '-kernel', kernel, '-loadvm', state)
+    said = m.end()
+    check('disk is missing', m.p.returncode == 2, said)
+
+
+def main():
+    if not shutil.which(CROSS):
+        print(CROSS + ' is missing')
+        sys.exit(77)
+    print('SEED=%d' % args.seed)
+    random.seed(args.seed)
+    with tempfile.TemporaryDirectory() as directory:
+        os.mkdir(directory + '/2')
+        kernel = build(directory)
+        test_bad(directory, kernel)
+        test_disks(directory, kernel)
+        test_back(directory, kernel)
+        for _ in range(args.times):
+            test_resume(directory, kernel)
+    print('%d passed, %d failed' % (passed, failed))
+    sys.exit(1 if failed or not passed else 0)
+
+
+parser = argparse.ArgumentParser()
+parser.add_argument('--times', type=int, default=8)
+parser.add_argument('--seed', type=int, default=int.from_bytes(os.urandom(4), 'little'))
+parser.add_argument('emulator', nargs=argparse.REMAINDER)
+args = parser.parse_args()
+main()
