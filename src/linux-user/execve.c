@@ -232,7 +232,7 @@ static int64_t exec_braid(GuestThread *t, ExecRequest *r)
     for (unsigned i = 0; opts && opts[i]; i++) {
         vec_push(args, opts[i]);
     }
-    if (user_process.sysroot) {     /* said again: the path may have been relative */
+    if (user_process.opt->sysroot) {    /* which may have been relative */
         const char *sysroot = path_sysroot();
         vec_push(args, (char *)"-L");
         vec_push(args, (char *)(sysroot ? sysroot : "/"));

@@ -41,7 +41,7 @@ typedef struct LinuxUserOptions {
     uint64_t reserved_va;       /* -R: size of the guest's address space; 0: chosen here */
     /*
      * braid's own options to repeat when the guest executes another guest program (without
-     * -0, -E, -U and what belongs to this program only), NULL-terminated; NULL: none.
+     * -L, which is added, -0, -E, -U and what belongs to this program only), NULL-terminated; NULL: none.
      */
     char *const *reexec_options;
     /* Called once when the guest process ends in an orderly way (--stats); may be NULL. */

@@ -179,10 +179,11 @@ static void setup_exec(UserConfig *c)
     }
 }
 
-/* Options that a guest program started by this one shall have too: all but what names this one. */
+/* Options that a guest program started by this one shall have too: all but what names this one, and -L,
+   which execve() says in its own way. */
 static void keep_for_reexec(UserConfig *c, char **argv, int first)
 {
-    static const char *const own[] = { "0", "E", "U", "execfd", "g" };
+    static const char *const own[] = { "0", "E", "U", "execfd", "g", "L" };
     for (int i = 1; i < first; i++) {
         const char *name = argv[i] + strspn(argv[i], "-");
         bool mine = false;
