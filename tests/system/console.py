@@ -8,6 +8,8 @@ Everything that the machine prints is collected (without carriage returns) and w
 is waited for, signs of a sick kernel (TROUBLE) end the test at once, as do the machine's end and the time
 limit, each with the last lines of the console. `ask` are commands for braid's monitor (on the same line, behind
 Ctrl-A c), whose answers are added then: where is each hart?
+
+Time limits are for a machine that has little else to do; $PATIENCE is a factor for others.
 """
 import os
 import re
@@ -17,6 +19,8 @@ import time
 
 TROUBLE = re.compile(r'Oops|BUG:|rcu: INFO|rcu_sched (self-)?detected|Call Trace|soft lockup|hard LOCKUP|hung task|'
                      r'blocked for more than|Kernel panic|unhandled signal|EXT4-fs error|I/O error')
+
+PATIENCE = float(os.environ.get('PATIENCE', 1))
 
 
 class Failure(Exception):
@@ -87,6 +91,7 @@ class Console:
 
     def expect(self, pattern, timeout):
         """Wait for a regular expression behind what was seen so far; returns the match."""
+        timeout *= PATIENCE
         limit = time.monotonic() + timeout
         pattern = re.compile(pattern)
         going = True
@@ -120,6 +125,7 @@ class Console:
 
     def wait_end(self, timeout):
         """Wait until the machine is switched off; returns the exit status."""
+        timeout *= PATIENCE
         limit = time.monotonic() + timeout
         while self.pump(1):
             self.check_trouble()
