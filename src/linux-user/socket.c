@@ -101,7 +101,10 @@ int64_t sys_sendmmsg(GuestThread *t, const uint64_t a[6])
     for (i = 0; i < n; i++) {
         uint64_t addr = a[1] + i * sizeof(GuestMmsghdr);
         ret = send_one(t, (int)a[0], addr, a[3]);
-        if (ret < 0 || !user_write_u32(addr + offsetof(GuestMmsghdr, len), (uint32_t)ret)) {
+        if (ret >= 0 && !user_write_u32(addr + offsetof(GuestMmsghdr, len), (uint32_t)ret)) {
+            ret = -EFAULT;
+        }
+        if (ret < 0) {
             break;
         }
     }
@@ -124,7 +127,10 @@ int64_t sys_recvmmsg(GuestThread *t, const uint64_t a[6])
     for (i = 0; i < n; i++) {
         uint64_t addr = a[1] + i * sizeof(GuestMmsghdr);
         ret = recv_one(t, (int)a[0], addr, flags & ~(uint64_t)MSG_WAITFORONE);
-        if (ret < 0 || !user_write_u32(addr + offsetof(GuestMmsghdr, len), (uint32_t)ret)) {
+        if (ret >= 0 && !user_write_u32(addr + offsetof(GuestMmsghdr, len), (uint32_t)ret)) {
+            ret = -EFAULT;
+        }
+        if (ret < 0) {
             break;
         }
         if (flags & MSG_WAITFORONE) {

@@ -33,7 +33,7 @@ bool riscv_setup_frame(GuestThread *t, int sig, const siginfo_t *info,
         return false;
     }
     signal_autodisarm(t);
-    cpu->env.pc = action->handler;
+    cpu->env.pc = action->handler & ~1ull;
     x[RISCV_RA] = restorer;
     x[RISCV_SP] = at;
     x[RISCV_A0] = (uint64_t)sig;
@@ -55,7 +55,7 @@ bool riscv_sigreturn(GuestThread *t, uint64_t *mask)
     if (mc->fp.reserved || mc->fp.ext_magic || mc->fp.ext_size) {
         return false;
     }
-    cpu->env.pc = mc->regs[0];
+    cpu->env.pc = mc->regs[0] & ~1ull;      /* the kernel returns through sepc, which has no bit 0 */
     memcpy(&x[1], &mc->regs[1], 31 * sizeof(uint64_t));
     memcpy(&x[RISCV_F], mc->fp.f, sizeof(mc->fp.f));
     riscv_set_fcsr(cpu, mc->fp.fcsr);
