@@ -35,6 +35,8 @@ enum {
     REQUEST_CONTINUE = 8,
     REQUEST_QUIT = 16,
     REQUEST_CALL = 32,
+    REQUEST_GUEST_RESET = 64,   /* REQUEST_RESET, asked for by the guest */
+    REQUEST_SIGNAL = 128,       /* REQUEST_QUIT, by a signal */
 };
 
 #define QUIT_TIMEOUT_MS 5000
@@ -47,6 +49,8 @@ static struct BoardContext {
     uint32_t requests;          /* atomic, futex [BOARD-REQUEST] */
     int exit_code;              /* atomic */
     bool running;               /* written by board_run()'s thread, atomic */
+    bool has_run;               /* likewise */
+    BoardListener *listener;    /* constant before the machine runs */
     BoardDebugger debugger;     /* constant before the machine runs */
 
     Mutex call_lock;            /* rank BOARD: one call at a time */
@@ -93,9 +97,10 @@ void board_power_off(int exit_code)
     request(REQUEST_POWER_OFF);
 }
 
-void board_reset(void)
+void board_reset(bool by_guest)
 {
-    request(board.options.no_reboot ? REQUEST_POWER_OFF : REQUEST_RESET);
+    uint32_t guest = by_guest ? REQUEST_GUEST_RESET : 0;
+    request((board.options.no_reboot ? REQUEST_POWER_OFF : REQUEST_RESET) | guest);
 }
 
 void board_stop(void)
@@ -133,6 +138,27 @@ void board_run_paused(void (*fn)(void *opaque), void *opaque)
     mutex_unlock(&board.call_lock);
 }
 
+const char *board_status(void)
+{
+    if (harts_parking() & PARK_DEBUGGER) {
+        return "debug";
+    }
+    return __atomic_load_n(&board.running, __ATOMIC_RELAXED)   ? "running"
+           : __atomic_load_n(&board.has_run, __ATOMIC_RELAXED) ? "paused" : "prelaunch";
+}
+
+void board_set_listener(BoardListener *fn)
+{
+    board.listener = fn;
+}
+
+static void tell(BoardEvent e, bool by_guest, const char *reason)
+{
+    if (board.listener) {
+        board.listener(e, by_guest, reason);
+    }
+}
+
 void board_set_debugger(const BoardDebugger *d)
 {
     board.debugger = *d;
@@ -153,11 +179,17 @@ void board_debug_stop(CPUState *cpu)
 void board_debug_take(void)
 {
     harts_park(PARK_DEBUGGER, 0);
+    if (__atomic_load_n(&board.running, __ATOMIC_RELAXED)) {
+        tell(BOARD_EVENT_STOP, false, NULL);
+    }
 }
 
 void board_debug_release(void)
 {
     harts_release(PARK_DEBUGGER);
+    if (__atomic_load_n(&board.running, __ATOMIC_RELAXED)) {
+        tell(BOARD_EVENT_RESUME, false, NULL);
+    }
 }
 
 void board_debug_ask(void)
@@ -184,10 +216,12 @@ static void set_running(bool run)
     }
     __atomic_store_n(&board.running, run, __ATOMIC_RELAXED);
     if (run) {
+        __atomic_store_n(&board.has_run, true, __ATOMIC_RELAXED);
         harts_release(PARK_STOPPED);
     } else {
         harts_park(PARK_STOPPED, 0);
     }
+    tell(run ? BOARD_EVENT_RESUME : BOARD_EVENT_STOP, false, NULL);
 }
 
 static void reset_all(void)
@@ -198,11 +232,12 @@ static void reset_all(void)
     }
 }
 
-static void do_reset(void)
+static void do_reset(bool by_guest)
 {
     harts_park(PARK_WORK, 0);
     reset_all();
     harts_release(PARK_WORK);
+    tell(BOARD_EVENT_RESET, by_guest, by_guest ? "guest-reset" : "host-qmp-system-reset");
 }
 
 static void do_call(void)
@@ -225,6 +260,12 @@ static void do_call(void)
 /* True: the machine is off for good. */
 static bool carry_out(uint32_t bits)
 {
+    bool by_guest = bits & REQUEST_GUEST_RESET;
+    if (bits & (REQUEST_POWER_OFF | REQUEST_QUIT)) {
+        tell(BOARD_EVENT_SHUTDOWN, !(bits & REQUEST_QUIT),
+             bits & REQUEST_SIGNAL ? "host-signal" : bits & REQUEST_QUIT ? "host-qmp-quit"
+             : by_guest ? "guest-reset" : "guest-shutdown");
+    }
     if (bits & REQUEST_POWER_OFF) {
         if (board.options.no_shutdown) {
             set_running(false);
@@ -236,7 +277,7 @@ static bool carry_out(uint32_t bits)
         return true;
     }
     if (bits & REQUEST_RESET) {
-        do_reset();
+        do_reset(by_guest);
     }
     if (bits & REQUEST_STOP) {
         set_running(false);
@@ -264,7 +305,7 @@ static void *signals_main(void *arg)
             exit(128 + sig);        /* asked three times: it hangs */
         }
         __atomic_store_n(&board.exit_code, 128 + sig, __ATOMIC_RELAXED);
-        board_quit();
+        request(REQUEST_QUIT | REQUEST_SIGNAL);
     }
     return NULL;
 }

@@ -37,13 +37,22 @@ int board_run(void);
 
 /* ---- what may happen to a machine; any thread, under any lock; done by board_run()'s thread ---- */
 void board_power_off(int exit_code);
-void board_reset(void);
+void board_reset(bool by_guest);
 /* Stop all harts and the clock; let them go on.  These return before it is done. */
 void board_stop(void);
 void board_continue(void);
 bool board_is_running(void);
+/* "running", "paused", "prelaunch" (-S, nothing has run so far), "debug" (gdb looks at it). */
+const char *board_status(void);
 /* Ends braid: Ctrl-A x, the monitor's quit, SIGTERM. */
 void board_quit(void);
+
+/* What has happened, told by the thread that it happened on, without locks.  Reset and shutdown: by the guest or
+   from outside, and why in QMP's words. */
+typedef enum BoardEvent { BOARD_EVENT_STOP, BOARD_EVENT_RESUME, BOARD_EVENT_RESET, BOARD_EVENT_SHUTDOWN } BoardEvent;
+typedef void BoardListener(BoardEvent e, bool by_guest, const char *reason);
+/* Before the machine runs; one. */
+void board_set_listener(BoardListener *fn);
 
 /*
  * What a debugger is to the board.  All may be NULL.

@@ -109,6 +109,18 @@ size_t chardev_write(Chardev *c, const void *bytes, size_t n)
     return k;
 }
 
+bool chardev_write_whole(Chardev *c, const void *bytes, size_t n)
+{
+    mutex_lock(&c->lock);
+    bool fits = c->discard || n <= RING_SIZE - c->count;
+    if (fits && !c->discard) {
+        queue_locked(c, bytes, n);
+    }
+    mutex_unlock(&c->lock);
+    cond_broadcast(&c->output);
+    return fits;
+}
+
 void chardev_print(Chardev *c, const char *fmt, ...)
 {
     va_list ap;

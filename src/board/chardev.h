@@ -46,6 +46,8 @@ void chardev_start_all(void);
  * after less than n.  Any thread; under locks of ranks before CHARDEV.
  */
 size_t chardev_write(Chardev *c, const void *bytes, size_t n);
+/* All of it, or (false) nothing, if there is no room. */
+bool chardev_write_whole(Chardev *c, const void *bytes, size_t n);
 /* The same, but waits for room.  Not on the writer's thread, no locks held. */
 void chardev_print(Chardev *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void chardev_accept_input(Chardev *c);

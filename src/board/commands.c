@@ -111,7 +111,7 @@ static void dump_physical(const char *args, FILE *out)
 
 static void do_stop(const char *args, FILE *out) { board_stop(); }
 static void do_continue(const char *args, FILE *out) { board_continue(); }
-static void do_reset(const char *args, FILE *out) { board_reset(); }
+static void do_reset(const char *args, FILE *out) { board_reset(false); }
 static void do_quit(const char *args, FILE *out) { board_quit(); }
 
 static void do_power_down(const char *args, FILE *out)

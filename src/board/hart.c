@@ -22,6 +22,7 @@
 
 #include <sched.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "board/board.h"
 #include "board/device.h"
@@ -267,13 +268,19 @@ void hart_finish_run(Hart *h, int why)
     }
 }
 
+void hart_thread_began(Hart *h)
+{
+    __atomic_store_n(&h->thread_id, (uint32_t)gettid(), __ATOMIC_RELAXED);
+    cpu_thread_init(h->cpu);
+}
+
 static void *hart_main(void *arg)
 {
     Hart *h = arg;
     char name[16];
     snprintf(name, sizeof(name), "hart %u", h->index);
     pthread_setname_np(pthread_self(), name);
-    cpu_thread_init(h->cpu);
+    hart_thread_began(h);
     for (;;) {
         if (harts_shall_park()) {
             park(h);
@@ -319,6 +326,7 @@ void hart_create_all(unsigned n, bool one_thread)
     for (unsigned i = 0; i < n; i++) {
         Hart *h = &hart_ctx.harts[i];
         h->index = i;
+        h->qom_path = str_format("/machine/soc0/harts[%u]", i);
         h->cpu = cpu_create(&riscv64_system_guest);
         h->cpu->user_data = h;
         riscv_set_hartid(h->cpu, i);

@@ -24,7 +24,9 @@ enum {
 typedef struct Hart {
     CPUState *cpu;              /* constant after hart_create_all() */
     unsigned index;
+    char *qom_path;             /* constant: its name for QMP */
     pthread_t thread;
+    uint32_t thread_id;         /* atomic: the kernel's, 0: not started yet */
     Timer supervisor_timer;     /* Sstc */
 
     uint32_t state;             /* atomic: HART_...; [HART-START] */
@@ -47,6 +49,9 @@ void hart_create_all(unsigned n, bool one_thread);
 /* Their part of the machine's saved state; when the interrupt controllers are there. */
 void harts_add_devices(void);
 void hart_start_threads(void);
+static inline unsigned hart_thread_id(const Hart *h) { return __atomic_load_n(&h->thread_id, __ATOMIC_RELAXED); }
+/* By the thread that runs the hart, first thing. */
+void hart_thread_began(Hart *h);
 static inline Hart *hart_of(const CPUState *cpu) { return cpu->user_data; }
 
 /* The pin `irq` (RISCV_IRQ_...) of a hart as an interrupt line. */

@@ -81,7 +81,7 @@ void *round_robin_main(void *arg)
     pthread_setname_np(pthread_self(), "harts");
     timer_init(&rr.slice, end_slice, NULL);
     for (unsigned i = 0; i < hart_ctx.nharts; i++) {
-        cpu_thread_init(hart_ctx.harts[i].cpu);
+        hart_thread_began(&hart_ctx.harts[i]);
     }
     for (;;) {
         if (harts_shall_park()) {

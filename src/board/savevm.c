@@ -499,7 +499,7 @@ static bool load(Reader *r)
         /* Everything has been checked: only the host can fail now. */
         good = read_file(r);
         if (!good) {
-            board_reset();
+            board_reset(false);
             char *why = *r->err;
             *r->err = str_format("%s; the machine is reset", why);
             free(why);

@@ -263,7 +263,7 @@ static int64_t call_reset(SBICall *c)
         break;
     case COLD_REBOOT:
     case WARM_REBOOT:
-        board_reset();
+        board_reset(true);
         break;
     default:
         return SBI_ERR_INVALID_PARAM;

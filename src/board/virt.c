@@ -69,7 +69,7 @@ static void test_power_off(void *opaque, int exit_code)
 
 static void test_reset(void *opaque)
 {
-    board_reset();
+    board_reset(true);
 }
 
 static void create_interrupt_devices(unsigned nharts)

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -27,7 +28,10 @@ static int listen_unix(const char *path)
         return -1;
     }
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    unlink(a.sun_path);
+    struct stat st;
+    if (!lstat(a.sun_path, &st) && S_ISSOCK(st.st_mode)) {
+        unlink(a.sun_path);     /* of an earlier run; what else is there stays */
+    }
     if (fd < 0 || bind(fd, (struct sockaddr *)&a, sizeof(a)) || listen(fd, 1)) {
         return -1;
     }
