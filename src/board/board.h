@@ -27,6 +27,7 @@ typedef struct BoardOptions {
     const char *loadvm;         /* begin with this state; NULL: none */
     bool start_stopped;         /* -S */
     bool no_reboot, no_shutdown;
+    bool aia;                   /* aia=aplic-imsic */
     bool one_thread;            /* thread=single: one host thread runs all harts in turn */
 } BoardOptions;
 

@@ -10,13 +10,17 @@
 #include <sys/random.h>
 
 #include "board/dev/aclint.h"
+#include "board/dev/aplic.h"
+#include "board/dev/imsic.h"
 #include "board/dev/plic.h"
 #include "board/virt.h"
 #include "guest/riscv/system.h"
 #include "util/error.h"
 #include "util/strutil.h"
 
-enum { PHANDLE_PLIC = 1, PHANDLE_TEST, PHANDLE_CPU };   /* and two for each hart: the CPU, its interrupts */
+/* The interrupt controller of devices, what else has a number, */
+enum { PHANDLE_IRQ = 1, PHANDLE_TEST, PHANDLE_IMSIC_S, PHANDLE_IMSIC_M, PHANDLE_APLIC_M, PHANDLE_CPU };
+/* and two for each hart: the CPU, its interrupts. */
 
 #define MAX_CELLS (4 * BOARD_MAX_HARTS)
 #define ROOM 65536
@@ -72,10 +76,12 @@ static void set_reg(void *t, int node, uint64_t base, uint64_t size)
     set_cells(t, node, "reg", cells, 4);
 }
 
-static void set_irq(void *t, int node, uint32_t irq)
+enum { LEVEL_HIGH = 4 };        /* the second cell of an APLIC's interrupt; a PLIC's has one */
+
+static void set_irq(void *t, int node, const FdtParameters *p, uint32_t irq)
 {
-    set_cell(t, node, "interrupt-parent", PHANDLE_PLIC);
-    set_cell(t, node, "interrupts", irq);
+    set_cell(t, node, "interrupt-parent", PHANDLE_IRQ);
+    set_cells(t, node, "interrupts", (uint32_t[]){ irq, LEVEL_HIGH }, p->aia ? 2 : 1);
 }
 
 static uint32_t cpu_phandle(unsigned hart) { return PHANDLE_CPU + 2 * hart; }
@@ -169,7 +175,58 @@ static void add_plic(void *t, int soc, unsigned nharts)
     set_reg(t, n, VIRT_PLIC, VIRT_PLIC_SIZE);
     set_hart_irqs(t, n, nharts, RISCV_IRQ_MEI, RISCV_IRQ_SEI);
     set_cell(t, n, "riscv,ndev", PLIC_SOURCES);
-    set_cell(t, n, "phandle", PHANDLE_PLIC);
+    set_cell(t, n, "phandle", PHANDLE_IRQ);
+}
+
+/* The interrupt files of one level, a page for each hart: riscv,imsics. */
+static void add_imsic(void *t, int soc, unsigned nharts, uint64_t base, uint32_t irq, uint32_t phandle)
+{
+    uint32_t cells[2 * BOARD_MAX_HARTS];
+    int n = add_node_at(t, soc, "imsics", base);
+    for (unsigned i = 0; i < nharts; i++) {
+        cells[2 * i] = intc_phandle(i);
+        cells[2 * i + 1] = irq;
+    }
+    set_string(t, n, "compatible", "riscv,imsics");
+    set_cell(t, n, "#interrupt-cells", 0);
+    set_empty(t, n, "interrupt-controller");
+    set_empty(t, n, "msi-controller");
+    set_cell(t, n, "#msi-cells", 0);
+    set_cells(t, n, "interrupts-extended", cells, 2 * nharts);
+    set_reg(t, n, base, (uint64_t)nharts * IMSIC_PAGE);
+    set_cell(t, n, "riscv,num-ids", IMSIC_IDS);
+    set_cell(t, n, "phandle", phandle);
+}
+
+/* riscv,aplic */
+static int add_aplic(void *t, int soc, uint64_t base, uint32_t files, uint32_t phandle)
+{
+    int n = add_node_at(t, soc, "aplic", base);
+    set_string(t, n, "compatible", "riscv,aplic");
+    set_cell(t, n, "#address-cells", 0);
+    set_cell(t, n, "#interrupt-cells", 2);
+    set_empty(t, n, "interrupt-controller");
+    set_reg(t, n, base, APLIC_SIZE);
+    set_cell(t, n, "msi-parent", files);
+    set_cell(t, n, "riscv,num-sources", APLIC_SOURCES);
+    set_cell(t, n, "phandle", phandle);
+    return n;
+}
+
+/* What M-mode has is shown to firmware only: a kernel over the built-in SBI could not use it. */
+static void add_aia(void *t, int soc, const FdtParameters *p)
+{
+    add_aplic(t, soc, VIRT_APLIC_S, PHANDLE_IMSIC_S, PHANDLE_IRQ);
+    if (p->firmware) {
+        const uint32_t delegation[] = { PHANDLE_IRQ, 1, APLIC_SOURCES };
+        int n = add_aplic(t, soc, VIRT_APLIC_M, PHANDLE_IMSIC_M, PHANDLE_APLIC_M);
+        set_cell(t, n, "riscv,children", PHANDLE_IRQ);
+        /* the binding's name, and the one that firmware knew before it */
+        set_cells(t, n, "riscv,delegation", delegation, 3);
+        set_cells(t, n, "riscv,delegate", delegation, 3);
+        add_imsic(t, soc, p->nharts, VIRT_IMSIC_M, RISCV_IRQ_MEI, PHANDLE_IMSIC_M);
+    }
+    add_imsic(t, soc, p->nharts, VIRT_IMSIC_S, RISCV_IRQ_SEI, PHANDLE_IMSIC_S);
 }
 
 static void add_clint(void *t, int soc, unsigned nharts)
@@ -181,7 +238,7 @@ static void add_clint(void *t, int soc, unsigned nharts)
     set_hart_irqs(t, n, nharts, RISCV_IRQ_MSI, RISCV_IRQ_MTI);
 }
 
-static void add_small_devices(void *t, int soc)
+static void add_small_devices(void *t, int soc, const FdtParameters *p)
 {
     static const char test_compatible[] = "sifive,test1\0sifive,test0\0syscon";
     int n = add_node_at(t, soc, "test", VIRT_TEST);
@@ -193,28 +250,29 @@ static void add_small_devices(void *t, int soc)
     set_string(t, n, "compatible", "ns16550a");
     set_reg(t, n, VIRT_UART, VIRT_UART_SIZE);
     set_cell(t, n, "clock-frequency", 3686400);
-    set_irq(t, n, VIRT_IRQ_UART);
+    set_irq(t, n, p, VIRT_IRQ_UART);
 
     n = add_node_at(t, soc, "rtc", VIRT_RTC);
     set_string(t, n, "compatible", "google,goldfish-rtc");
     set_reg(t, n, VIRT_RTC, VIRT_RTC_SIZE);
-    set_irq(t, n, VIRT_IRQ_RTC);
+    set_irq(t, n, p, VIRT_IRQ_RTC);
 
     for (unsigned i = VIRT_VIRTIO_SLOTS; i-- > 0;) {
         uint64_t base = VIRT_VIRTIO + i * VIRT_VIRTIO_SIZE;
         n = add_node_at(t, soc, "virtio_mmio", base);
         set_string(t, n, "compatible", "virtio,mmio");
         set_reg(t, n, base, VIRT_VIRTIO_SIZE);
-        set_irq(t, n, VIRT_IRQ_VIRTIO + i);
+        set_irq(t, n, p, VIRT_IRQ_VIRTIO + i);
     }
 }
 
 /* The binding "host-generic-pci" and, for interrupt-map, the PCI bus binding of Open Firmware. */
-static void add_pci(void *t, int soc, uint64_t ram_size)
+static void add_pci(void *t, int soc, const FdtParameters *p)
 {
-    enum { IO = 0x01000000, MEMORY_32 = 0x02000000, MEMORY_64 = 0x03000000, SLOTS = 4, PINS = 4, ENTRY = 6 };
-    uint32_t map[SLOTS * PINS * ENTRY], *m = map;
-    uint64_t high = virt_pci_high(ram_size);
+    enum { IO = 0x01000000, MEMORY_32 = 0x02000000, MEMORY_64 = 0x03000000, SLOTS = 4, PINS = 4, MAX_ENTRY = 7 };
+    unsigned entry_cells = p->aia ? MAX_ENTRY : MAX_ENTRY - 1;
+    uint32_t map[SLOTS * PINS * MAX_ENTRY], *m = map;
+    uint64_t high = virt_pci_high(p->ram_size);
     int n = add_node_at(t, soc, "pci", VIRT_PCI_ECAM);
     set_string(t, n, "compatible", "pci-host-ecam-generic");
     set_string(t, n, "device_type", "pci");
@@ -234,12 +292,16 @@ static void add_pci(void *t, int soc, uint64_t ram_size)
     };
     set_cells(t, n, "ranges", ranges, array_size(ranges));
     for (uint32_t slot = 0; slot < SLOTS; slot++) {
-        for (uint32_t pin = 0; pin < PINS; pin++, m += ENTRY) {
-            uint32_t entry[ENTRY] = { slot << 11, 0, 0, pin + 1, PHANDLE_PLIC, VIRT_IRQ_PCI + (slot + pin) % PINS };
-            memcpy(m, entry, sizeof(entry));
+        for (uint32_t pin = 0; pin < PINS; pin++, m += entry_cells) {
+            const uint32_t entry[MAX_ENTRY] = { slot << 11, 0, 0, pin + 1, PHANDLE_IRQ,
+                                                VIRT_IRQ_PCI + (slot + pin) % PINS, LEVEL_HIGH };
+            memcpy(m, entry, entry_cells * sizeof(*m));
         }
     }
-    set_cells(t, n, "interrupt-map", map, array_size(map));
+    set_cells(t, n, "interrupt-map", map, (unsigned)(m - map));
+    if (p->aia) {
+        set_cell(t, n, "msi-parent", PHANDLE_IMSIC_S);
+    }
     set_cells(t, n, "interrupt-map-mask", (uint32_t[]){ (SLOTS - 1) << 11, 0, 0, 7 }, 4);
 }
 
@@ -300,10 +362,14 @@ void *fdt_make(const FdtParameters *p, size_t *size)
     set_cell(t, soc, "#size-cells", 2);
     set_string(t, soc, "compatible", "simple-bus");
     set_empty(t, soc, "ranges");
-    add_small_devices(t, soc);
-    add_pci(t, soc, p->ram_size);
+    add_small_devices(t, soc, p);
+    add_pci(t, soc, p);
     add_clint(t, soc, p->nharts);
-    add_plic(t, soc, p->nharts);
+    if (p->aia) {
+        add_aia(t, soc, p);
+    } else {
+        add_plic(t, soc, p->nharts);
+    }
     add_cpus(t, p->nharts);
     int memory = add_node_at(t, 0, "memory", VIRT_DRAM);
     set_string(t, memory, "device_type", "memory");

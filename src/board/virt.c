@@ -17,7 +17,9 @@
 #include <string.h>
 
 #include "board/dev/aclint.h"
+#include "board/dev/aplic.h"
 #include "board/dev/goldfish-rtc.h"
+#include "board/dev/imsic.h"
 #include "board/dev/plic.h"
 #include "board/dev/sifive-test.h"
 #include "board/dev/uart.h"
@@ -40,7 +42,10 @@
 
 static struct VirtContext {
     ACLINT *aclint;
+    /* the interrupt controller: a PLIC, or an APLIC and the harts' interrupt files for S- and M-mode */
     PLIC *plic;
+    APLIC *aplic;
+    IMSIC *imsic[2];
     UART *uart;
     GoldfishRTC *rtc;
     SiFiveTest test;
@@ -72,26 +77,94 @@ static void test_reset(void *opaque)
     board_reset(true);
 }
 
-static void create_interrupt_devices(unsigned nharts)
+/* ---- Interrupts ---- */
+
+static IRQLine irq_input(unsigned n)
 {
-    IRQLine *msip = xcalloc(nharts, sizeof(*msip)), *mtip = xcalloc(nharts, sizeof(*mtip));
+    return virt.plic ? plic_input(virt.plic, n) : aplic_input(virt.aplic, n);
+}
+
+static IRQLine *hart_lines(unsigned nharts, unsigned irq)
+{
+    IRQLine *lines = xcalloc(nharts, sizeof(*lines));
+    for (unsigned i = 0; i < nharts; i++) {
+        lines[i] = hart_irq(i, irq);
+    }
+    return lines;
+}
+
+static void create_timers(unsigned nharts)
+{
+    IRQLine *msip = hart_lines(nharts, RISCV_IRQ_MSI), *mtip = hart_lines(nharts, RISCV_IRQ_MTI);
+    virt.aclint = aclint_create(msip, mtip, nharts);
+    memory_add_mmio("clint", VIRT_CLINT, VIRT_CLINT_SIZE, &aclint_ops, virt.aclint);
+    device_add("clint", &aclint_class, virt.aclint);
+    free(msip);
+    free(mtip);
+}
+
+static void create_plic(unsigned nharts)
+{
     IRQLine *contexts = xcalloc(2 * nharts, sizeof(*contexts));
     for (unsigned i = 0; i < nharts; i++) {
-        msip[i] = hart_irq(i, RISCV_IRQ_MSI);
-        mtip[i] = hart_irq(i, RISCV_IRQ_MTI);
         contexts[2 * i] = hart_irq(i, RISCV_IRQ_MEI);
         contexts[2 * i + 1] = hart_irq(i, RISCV_IRQ_SEI);
     }
-    virt.aclint = aclint_create(msip, mtip, nharts);
     virt.plic = plic_create(contexts, 2 * nharts);
-    memory_add_mmio("clint", VIRT_CLINT, VIRT_CLINT_SIZE, &aclint_ops, virt.aclint);
     memory_add_mmio("plic", VIRT_PLIC, VIRT_PLIC_SIZE, &plic_ops, virt.plic);
-    device_add("clint", &aclint_class, virt.aclint);
     device_add("plic", &plic_class, virt.plic);
-    free(msip);
-    free(mtip);
     free(contexts);
 }
+
+static bool access_file(CPUState *cpu, bool machine, unsigned reg, uint64_t mask, uint64_t value, uint64_t *old)
+{
+    return imsic_access(virt.imsic[machine], hart_of(cpu)->index, reg, mask, value, old);
+}
+
+static uint32_t top_of_file(CPUState *cpu, bool machine, bool claim)
+{
+    return imsic_top(virt.imsic[machine], hart_of(cpu)->index, claim);
+}
+
+static const RISCVInterruptFiles interrupt_files = { access_file, top_of_file };
+
+/* A device's message: to a hart's interrupt file, or to nobody. */
+static bool send_message(void *opaque, hwaddr address, uint32_t data)
+{
+    static const hwaddr bases[2] = { VIRT_IMSIC_S, VIRT_IMSIC_M };
+    for (unsigned i = 0; i < 2; i++) {
+        if (virt.imsic[i] && address >= bases[i] && address - bases[i] < hart_ctx.nharts * IMSIC_PAGE &&
+            address % 4 == 0) {
+            imsic_ops.write(virt.imsic[i], address - bases[i], data, 4);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void create_imsic(bool machine, unsigned nharts)
+{
+    IRQLine *lines = hart_lines(nharts, machine ? RISCV_IRQ_MEI : RISCV_IRQ_SEI);
+    const char *name = machine ? "imsic-m" : "imsic-s";
+    IMSIC *s = virt.imsic[machine] = imsic_create(lines, nharts);
+    memory_add_mmio(name, machine ? VIRT_IMSIC_M : VIRT_IMSIC_S, (uint64_t)nharts * IMSIC_PAGE, &imsic_ops, s);
+    device_add(name, &imsic_class, s);
+    free(lines);
+}
+
+static void create_aia(unsigned nharts)
+{
+    APLICConfig c = { .message = send_message, .handed_over = board_entry()->sbi, .machine_files = VIRT_IMSIC_M,
+                      .supervisor_files = VIRT_IMSIC_S };
+    create_imsic(false, nharts);
+    create_imsic(true, nharts);
+    virt.aplic = aplic_create(&c);
+    memory_add_mmio("aplic-m", VIRT_APLIC_M, APLIC_SIZE, &aplic_ops, aplic_domain(virt.aplic, true));
+    memory_add_mmio("aplic-s", VIRT_APLIC_S, APLIC_SIZE, &aplic_ops, aplic_domain(virt.aplic, false));
+    device_add("aplic", &aplic_class, virt.aplic);
+}
+
+/* ---- Devices ---- */
 
 /* What no BAR claims, in the bridge's windows, reads as all ones. */
 static uint64_t read_nothing(void *opaque, hwaddr offset, unsigned size)
@@ -107,9 +180,10 @@ static void create_pci(uint64_t ram_size)
 {
     static const MMIOOps nothing = { read_nothing, write_nothing, 1, 8 };
     hwaddr high = virt_pci_high(ram_size);
-    PCIBusConfig c = { .window = { { VIRT_PCI_MMIO, VIRT_PCI_MMIO_SIZE }, { high, VIRT_PCI_HIGH_SIZE } } };
+    PCIBusConfig c = { .window = { { VIRT_PCI_MMIO, VIRT_PCI_MMIO_SIZE }, { high, VIRT_PCI_HIGH_SIZE } },
+                       .message = send_message };
     for (unsigned i = 0; i < 4; i++) {
-        c.irq[i] = plic_input(virt.plic, VIRT_IRQ_PCI + i);
+        c.irq[i] = irq_input(VIRT_IRQ_PCI + i);
     }
     virt.pci = pci_bus_create(&c);
     memory_add_mmio("pci-ecam", VIRT_PCI_ECAM, VIRT_PCI_ECAM_SIZE, &pci_ecam_ops, virt.pci);
@@ -122,12 +196,12 @@ static void create_devices(const BoardOptions *o)
 {
     slots_parse_chardevs(o);
     Chardev *serial = slots_find_chardev("-serial", o->serial ? o->serial : "mon:stdio");
-    virt.uart = uart_create(plic_input(virt.plic, VIRT_IRQ_UART), serial);
+    virt.uart = uart_create(irq_input(VIRT_IRQ_UART), serial);
     memory_add_mmio("serial", VIRT_UART, VIRT_UART_SIZE, &uart_ops, virt.uart);
     device_add("serial", &uart_class, virt.uart);
     sbi_init(serial, virt.uart);
 
-    virt.rtc = goldfish_rtc_create(plic_input(virt.plic, VIRT_IRQ_RTC));
+    virt.rtc = goldfish_rtc_create(irq_input(VIRT_IRQ_RTC));
     memory_add_mmio("rtc", VIRT_RTC, VIRT_RTC_SIZE, &goldfish_rtc_ops, virt.rtc);
     device_add("rtc", &goldfish_rtc_class, virt.rtc);
 
@@ -136,7 +210,7 @@ static void create_devices(const BoardOptions *o)
     device_add("test", &sifive_test_class, &virt.test);
 
     for (unsigned i = 0; i < VIRT_VIRTIO_SLOTS; i++) {
-        virt.virtio_irqs[i] = plic_input(virt.plic, VIRT_IRQ_VIRTIO + i);
+        virt.virtio_irqs[i] = irq_input(VIRT_IRQ_VIRTIO + i);
     }
     create_pci(o->ram_size);
     slots_create(o, virt.virtio_irqs, virt.pci);
@@ -236,7 +310,7 @@ static void load(const BoardOptions *o)
     bool none = o->bios && !strcmp(o->bios, "none");
     bool firmware = o->bios && !none && strcmp(o->bios, "default");
     LoadedImage kernel = { 0 }, bios = { 0 };
-    FdtParameters p = { .nharts = o->nharts, .ram_size = o->ram_size, .bootargs = o->append };
+    FdtParameters p = { .nharts = o->nharts, .aia = o->aia, .firmware = firmware || none, .ram_size = o->ram_size, .bootargs = o->append };
     size_t fdt_size;
 
     if (firmware) {
@@ -294,6 +368,9 @@ void virt_create(const BoardOptions *o)
 {
     check_options(o);
     savevm_init();
+    if (o->aia) {
+        riscv_add_aia();
+    }
     memory_add_ram("ram", VIRT_DRAM, o->ram_size, false);
     memory_add_ram("boot-rom", VIRT_BOOT_ROM, VIRT_BOOT_ROM_SIZE, true);
     loader_init(VIRT_DRAM, o->ram_size);
@@ -304,10 +381,16 @@ void virt_create(const BoardOptions *o)
         .timer_changed = hart_timer_changed,
         .wake = o->one_thread ? round_robin_wake : NULL,
         .sbi = sbi,
+        .files = o->aia ? &interrupt_files : NULL,
     };
     riscv_system_init(&config);
     hart_create_all(o->nharts, o->one_thread);
-    create_interrupt_devices(o->nharts);
+    create_timers(o->nharts);
+    if (o->aia) {
+        create_aia(o->nharts);
+    } else {
+        create_plic(o->nharts);
+    }
     harts_add_devices();
     create_devices(o);
 }

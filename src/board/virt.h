@@ -20,6 +20,11 @@ enum {
     VIRT_PCI_IO_SIZE = 0x10000,
     VIRT_PLIC = 0xc000000,
     VIRT_PLIC_SIZE = 0x600000,
+    /* aia=aplic-imsic, in place of the PLIC */
+    VIRT_APLIC_M = 0xc000000,
+    VIRT_APLIC_S = 0xd000000,
+    VIRT_IMSIC_M = 0x24000000,
+    VIRT_IMSIC_S = 0x28000000,
     VIRT_UART = 0x10000000,
     VIRT_UART_SIZE = 0x100,
     VIRT_VIRTIO = 0x10001000,
@@ -52,6 +57,8 @@ void virt_finish(void);
 /* fdt.c: the device tree, from malloc; *size its bytes.  initrd_size 0: none. */
 typedef struct FdtParameters {
     unsigned nharts;
+    bool aia;                   /* APLIC and IMSIC in place of the PLIC */
+    bool firmware;              /* M-mode is the guest's: it shall find what is there for M-mode */
     uint64_t ram_size;
     const char *bootargs;       /* NULL: none */
     uint64_t initrd_start, initrd_size;

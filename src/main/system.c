@@ -44,12 +44,15 @@ static bool set_accel(void *config, const char *value, char **err)
 
 typedef struct MachineOptions {
     char *dumpdtb, *type;
+    int aia;                    /* index in "none|aplic-imsic" */
     bool unused_acpi;
 } MachineOptions;
 
 static const SubOptionDef machine_defs[] = {
     { "dumpdtb", SUBOPTION_STRING, offsetof(MachineOptions, dumpdtb), 0, 0, NULL,
       "write the device tree to this file and end" },
+    { "aia", SUBOPTION_ENUM, offsetof(MachineOptions, aia), 0, 0, "none|aplic-imsic",
+      "interrupts by PLIC, or by APLIC and IMSIC, which take messages" },
     { "type", SUBOPTION_STRING, offsetof(MachineOptions, type), 0, 0, NULL, "virt" },
     { "acpi", SUBOPTION_BOOL, offsetof(MachineOptions, unused_acpi), 0, 0, NULL, "no effect: there is none" },
 };
@@ -57,7 +60,7 @@ static const SubOptionDef machine_defs[] = {
 static bool set_machine(void *config, const char *value, char **err)
 {
     SystemConfig *c = config;
-    MachineOptions m = { 0 };
+    MachineOptions m = { .aia = c->board.aia };
     char *name = NULL;
     if (!suboption_parse("-machine", value, machine_defs, array_size(machine_defs), &m, &name, err)) {
         return false;
@@ -67,6 +70,7 @@ static bool set_machine(void *config, const char *value, char **err)
         *err = str_format("-machine: '%s' is not known, only virt", type);
         return false;
     }
+    c->board.aia = m.aia;
     if (m.dumpdtb) {
         c->board.dumpdtb = m.dumpdtb;
     }
@@ -186,7 +190,7 @@ static bool show_version(void *config, const char *value, char **err)
 
 static const OptionDef defs[] = {
     OPTION_HEADING("The machine:"),
-    OPTION_DEF_CALL("M", "virt[,...]", set_machine, NULL, "the board: virt; dumpdtb=FILE writes its device tree"),
+    OPTION_DEF_CALL("M", "virt[,...]", set_machine, NULL, "the board: virt; dumpdtb=FILE writes its device tree; aia=none|aplic-imsic"),
     OPTION_DEF_CALL("machine", "virt[,...]", set_machine, NULL, "the same as -M"),
     OPTION_DEF_CALL("smp", "N", set_smp, NULL, "number of harts (default 1)"),
     OPTION_DEF_CALL("m", "SIZE", set_memory, NULL, "size of RAM (default 128M)"),

@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #include "board/dev/aclint.h"
+#include "board/dev/aplic.h"
 #include "board/dev/goldfish-rtc.h"
+#include "board/dev/imsic.h"
 #include "board/dev/plic.h"
 #include "board/dev/uart.h"
 #include "board/dev/virtio-blk.h"
@@ -21,7 +23,7 @@
 #include "board/timer.h"
 
 #define ROUNDS 60000
-#define NDEVICES 8
+#define NDEVICES 11
 
 static TestLine lines[64];
 static struct { const MMIOOps *ops; void *dev; hwaddr size; } devices[NDEVICES];
@@ -120,6 +122,13 @@ static Chardev *null_chardev(void)
     return chardev_open("null", &err);
 }
 
+static IMSIC *files;
+static bool take_message(void *opaque, hwaddr address, uint32_t data)
+{
+    imsic_message(files, (unsigned)(address / IMSIC_PAGE), data);
+    return true;
+}
+
 static void create_devices(void)
 {
     IRQLine l[64];
@@ -141,6 +150,11 @@ static void create_devices(void)
         add(4 + i, &virtio_mmio_ops, virtio[i], 0x1000);
     }
     add(7, &virtio_mmio_empty_ops, NULL, 0x1000);
+    files = imsic_create(l + 30, 4);
+    APLIC *aplic = aplic_create(&(APLICConfig){ .message = take_message });
+    add(8, &imsic_ops, files, 4 * IMSIC_PAGE);
+    add(9, &aplic_ops, aplic_domain(aplic, false), APLIC_SIZE);
+    add(10, &aplic_ops, aplic_domain(aplic, true), APLIC_SIZE);
     unlink(disk);
 }
 

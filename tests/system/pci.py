@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Debian's riscv64 kernel finds the PCI bus and all kinds of virtio functions on it, and works with them.
 
-usage: pci.py EMULATOR... [--harts N]
+usage: pci.py EMULATOR... [--harts N] [--aia]
 
 What the bus has to look like (ids, BARs, windows, interrupts) is what the kernel saw under QEMU 7.2, where
 this passes as well: tests/system/pci.py qemu-system-riscv64 -M virt
 The folder that is shared by 9P is looked at from both sides; a port is forwarded into the guest; the second
-console is a socket.  Exit status 77 if something cannot be had.
+console is a socket.  With --aia messages (MSI-X) go to an IMSIC, else there are none.  Exit status 77 if something cannot be had.
 """
 import hashlib
 import os
@@ -36,6 +36,7 @@ for d in *; do
     done
 done
 cd /
+echo "messages: $(grep -c 'PCI-MSIX.*virtio' /proc/interrupts)"
 echo "irqs: $(grep virtio /proc/interrupts | sed 's/.*PLIC *\([0-9]*\) *[A-Za-z]* */\1 /' | sort | tr '\n' ';')"
 echo "window: $(grep 'pci@' /proc/iomem | sed 's/^ *//' | tr '\n' ';')"
 
@@ -100,6 +101,8 @@ WANTED = [
 ]
 # Slot s, INTA: PLIC source 32 + s mod 4.
 IRQS = {'32': {'virtio3'}, '33': {'virtio0', 'virtio4'}, '34': {'virtio1', 'virtio5', 'virtio6'}, '35': {'virtio2'}}
+# With an IMSIC: one for the configuration and one for each queue of each function.
+MESSAGES = 16
 SECRET = 'nothing for guests'
 
 
@@ -209,6 +212,10 @@ def options(work, port):
 def main():
     args = sys.argv[1:]
     harts = '1'
+    aia = '--aia' in args
+    if aia:
+        args.remove('--aia')
+        args += ['-machine', 'virt,aia=aplic-imsic']
     if '--harts' in args:
         i = args.index('--harts')
         harts = args[i + 1]
@@ -234,9 +241,9 @@ def main():
             f'disk: {digest}', 'rng: virtio_rng.0 512', 'net: up', 'again: up', 'port: hello from here',
             'console: line from here', '9p: absolute big many outside short sub unwanted up ', f'9p: {digest}',
             f'9p: {work}/secret', 'mode: 751 2 5', f'many: 300 {hashlib.md5(numbers).hexdigest()}', f'ro: {digest}',
-            'shell: alive', 'reboot: Power down']
+            'shell: alive', 'reboot: Power down', f'messages: {MESSAGES if aia else 0}\n']
         missing = [w for w in wanted if w not in machine.text]
-        if irqs(machine.text) != IRQS:
+        if not aia and irqs(machine.text) != IRQS:
             missing.append(f'interrupts {IRQS}')
         if (work / 'copy').read_bytes() != data:
             missing.append('a copy of the disk')

@@ -1,8 +1,8 @@
 /*
  * MSI-X (PCI Local Bus 3.0, section 6.8.2): a table of messages and an array of pending bits in a BAR.
  *
- * A message is a write of four bytes to the guest's memory.  It goes to RAM only: a guest that names a device's
- * registers would have devices call each other under their locks.
+ * A message is a write of four bytes to the guest's memory.  It goes to RAM or to the interrupt controller, never to
+ * other registers: devices would call each other under their locks.
  *
  * Table and pending bits are under a spinlock of rank IRQ, since devices send under their own locks.  What is to be sent
  * is decided under it and sent after it; so a message may still arrive just after its vector was masked, as on a
@@ -19,11 +19,12 @@ enum { CAP_MSIX = 0x11, CAP_SIZE = 12, CONTROL_MASKED = 1 << 14, CONTROL_ON = 1 
 enum { ENTRY_MASKED = 1, PBA_OFFSET = 0x800 };
 _Static_assert(PCI_MSIX_MAX * sizeof(MSIXEntry) <= PBA_OFFSET, "the table lies in front of the pending bits");
 
-static void deliver(const MSIXEntry *e)
+static void deliver(const PCIDevice *d, const MSIXEntry *e)
 {
+    const PCIBusConfig *c = pci_bus_config(d->bus);
     hwaddr address = e->address_low | (hwaddr)e->address_high << 32;
-    if (!memory_write(address, &e->data, sizeof(e->data))) {
-        log_item(LOG_GUEST_ERRORS, "pci: a message to 0x%llx, where no RAM is\n", (unsigned long long)address);
+    if (!(c->message && c->message(c->opaque, address, e->data)) && !memory_write(address, &e->data, sizeof(e->data))) {
+        log_item(LOG_GUEST_ERRORS, "pci: a message to 0x%llx, where nobody takes it\n", (unsigned long long)address);
     }
 }
 
@@ -47,7 +48,7 @@ static void send_pending(PCIDevice *d)
     }
     spin_unlock(&x->lock);
     for (unsigned i = 0; i < nout; i++) {
-        deliver(&out[i]);
+        deliver(d, &out[i]);
     }
 }
 
@@ -66,7 +67,7 @@ bool pci_msix_send(PCIDevice *d, unsigned n)
     x->pending |= now ? 0 : 1u << n;
     spin_unlock(&x->lock);
     if (now) {
-        deliver(&e);
+        deliver(d, &e);
     }
     return true;
 }

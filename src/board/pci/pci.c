@@ -279,6 +279,11 @@ unsigned pci_add_capability(PCIDevice *d, uint8_t id, unsigned n)
     return at;
 }
 
+const PCIBusConfig *pci_bus_config(const PCIBus *bus)
+{
+    return &bus->config;
+}
+
 PCIBus *pci_bus_create(const PCIBusConfig *config)
 {
     static const PCIIdentity bridge = { VENDOR_BRIDGE, DEVICE_BRIDGE, 0x1af4, 0x1100, CLASS_HOST_BRIDGE, 0, false };

@@ -75,6 +75,9 @@ typedef struct PCIBusConfig {
     /* Where BARs can be seen; a BAR elsewhere is nowhere. */
     struct { hwaddr base; uint64_t size; } window[2];
     IRQLine irq[4];             /* INTA of slot 0, of slot 1, ... (the usual swizzle) */
+    /* Takes MSI-X messages that do not go to RAM; false: nobody is there.  NULL: nobody ever.  Under locks of devices. */
+    bool (*message)(void *opaque, hwaddr address, uint32_t data);
+    void *opaque;
 } PCIBusConfig;
 
 /* A bus with nothing but the host bridge in slot 0.  The first thread. */
@@ -111,6 +114,7 @@ bool pci_msix_send(PCIDevice *d, unsigned n);
 
 /* ---- between pci.c and msix.c ---- */
 extern const StateField pci_msix_fields[];
+const PCIBusConfig *pci_bus_config(const PCIBus *bus);
 /* The function's control register or bus mastering has changed.  Under the bus's lock. */
 void pci_msix_update(PCIDevice *d, uint16_t control, bool master);
 void pci_msix_reset(PCIDevice *d);

@@ -32,8 +32,9 @@ static const ExtensionInfo extensions[RISCV_EXT_COUNT] = {
 #undef EXT
 };
 
+#define EXT_AIA (E(SMAIA) | E(SSAIA))
 #define EXT_PRIVILEGED                                                                   \
-    (E(SM) | E(S) | E(SSTC) | E(SVADU) | E(SVINVAL) | E(SVNAPOT) | E(SVPBMT))
+    (EXT_AIA | E(SM) | E(S) | E(SSTC) | E(SVADU) | E(SVINVAL) | E(SVNAPOT) | E(SVPBMT))
 #define EXT_RV64I (E(I) | E(ZICSR) | E(ZIFENCEI))
 #define EXT_RV64GC (EXT_RV64I | E(M) | E(A) | E(F) | E(D) | E(C) | E(ZICNTR))
 #define EXT_RVA22U64                                                                     \
@@ -87,10 +88,10 @@ static const char *extension_name_at(const void *ctx, size_t i)
 }
 static const char *model_name_at(const void *ctx, size_t i) { return models[i].name; }
 
-/* Machine and supervisor mode themselves go by the machine, not by -cpu. */
+/* Machine and supervisor mode and the interrupt architecture go by the machine, not by -cpu. */
 static bool is_visible(const ExtensionInfo *e)
 {
-    return features.system ? !(e->bit & (E(SM) | E(S))) : !(e->bit & EXT_PRIVILEGED);
+    return features.system ? !(e->bit & (EXT_AIA | E(SM) | E(S))) : !(e->bit & EXT_PRIVILEGED);
 }
 
 static bool is_absent(const char *name)
@@ -222,7 +223,7 @@ static bool configure(const char *text, char **err)
                      str_nearest(name, strlen(name), model_name_at, NULL, NMODELS), err);
     }
     free(name);
-    return ok && apply(models[m].extensions | (features.system ? EXT_PRIVILEGED : 0), r, err);
+    return ok && apply(models[m].extensions | (features.system ? EXT_PRIVILEGED & ~EXT_AIA : 0), r, err);
 }
 
 bool riscv_configure(const char *cpu_option, char *err, size_t err_size)
@@ -242,6 +243,8 @@ bool riscv_configure_system(const char *cpu_option, char *err, size_t err_size)
     features.system = true;
     return riscv_configure(cpu_option, err, err_size);
 }
+
+void riscv_add_aia(void) { features.extensions |= EXT_AIA; }
 
 uint64_t riscv_extensions(void) { return features.extensions; }
 
@@ -330,7 +333,7 @@ void riscv_isa_string(char *buf, size_t size)
     size_t used = (size_t)snprintf(buf, size, "rv64");
     for (size_t i = 0; i < RISCV_EXT_COUNT && used < size; i++) {
         const ExtensionInfo *e = &extensions[i];
-        if ((features.extensions & e->bit) && is_visible(e)) {
+        if ((features.extensions & e->bit) && (is_visible(e) || (e->bit & EXT_AIA))) {
             used += (size_t)snprintf(buf + used, size - used, "%s%s",
                                      e->name[1] ? "_" : "", e->name);
         }

@@ -87,6 +87,8 @@ uint64_t riscv_hwcap(void);      /* AT_HWCAP: one bit per letter */
 bool riscv_hwprobe(int64_t key, uint64_t *value);
 /* "rv64imafdc_zicbom_...", as /proc/cpuinfo shows it. */
 void riscv_isa_string(char *buf, size_t size);
+/* The harts have Smaia and Ssaia.  Of a machine, after riscv_configure_system(), before there are harts. */
+void riscv_add_aia(void);
 
 enum {
     RISCV_CBO_BLOCK_SIZE = 64,      /* bytes, of CBO.ZERO and the cache operations */

@@ -111,6 +111,61 @@ static void write_sip(RISCVHart *h, uint64_t v)
     change_mip(h, v, MIP_BIT(RISCV_IRQ_SSI) & h->mideleg);
 }
 
+/* ---- advanced interrupt architecture (AIA 1.0); no interrupt is filtered or virtual: mvien is zero ---- */
+
+/*
+ * Register number *iselect: *old, then the bits in mask become value's.  Priorities are all the default ones, which
+ * reads as 0.  False: no such register.
+ */
+static bool indirect_access(RISCVHart *h, bool machine, uint64_t mask, uint64_t value, uint64_t *old)
+{
+    unsigned reg = (unsigned)(machine ? h->miselect : h->siselect);
+    *old = 0;
+    if (reg >= 0x30 && reg < 0x40) {
+        return !(reg & 1);
+    }
+    return reg >= 0x70 && reg < 0x100 && riscv_system.config.files &&
+           riscv_system.config.files->access(hart_cpu(h), machine, reg, mask, value, old);
+}
+
+static uint64_t read_indirect(RISCVHart *h, bool machine)
+{
+    uint64_t v;
+    return indirect_access(h, machine, 0, 0, &v) ? v : 0;
+}
+static void write_indirect(RISCVHart *h, bool machine, uint64_t v)
+{
+    uint64_t old;
+    indirect_access(h, machine, ~UINT64_C(0), v, &old);
+}
+static uint64_t read_sireg(RISCVHart *h) { return read_indirect(h, false); }
+static void write_sireg(RISCVHart *h, uint64_t v) { write_indirect(h, false, v); }
+static uint64_t read_mireg(RISCVHart *h) { return read_indirect(h, true); }
+static void write_mireg(RISCVHart *h, uint64_t v) { write_indirect(h, true, v); }
+
+/* A write claims what the same instruction has read, whatever is written. */
+static uint64_t top_external(RISCVHart *h, bool machine, bool claim)
+{
+    const RISCVInterruptFiles *files = riscv_system.config.files;
+    return files ? files->top(hart_cpu(h), machine, claim) : 0;
+}
+static uint64_t read_stopei(RISCVHart *h) { return top_external(h, false, false); }
+static void write_stopei(RISCVHart *h, uint64_t v) { top_external(h, false, true); }
+static uint64_t read_mtopei(RISCVHart *h) { return top_external(h, true, false); }
+static void write_mtopei(RISCVHart *h, uint64_t v) { top_external(h, true, true); }
+
+static uint64_t read_stopi(RISCVHart *h) { return riscv_top_interrupt(h, false); }
+static uint64_t read_mtopi(RISCVHart *h) { return riscv_top_interrupt(h, true); }
+
+/* mvip: what software can write of SSIP and SEIP, "Virtual interrupts for supervisor level". */
+#define MVIP_BITS (MIP_BIT(RISCV_IRQ_SSI) | MIP_BIT(RISCV_IRQ_SEI))
+static uint64_t read_mvip(RISCVHart *h)
+{
+    return (__atomic_load_n(&h->mip, __ATOMIC_RELAXED) & MIP_BIT(RISCV_IRQ_SSI)) |
+           __atomic_load_n(&h->seip_soft, __ATOMIC_RELAXED);
+}
+static void write_mvip(RISCVHart *h, uint64_t v) { change_mip(h, v, MVIP_BITS); }
+
 static void timer_changed(RISCVHart *h)
 {
     if (riscv_system.config.timer_changed) {
@@ -387,7 +442,18 @@ CSRResult riscv_csr_access(RISCVHart *h, unsigned number, bool writes, uint64_t 
         (writes && riscv_csr_is_read_only(number)) || !is_allowed(h, number)) {
         return CSR_ILLEGAL;
     }
-    *old = csr_read(h, c, number);
+    if (number == 0x151 || number == 0x351) {
+        /* Messages set bits meanwhile: only those in mask are touched. */
+        if (!indirect_access(h, number == 0x351, writes ? mask : 0, value, old)) {
+            return CSR_ILLEGAL;
+        }
+        writes = false;
+    } else if (number == 0x15c || number == 0x35c) {
+        *old = top_external(h, number == 0x35c, writes);
+        writes = false;
+    } else {
+        *old = csr_read(h, c, number);
+    }
     if (!writes) {
         return CSR_OK;
     }

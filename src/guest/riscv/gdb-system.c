@@ -23,6 +23,8 @@
 #define FUNC_S(num, id) ROW(num, id)
 #define FUNC_SM(num, id) ROW(num, id)
 #define FUNC_SSTC(num, id) ROW(num, id)
+#define FUNC_SMAIA(num, id) ROW(num, id)
+#define FUNC_SSAIA(num, id) ROW(num, id)
 #define FUNC_ZKR(num, id) ROW(num, id)
 #define ZERO_1(num, id) ROW(num, id)
 #define ZERO_3(num, id)

@@ -128,6 +128,7 @@ typedef struct RISCVHart {
     uint64_t medeleg, mideleg, mtvec, mepc, mcause, mtval, mscratch;
     uint64_t stvec, sepc, scause, stval, sscratch, senvcfg, satp;
     uint64_t mcounteren, scounteren, mcountinhibit;
+    uint64_t miselect, siselect;
     /* what is added to the clock; while inhibited, the value itself */
     uint64_t cycle_offset, instret_offset;
     uint64_t mhartid;
@@ -160,6 +161,8 @@ void riscv_space_changed(RISCVHart *h);
 uint64_t riscv_get_mip(const RISCVHart *h);
 /* The bit of mip that should be taken now, -1 if none. */
 int riscv_find_interrupt(const RISCVHart *h);
+/* mtopi, stopi: the most urgent interrupt that is pending and enabled for this level; 0: none. */
+uint64_t riscv_top_interrupt(const RISCVHart *h, bool machine);
 /* Take the interrupt that is due, if any. */
 bool riscv_take_interrupt(RISCVHart *h);
 /* Take an exception at env.pc. */

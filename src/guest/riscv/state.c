@@ -21,6 +21,7 @@ static const StateField hart_fields[] = {
     STATE(RISCVHart, mscratch), STATE(RISCVHart, stvec), STATE(RISCVHart, sepc), STATE(RISCVHart, scause),
     STATE(RISCVHart, stval), STATE(RISCVHart, sscratch), STATE(RISCVHart, senvcfg),
     STATE(RISCVHart, mcounteren), STATE(RISCVHart, scounteren), STATE(RISCVHart, mcountinhibit),
+    STATE(RISCVHart, miselect), STATE(RISCVHart, siselect),
     STATE(RISCVHart, cycle_offset), STATE(RISCVHart, instret_offset),
     STATE(RISCVHart, pmpcfg), STATE(RISCVHart, pmpaddr), STATE_END
 };

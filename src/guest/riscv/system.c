@@ -82,6 +82,7 @@ static void reset_machine(RISCVHart *h)
                      __ATOMIC_RELAXED);
     h->medeleg = h->mideleg = h->mtvec = h->mepc = h->mcause = h->mtval = h->mscratch = 0;
     h->stvec = h->sepc = h->scause = h->stval = h->sscratch = h->senvcfg = h->satp = 0;
+    h->miselect = h->siselect = 0;
     h->mcounteren = h->scounteren = h->mcountinhibit = 0;
     h->cycle_offset = h->instret_offset = 0;
     memset(h->pmpcfg, 0, sizeof(h->pmpcfg));

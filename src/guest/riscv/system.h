@@ -46,6 +46,17 @@ enum {
     RISCV_IRQ_MEI = 11,
 };
 
+/*
+ * The harts' interrupt files (AIA 1.0, chapter "Incoming MSI Controller"), which are the board's: what the CSRs
+ * *ireg and *topei reach.  The hart's thread, or while it does not run.
+ */
+typedef struct RISCVInterruptFiles {
+    /* Register `reg` (0x70 to 0xff): *old, then the bits in mask become value's.  False: no such register. */
+    bool (*access)(CPUState *cpu, bool machine, unsigned reg, uint64_t mask, uint64_t value, uint64_t *old);
+    /* The most urgent identity, as *topei has it; `claim`: it is pending no more. */
+    uint32_t (*top)(CPUState *cpu, bool machine, bool claim);
+} RISCVInterruptFiles;
+
 /* What the board gives to all its harts; constant after riscv_system_init(). */
 typedef struct RISCVSystemConfig {
     /* The time CSR: ticks of RISCV_TIME_FREQUENCY.  Any thread. */
@@ -57,6 +68,8 @@ typedef struct RISCVSystemConfig {
     void (*timer_changed)(CPUState *cpu);
     /* There is no firmware: ECALL from S-mode comes back as RISCV_RUN_SBI. */
     bool sbi;
+    /* NULL: there is no AIA; else riscv_add_aia() was called. */
+    const RISCVInterruptFiles *files;
     /* -icount: instructions retired so far; NULL: the counters are made of the time. */
     uint64_t (*instret)(const CPUState *cpu);
 } RISCVSystemConfig;

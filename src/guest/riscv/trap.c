@@ -37,6 +37,24 @@ uint64_t riscv_get_mip(const RISCVHart *h)
     return mip;
 }
 
+static int most_urgent(uint64_t due)
+{
+    for (size_t i = 0; due && i < sizeof(priority); i++) {
+        if (due & MIP_BIT(priority[i])) {
+            return priority[i];
+        }
+    }
+    return -1;
+}
+
+/* All priorities of the AIA are the default ones, so the number that is shown is 1 ("Machine-level CSRs"). */
+uint64_t riscv_top_interrupt(const RISCVHart *h, bool machine)
+{
+    uint64_t pending = riscv_get_mip(h) & __atomic_load_n(&h->mie, __ATOMIC_RELAXED);
+    int irq = most_urgent(pending & (machine ? ~h->mideleg : h->mideleg));
+    return irq < 0 ? 0 : (uint64_t)irq << 16 | 1;
+}
+
 int riscv_find_interrupt(const RISCVHart *h)
 {
     uint64_t mie = __atomic_load_n(&h->mie, __ATOMIC_RELAXED);
@@ -50,12 +68,7 @@ int riscv_find_interrupt(const RISCVHart *h)
     uint64_t machine = m_enabled ? pending & ~h->mideleg : 0;
     /* An interrupt for M-mode comes before all that are delegated. */
     uint64_t due = machine ? machine : s_enabled ? pending & h->mideleg : 0;
-    for (size_t i = 0; due && i < sizeof(priority); i++) {
-        if (due & MIP_BIT(priority[i])) {
-            return priority[i];
-        }
-    }
-    return -1;
+    return most_urgent(due);
 }
 
 static const char *exception_name(uint64_t cause)
