@@ -3,11 +3,13 @@
  * What is left is to know which arguments are addresses, when guest_base is not 0.
  */
 #include <linux/fs.h>
+#include <linux/seccomp.h>
 #include <net/if.h>
 #include <sys/ioctl.h>
 #include <termios.h>
 
 #include "linux-user/process.h"
+#include "linux-user/seccomp-notify.h"
 #include "linux-user/syscall.h"
 #include "util/log.h"
 
@@ -29,6 +31,11 @@ int64_t sys_ioctl(GuestThread *t, const uint64_t a[6])
 {
     unsigned request = (unsigned)a[1];
     uint64_t arg = a[2];
+    int64_t ret;
+    if (unlikely(_IOC_TYPE(request) == SECCOMP_IOC_MAGIC) &&
+        seccomp_notify_ioctl(t, (int)a[0], request, arg, &ret)) {
+        return ret;
+    }
     if (user_mem.guest_base) {
         unsigned type = _IOC_TYPE(request);
         bool old = type == 'T' || type == 0x89;     /* terminals, sockets */

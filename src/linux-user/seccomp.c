@@ -9,6 +9,8 @@
  * writes another thread's, under tree_lock, which also keeps threads from being born with what their
  * parent had before.
  *
+ * SECCOMP_RET_USER_NOTIF is the host's, by a detour: seccomp-notify.c.
+ *
  * The vDSO's fast calls pass unseen, as they do on Linux.
  */
 #include "linux-user/seccomp.h"
@@ -22,6 +24,7 @@
 #include <sys/prctl.h>
 
 #include "linux-user/process.h"
+#include "linux-user/seccomp-notify.h"
 #include "linux-user/syscall.h"
 #include "linux-user/user-signal.h"
 #include "util/error.h"
@@ -30,14 +33,19 @@
 #ifndef SECCOMP_FILTER_FLAG_TSYNC_ESRCH
 #define SECCOMP_FILTER_FLAG_TSYNC_ESRCH (1ul << 4)
 #endif
+#ifndef SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+#define SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV (1ul << 5)
+#endif
 #define MAX_INSNS_PER_PATH 32768
 #define KNOWN_FLAGS                                                                      \
     (SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_LOG | SECCOMP_FILTER_FLAG_SPEC_ALLOW | \
-     SECCOMP_FILTER_FLAG_TSYNC_ESRCH)
+     SECCOMP_FILTER_FLAG_TSYNC_ESRCH | SECCOMP_FILTER_FLAG_NEW_LISTENER |                  \
+     SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV)
 
 struct SeccompFilter {
     const SeccompFilter *prev;
     uint32_t path_len;          /* of this filter and all before, as the kernel counts */
+    uint32_t notifies;          /* 1: it has a listener */
     uint32_t len;
     struct sock_filter insn[];
 };
@@ -173,14 +181,17 @@ static uint32_t program_run(const SeccompFilter *p, const struct seccomp_data *d
 
 /* ---- the verdict ---- */
 
-/* The strictest of all filters; of equals the newest. */
-static uint32_t run_filters(const SeccompFilter *f, const struct seccomp_data *data)
+/* The strictest of all filters; of equals the newest.  *match is whose it is, NULL: nobody's. */
+static uint32_t run_filters(const SeccompFilter *f, const struct seccomp_data *data,
+                            const SeccompFilter **match)
 {
+    *match = NULL;
     uint32_t result = SECCOMP_RET_ALLOW;
     for (; f; f = f->prev) {
         uint32_t r = program_run(f, data);
         if ((int32_t)(r & SECCOMP_RET_ACTION_FULL) < (int32_t)(result & SECCOMP_RET_ACTION_FULL)) {
             result = r;
+            *match = f;
         }
     }
     return result;
@@ -233,7 +244,8 @@ bool seccomp_allows_slow(GuestThread *t, uint64_t nr, const uint64_t a[6], int64
     };
     memcpy(data.args, a, sizeof(data.args));
     /* [SECCOMP] pairs with the stores of install() and seccomp_inherit(). */
-    uint32_t r = run_filters(__atomic_load_n(&t->seccomp, __ATOMIC_ACQUIRE), &data);
+    const SeccompFilter *match;
+    uint32_t r = run_filters(__atomic_load_n(&t->seccomp, __ATOMIC_ACQUIRE), &data, &match);
     uint32_t value = r & SECCOMP_RET_DATA;
     siginfo_t info;
     switch (r & SECCOMP_RET_ACTION_FULL) {
@@ -248,9 +260,11 @@ bool seccomp_allows_slow(GuestThread *t, uint64_t nr, const uint64_t a[6], int64
         *ret = trap(t, &info, a[0]);
         return false;
     case SECCOMP_RET_TRACE:
-    case SECCOMP_RET_USER_NOTIF:
-        *ret = -ENOSYS;     /* there is never a tracer or a listener */
+        *ret = -ENOSYS;     /* there is never a tracer */
         return false;
+    case SECCOMP_RET_USER_NOTIF:
+        *ret = -ENOSYS;
+        return match->notifies && seccomp_notify(t, nr, a, ret);
     case SECCOMP_RET_KILL_THREAD:
         fill_info(&info, &data, value);
         *ret = kill_thread(t, &info);
@@ -328,6 +342,48 @@ static void sync_set(CPUState *cpu, void *opaque)
     }
 }
 
+static bool flags_ok(uint64_t flags)
+{
+    bool listener = flags & SECCOMP_FILTER_FLAG_NEW_LISTENER;
+    return !(listener && flags & SECCOMP_FILTER_FLAG_TSYNC && !(flags & SECCOMP_FILTER_FLAG_TSYNC_ESRCH)) &&
+           (listener || !(flags & SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV));
+}
+
+/* The thread, or all of them, have a new filter.  A descriptor if it has a listener; else 0, -errno, or for
+   TSYNC the thread that refuses. */
+static int64_t publish_locked(GuestThread *t, SeccompFilter *f, uint64_t flags)
+{
+    Sync s = { .self = t, .base = t->seccomp, .newest = f };
+    bool all = flags & SECCOMP_FILTER_FLAG_TSYNC;
+    int64_t ret = 0;
+    f->prev = t->seccomp;
+    f->path_len = f->len + (f->prev ? f->prev->path_len + 4 : 0);
+    f->notifies = flags & SECCOMP_FILTER_FLAG_NEW_LISTENER ? 1 : 0;
+    if (f->path_len > MAX_INSNS_PER_PATH) {
+        return -ENOMEM;
+    }
+    if (all) {
+        cpu_foreach(sync_check, &s);
+        if (s.refuses) {
+            return flags & SECCOMP_FILTER_FLAG_TSYNC_ESRCH ? -ESRCH : s.refuses;
+        }
+    }
+    if (f->notifies) {
+        ret = seccomp_notify_listen(flags & (SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV |
+                                             SECCOMP_FILTER_FLAG_TSYNC | SECCOMP_FILTER_FLAG_TSYNC_ESRCH));
+        if (ret < 0) {
+            return ret;
+        }
+    }
+    if (all) {
+        cpu_foreach(sync_set, &s);
+    } else {
+        /* [SECCOMP] read by this thread, and by TSYNC under the lock */
+        __atomic_store_n(&t->seccomp, f, __ATOMIC_RELEASE);
+    }
+    return ret;
+}
+
 static int64_t install(GuestThread *t, uint64_t flags, uint64_t addr)
 {
     SeccompFilter *f;
@@ -335,7 +391,7 @@ static int64_t install(GuestThread *t, uint64_t flags, uint64_t addr)
         log_item(LOG_UNIMP, "seccomp: flags %llx\n", (unsigned long long)flags);
         return -EINVAL;
     }
-    if (t->seccomp_strict) {
+    if (t->seccomp_strict || !flags_ok(flags)) {
         return -EINVAL;
     }
     int64_t ret = read_filter(addr, &f);
@@ -343,24 +399,10 @@ static int64_t install(GuestThread *t, uint64_t flags, uint64_t addr)
         return ret;
     }
     mutex_lock(&tree_lock);
-    Sync s = { .self = t, .base = t->seccomp, .newest = f };
-    f->prev = t->seccomp;
-    f->path_len = f->len + (f->prev ? f->prev->path_len + 4 : 0);
-    if (f->path_len > MAX_INSNS_PER_PATH) {
-        ret = -ENOMEM;
-    } else if (flags & SECCOMP_FILTER_FLAG_TSYNC) {
-        cpu_foreach(sync_check, &s);
-        if (!s.refuses) {
-            cpu_foreach(sync_set, &s);
-        } else {
-            ret = flags & SECCOMP_FILTER_FLAG_TSYNC_ESRCH ? -ESRCH : s.refuses;
-        }
-    } else {
-        /* [SECCOMP] read by this thread, and by TSYNC under the lock */
-        __atomic_store_n(&t->seccomp, f, __ATOMIC_RELEASE);
-    }
+    ret = publish_locked(t, f, flags);
+    bool used = __atomic_load_n(&t->seccomp, __ATOMIC_RELAXED) == f;
     mutex_unlock(&tree_lock);
-    if (ret) {
+    if (!used) {
         free(f);
     }
     return ret;
@@ -375,7 +417,7 @@ static int64_t action_available(uint64_t addr)
     switch (action) {
     case SECCOMP_RET_KILL_PROCESS: case SECCOMP_RET_KILL_THREAD: case SECCOMP_RET_TRAP:
     case SECCOMP_RET_ERRNO: case SECCOMP_RET_TRACE: case SECCOMP_RET_LOG:
-    case SECCOMP_RET_ALLOW:
+    case SECCOMP_RET_ALLOW: case SECCOMP_RET_USER_NOTIF:
         return 0;
     default:
         return -EOPNOTSUPP;
@@ -400,6 +442,8 @@ int64_t sys_seccomp(GuestThread *t, const uint64_t a[6])
         return install(t, (unsigned)a[1], a[2]);
     case SECCOMP_GET_ACTION_AVAIL:
         return a[1] ? -EINVAL : action_available(a[2]);
+    case SECCOMP_GET_NOTIF_SIZES:
+        return a[1] ? -EINVAL : seccomp_notify_sizes(a[2]);
     default:
         log_item(LOG_UNIMP, "seccomp operation %u\n", (unsigned)a[0]);
         return -EINVAL;
@@ -434,12 +478,13 @@ void seccomp_fork_child(void)
     mutex_reinit(&tree_lock);
 }
 
-/* The oldest filter first, each with its length in front. */
+/* The oldest filter first, each with its length in front, and whether it has a listener. */
 static bool save_filter(const SeccompFilter *f, int fd)
 {
     size_t size = f->len * sizeof(f->insn[0]);
+    uint32_t head[2] = { f->len, f->notifies };
     return (!f->prev || save_filter(f->prev, fd)) &&
-           write(fd, &f->len, sizeof(f->len)) == sizeof(f->len) &&
+           write(fd, head, sizeof(head)) == sizeof(head) &&
            write(fd, f->insn, size) == (ssize_t)size;
 }
 
@@ -461,14 +506,16 @@ int seccomp_save(const GuestThread *t)
 
 void seccomp_load(GuestThread *t, int fd)
 {
-    uint32_t len;
-    while (read(fd, &len, sizeof(len)) == sizeof(len)) {
+    uint32_t head[2];
+    while (read(fd, head, sizeof(head)) == sizeof(head)) {
+        uint32_t len = head[0];
         ssize_t size = (ssize_t)(len * sizeof(struct sock_filter));
         if (!len || len > BPF_MAXINSNS) {
             fatal("seccomp filters of the program before are unreadable");
         }
         SeccompFilter *f = xcalloc(1, sizeof(*f) + (size_t)size);
         f->len = len;
+        f->notifies = head[1];
         f->prev = t->seccomp;
         f->path_len = len + (f->prev ? f->prev->path_len + 4 : 0);
         if (read(fd, f->insn, (size_t)size) != size || !program_ok(f->insn, len)) {
