@@ -61,6 +61,7 @@ static struct BoardContext {
 
 static void request(uint32_t bits)
 {
+    round_robin_hold();
     /* [BOARD-REQUEST] pairs with take_requests(). */
     __atomic_fetch_or(&board.requests, bits, __ATOMIC_RELEASE);
     futex_wake(&board.requests, 1);
@@ -332,7 +333,12 @@ void board_create(const BoardOptions *options)
     board.options = *options;
     catch_signals();
     chardev_set_quit(board_quit);
-    timers_start();
+    if (options->count.on) {
+        round_robin_count(&options->count);
+        chardev_let_output_wait();
+    } else {
+        timers_start();
+    }
     clock_stop();
     virt_create(&board.options);
     reset_all();

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "board/chardev.h"
+#include "board/round-robin.h"
 #include "guest/guest.h"
 
 #define BOARD_MAX_HARTS 128u
@@ -29,6 +30,7 @@ typedef struct BoardOptions {
     bool no_reboot, no_shutdown;
     bool aia;                   /* aia=aplic-imsic */
     bool one_thread;            /* thread=single: one host thread runs all harts in turn */
+    CountOptions count;         /* -icount; with one_thread */
 } BoardOptions;
 
 /* Builds the machine; fatal_usage() if the options make no sense.  exec_init() was called. */

@@ -57,11 +57,17 @@ struct Chardev {
 static struct CharContext {
     Chardev *first;             /* changed by the first thread, before other threads start */
     void (*quit)(void);
+    bool output_waits;          /* constant after chardev_let_output_wait() */
 } chardevs;
 
 void chardev_set_quit(void (*quit)(void))
 {
     chardevs.quit = quit;
+}
+
+void chardev_let_output_wait(void)
+{
+    chardevs.output_waits = true;
 }
 
 bool chardev_is_mux(const Chardev *c)
@@ -93,12 +99,18 @@ static size_t queue_locked(Chardev *c, const uint8_t *bytes, size_t n)
 
 size_t chardev_write(Chardev *c, const void *bytes, size_t n)
 {
+    const uint8_t *p = bytes;
     if (c->discard) {
         return n;
     }
     mutex_lock(&c->lock);
     bool was_empty = c->count == 0;
-    size_t k = queue_locked(c, bytes, n);
+    size_t k = queue_locked(c, p, n);
+    while (chardevs.output_waits && k < n) {
+        cond_broadcast(&c->output);
+        cond_wait(&c->output, &c->lock);
+        k += queue_locked(c, p + k, n - k);
+    }
     if (k < n) {
         c->want_writable = true;
     }

@@ -52,6 +52,9 @@ bool chardev_write_whole(Chardev *c, const void *bytes, size_t n);
 void chardev_print(Chardev *c, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void chardev_accept_input(Chardev *c);
 
+/* chardev_write() waits for room, so that how fast the host reads has no effect.  Before threads start. */
+void chardev_let_output_wait(void);
+
 /* What Ctrl-A x asks for. */
 void chardev_set_quit(void (*quit)(void));
 /* Write out all that is queued, for at most two seconds; and give the terminal back. */

@@ -7,12 +7,12 @@
 #include <libfdt.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "board/dev/aclint.h"
 #include "board/dev/aplic.h"
 #include "board/dev/imsic.h"
 #include "board/dev/plic.h"
+#include "board/random.h"
 #include "board/virt.h"
 #include "guest/riscv/system.h"
 #include "util/error.h"
@@ -333,7 +333,7 @@ static void add_chosen(void *t, const FdtParameters *p)
     char *path = str_format("/soc/serial@%x", VIRT_UART);
     set_string(t, n, "stdout-path", path);
     free(path);
-    if (getrandom(seed, sizeof(seed), 0) == sizeof(seed)) {
+    if (board_random(seed, sizeof(seed))) {
         check(fdt_setprop(t, n, "rng-seed", seed, sizeof(seed)));
     }
 }

@@ -8,25 +8,150 @@
  * When no hart may run the thread sleeps on `woken` [RR-WAKE]: whoever makes an interrupt pending, starts a
  * hart or wants all parked stores that first and `woken` then.  The thread takes `woken` before it looks
  * at the harts, so that a store that its look missed keeps it from sleeping.
+ *
+ * Counted time (-icount).  The clock is the number of instructions that all harts together have executed, times
+ * 2^shift ns, and this thread fires the timers.  A hart is granted as many instructions as are left of its slice, but no
+ * more than until the next deadline; a timer that is set meanwhile shortens the grant.  So timers fire, and turns
+ * end, behind exact numbers of instructions, and nothing of it depends on the host: a kick from another
+ * thread interrupts a grant, which then goes on.  When no hart has anything to do the clock is put forward to the
+ * next deadline.  What a hart asks of the board's thread (power-off, reset) holds all harts until it is done.
  */
 #include "board/round-robin.h"
 
 #include <pthread.h>
+#include <time.h>
 
 #include "board/hart.h"
 #include "exec/exec.h"
 #include "util/futex.h"
 
-#define SLICE_NS 5000000ull
+#define SLICE_NS 1000000ull
+#define SLICE_INSNS 8192
+#define UNLIMITED_INSNS (INT64_MAX / 2)
 
 static struct RoundRobin {
     uint32_t woken;             /* atomic, futex [RR-WAKE] */
     uint32_t slice_over;        /* atomic; a hint */
     CPUState *running;          /* atomic, written by the harts' thread: whom the slice's end kicks */
+    CountOptions count;         /* constant after round_robin_count() */
+    uint64_t executed_hint;     /* atomic: executed(), for other threads */
     /* owned by the harts' thread */
     unsigned turn;              /* index of the hart whose turn it is */
     Timer slice;
+    CPUState *counted;          /* counted time: who runs, ... */
+    uint64_t before;            /* ... what it had executed when it was granted more, ... */
+    uint64_t executed;          /* ... and all harts until then */
+    int64_t slice_left;         /* instructions; 0: a turn begins */
+    bool hold;
 } rr;
+
+/* ---- Counted time ---- */
+
+/* By all harts; with the instruction under way. */
+static uint64_t executed(void)
+{
+    return rr.executed + (rr.counted ? cpu_insns_executed(rr.counted) - rr.before : 0);
+}
+
+static uint64_t counted_ns(void)
+{
+    bool here = cpu_current();
+    return (here ? executed() : __atomic_load_n(&rr.executed_hint, __ATOMIC_RELAXED)) << rr.count.shift;
+}
+
+static int64_t insns_until(uint64_t deadline)
+{
+    uint64_t now = clock_ns(), ns = deadline > now ? deadline - now : 0;
+    uint64_t n = (ns >> rr.count.shift) + ((ns & ((1ull << rr.count.shift) - 1)) != 0);
+    return n < UNLIMITED_INSNS ? (int64_t)n : UNLIMITED_INSNS;
+}
+
+/* A timer was set for an earlier time than the next known deadline. */
+static void deadline_is_earlier(void)
+{
+    if (!cpu_current()) {
+        round_robin_wake(NULL);
+    } else if (rr.counted) {
+        int64_t n = insns_until(timers_next());
+        if (n < rr.counted->env.insns_left) {
+            cpu_grant_insns(rr.counted, n);
+        }
+    }
+}
+
+void round_robin_count(const CountOptions *options)
+{
+    rr.count = *options;
+    timers_start_counted(counted_ns, deadline_is_earlier);
+}
+
+void round_robin_hold(void)
+{
+    if (rr.count.on && cpu_current()) {
+        rr.hold = true;
+        if (rr.counted) {
+            cpu_grant_insns(rr.counted, 0);
+        }
+    }
+}
+
+/* Returns true if its turn is over. */
+static bool run_counted(Hart *h)
+{
+    if (!rr.slice_left) {
+        rr.slice_left = hart_ctx.nharts > 1 ? SLICE_INSNS : UNLIMITED_INSNS;
+    }
+    int64_t limit = insns_until(timers_next());
+    cpu_thread_switch(h->cpu);
+    rr.before = cpu_insns_executed(h->cpu);
+    rr.counted = h->cpu;
+    cpu_grant_insns(h->cpu, limit < rr.slice_left ? limit : rr.slice_left);
+    int why = riscv_system_run(h->cpu);
+    hart_finish_run(h, why);
+    cpu_grant_insns(h->cpu, 0);
+    uint64_t n = cpu_insns_executed(h->cpu) - rr.before;
+    rr.counted = NULL;
+    rr.executed += n;
+    __atomic_store_n(&rr.executed_hint, rr.executed, __ATOMIC_RELAXED);
+    rr.slice_left -= (int64_t)n;
+    if (why == RISCV_RUN_WFI || why == RISCV_RUN_YIELD) {
+        rr.slice_left = 0;
+    }
+    return !rr.slice_left;
+}
+
+static bool sleep_until_woken(uint64_t ns)
+{
+    struct timespec ts = { .tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S) };
+    futex_wait(&rr.woken, 0, ns == TIMER_NEVER ? NULL : &ts);
+    return __atomic_load_n(&rr.woken, __ATOMIC_RELAXED);
+}
+
+static uint64_t host_ns(void)
+{
+    struct timespec ts;
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
+}
+
+/* No hart may run. */
+static void idle_counted(void)
+{
+    uint64_t deadline = timers_next(), now = clock_ns();
+    uint64_t ns = deadline > now ? deadline - now : 0;
+    if (rr.hold || deadline == TIMER_NEVER) {
+        sleep_until_woken(TIMER_NEVER);
+    } else if (!rr.count.sleep) {
+        clock_warp(ns);
+    } else {
+        uint64_t begin = host_ns();
+        bool woken = sleep_until_woken(ns);
+        uint64_t slept = host_ns() - begin;
+        clock_warp(woken && slept < ns ? slept : ns);
+    }
+}
+
+/* ---- Turns ---- */
 
 void round_robin_wake(CPUState *cpu)
 {
@@ -49,9 +174,13 @@ static Hart *find_hart(void)
 {
     /* [RR-WAKE] pairs with round_robin_wake(): what a hart was woken for is seen below. */
     __atomic_exchange_n(&rr.woken, 0, __ATOMIC_ACQUIRE);
+    if (rr.hold) {
+        return NULL;
+    }
     for (unsigned i = 0; i < hart_ctx.nharts; i++) {
         unsigned index = (rr.turn + i) % hart_ctx.nharts;
         if (hart_prepare(&hart_ctx.harts[index])) {
+            rr.slice_left = index == rr.turn ? rr.slice_left : 0;
             rr.turn = index;
             return &hart_ctx.harts[index];
         }
@@ -85,12 +214,18 @@ void *round_robin_main(void *arg)
     }
     for (;;) {
         if (harts_shall_park()) {
+            rr.hold = false;
             harts_park_all_here();
         }
+        if (rr.count.on && !rr.hold) {
+            timers_run();
+        }
         Hart *h = find_hart();
-        if (!h) {
+        if (!h && rr.count.on) {
+            idle_counted();
+        } else if (!h) {
             futex_wait(&rr.woken, 0, NULL);
-        } else if (run(h)) {
+        } else if (rr.count.on ? run_counted(h) : run(h)) {
             rr.turn = (h->index + 1) % hart_ctx.nharts;
         }
     }

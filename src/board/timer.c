@@ -8,6 +8,9 @@
  * the new deadline comes before the one it sleeps for; a timer that was put off just lets
  * the thread look in vain.  fire() runs without the lock, so devices may set timers from it
  * and may call timer_set() under locks that fire() takes.
+ *
+ * Counted time (-icount): the clock shows what the harts' thread has counted, and there is no thread here: that one
+ * asks for the earliest deadline, executes no more instructions than that, and fires what is due.
  */
 #include "board/timer.h"
 
@@ -25,6 +28,10 @@ static struct TimerContext {
     Timer *first;
     uint64_t sleeps_until;      /* 0: the thread is awake and looks at all timers */
     bool firing;
+    /* constant after timers_start...(): of counted time, else NULL */
+    uint64_t (*counted)(void);
+    void (*earlier)(void);
+    uint64_t warp;              /* atomic: what is added to counted() */
     /* atomic: clock_ns() is CLOCK_MONOTONIC less `offset`, or `stopped_at` less one unless that is 0 */
     uint64_t offset, stopped_at;
 } timers = { .lock = MUTEX_INIT(TIMER), .changed = COND_INIT };
@@ -38,6 +45,9 @@ static uint64_t host_ns(void)
 
 uint64_t clock_ns(void)
 {
+    if (timers.counted) {
+        return timers.counted() + __atomic_load_n(&timers.warp, __ATOMIC_RELAXED);
+    }
     uint64_t stopped = __atomic_load_n(&timers.stopped_at, __ATOMIC_RELAXED);
     if (stopped) {
         return stopped - 1;
@@ -74,6 +84,9 @@ void clock_set(uint64_t ns)
 {
     mutex_lock(&timers.lock);
     braid_assert(timers.stopped_at);
+    if (timers.counted) {
+        __atomic_store_n(&timers.warp, ns - timers.counted(), __ATOMIC_RELAXED);
+    }
     __atomic_store_n(&timers.stopped_at, ns + 1, __ATOMIC_RELAXED);
     mutex_unlock(&timers.lock);
 }
@@ -105,7 +118,9 @@ void timer_set(Timer *t, uint64_t deadline)
         timers.sleeps_until = deadline;     /* so that the next one need not wake it again */
     }
     mutex_unlock(&timers.lock);
-    if (earlier) {
+    if (earlier && timers.counted) {
+        timers.earlier();
+    } else if (earlier) {
         cond_broadcast(&timers.changed);
     }
 }
@@ -133,6 +148,48 @@ static Timer *find_earliest_locked(void)
     return best;
 }
 
+bool clock_is_counted(void)
+{
+    return timers.counted != NULL;
+}
+
+void clock_warp(uint64_t ns)
+{
+    __atomic_fetch_add(&timers.warp, ns, __ATOMIC_RELAXED);
+}
+
+uint64_t timers_next(void)
+{
+    mutex_lock(&timers.lock);
+    const Timer *t = find_earliest_locked();
+    uint64_t deadline = timers.sleeps_until = t ? t->deadline : TIMER_NEVER;
+    mutex_unlock(&timers.lock);
+    return deadline;
+}
+
+/* Call it, without the lock meanwhile. */
+static void fire_locked(Timer *t)
+{
+    t->deadline = TIMER_NEVER;
+    void (*fire)(void *) = t->fire;
+    void *opaque = t->opaque;
+    timers.firing = true;
+    mutex_unlock(&timers.lock);
+    fire(opaque);
+    mutex_lock(&timers.lock);
+    timers.firing = false;
+    cond_broadcast(&timers.changed);
+}
+
+void timers_run(void)
+{
+    mutex_lock(&timers.lock);
+    for (Timer *t; (t = find_earliest_locked()) && t->deadline <= clock_ns();) {
+        fire_locked(t);
+    }
+    mutex_unlock(&timers.lock);
+}
+
 static void sleep_locked(const Timer *t, uint64_t now)
 {
     if (!t || timers.stopped_at) {
@@ -158,15 +215,7 @@ static void *timers_main(void *arg)
         Timer *t = find_earliest_locked();
         uint64_t now = clock_ns();
         if (t && t->deadline <= now && !timers.stopped_at) {
-            t->deadline = TIMER_NEVER;
-            void (*fire)(void *) = t->fire;
-            void *opaque = t->opaque;
-            timers.firing = true;
-            mutex_unlock(&timers.lock);
-            fire(opaque);
-            mutex_lock(&timers.lock);
-            timers.firing = false;
-            cond_broadcast(&timers.changed);
+            fire_locked(t);
             continue;
         }
         sleep_locked(t, now);
@@ -183,4 +232,10 @@ void timers_start(void)
         fatal("cannot create a thread for timers");
     }
     pthread_detach(thread);
+}
+
+void timers_start_counted(uint64_t (*counted)(void), void (*earlier)(void))
+{
+    timers.counted = counted;
+    timers.earlier = earlier;
 }

@@ -2,8 +2,8 @@
  * The machine's clock, and timers on it.
  *
  * The clock counts nanoseconds since the machine was switched on and stands still while it is
- * stopped.  It is CLOCK_MONOTONIC less an offset, so it never goes back, whichever thread asks.
- * One thread fires all timers.
+ * stopped.  It is CLOCK_MONOTONIC less an offset, so it never goes back, whichever thread asks, or (-icount) the
+ * instructions executed so far, counted by the harts' thread.  One thread fires all timers, the harts' thread then.
  */
 #ifndef BRAID_BOARD_TIMER_H
 #define BRAID_BOARD_TIMER_H
@@ -39,6 +39,16 @@ void timer_remove(Timer *t);
 
 /* Start the clock and the thread; once. */
 void timers_start(void);
+/*
+ * The same for counted time: counted() says how many ns; earlier() is called, under locks, when a timer was
+ * set for an earlier time than the one that timers_next() told.
+ */
+void timers_start_counted(uint64_t (*counted)(void), void (*earlier)(void));
+bool clock_is_counted(void);
+/* For the harts' thread then: no hart has anything to do, so time passes.  The next deadline; fire what is due. */
+void clock_warp(uint64_t ns);
+uint64_t timers_next(void);
+void timers_run(void);
 /* Stop the clock, or let it go on. */
 void clock_stop(void);
 void clock_continue(void);

@@ -382,6 +382,7 @@ void virt_create(const BoardOptions *o)
         .wake = o->one_thread ? round_robin_wake : NULL,
         .sbi = sbi,
         .files = o->aia ? &interrupt_files : NULL,
+        .icount = o->count.on,
     };
     riscv_system_init(&config);
     hart_create_all(o->nharts, o->one_thread);

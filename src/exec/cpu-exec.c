@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 
 #include "exec/debug.h"
+#include "exec/icount.h"
 #include "exec/interp-run.h"
 #include "exec/lockstep.h"
 #include "exec/soft-mmu.h"
@@ -86,6 +87,7 @@ static uint32_t current_cflags(void)
     uint32_t parallel = CF_PARALLEL | (c->strict_llsc ? CF_STRICT_LLSC : 0);
     return (__atomic_load_n(&exec_ctx.parallel, __ATOMIC_RELAXED) ? parallel : 0) |
            (c->one_insn_per_tb ? CF_SINGLE_INSN : 0) | (c->nochain ? CF_NO_CHAIN : 0) |
+           (c->icount ? CF_ICOUNT : 0) |
            (c->count && !c->interp && !c->lockstep ? CF_COUNT : 0) | (c->lockstep ? CF_LOOKUP_EXITS : 0);
 }
 
@@ -226,6 +228,9 @@ static bool handle_reason(CPUState *cpu, int *reason)
     if (*reason == EXIT_REASON_DEBUG) {
         return debug_go_on(cpu);
     }
+    if (*reason == EXIT_REASON_IO) {
+        return true;
+    }
     if (cpu->soft_tlb && *reason != 0 && *reason != EXIT_REASON_FENCE_I) {
         return cpu->guest->handle_exit(cpu, *reason);
     }
@@ -267,6 +272,9 @@ static bool may_go_on(CPUState *cpu)
 /* A link leads to a block that depends on nothing but the page that the exit's own block is in. */
 static bool may_link(const CPUState *cpu, const TBExit *e, const TranslationBlock *dest)
 {
+    if ((dest->cflags ^ e->tb->cflags) & CF_SINGLE_INSN) {
+        return false;           /* the next time it need not be one instruction */
+    }
     return !cpu->soft_tlb || (dest->second_page == NO_PAGE && (dest->phys_pc ^ e->tb->phys_pc) >> GUEST_PAGE_BITS == 0 &&
                               (dest->pc ^ e->tb->pc) >> GUEST_PAGE_BITS == 0);
 }
@@ -291,6 +299,9 @@ int cpu_exec(CPUState *cpu)
         uint32_t flags;
         cpu->guest->get_tb_state(cpu, &pc, &flags);
         uint32_t cflags = current_cflags();
+        if (cflags & CF_ICOUNT && !icount_before_block(cpu, &cflags)) {
+            break;
+        }
         if (unlikely(debug_is_active())) {
             bool again;
             if (!debug_before_block(cpu, pc, &cflags, &again)) {
@@ -332,6 +343,9 @@ int cpu_exec(CPUState *cpu)
         if (unlikely(debug_is_active())) {
             debug_after_block(cpu, how);
         }
+        if (cflags & CF_ICOUNT) {
+            icount_after_block(cpu, how);
+        }
         last = linkable_exit(how);
         missed = how.kind == HOST_EXIT_LOOKUP;
         if (missed) {
@@ -372,6 +386,9 @@ void exec_print_stats(FILE *out)
     fprintf(out, "%-24s %12zu  blocks in the table now\n", "qht_entries", q.n_entries);
     fprintf(out, "%-24s %12zu  buckets of the table (%zu chained)\n", "qht_buckets", q.n_buckets,
             q.n_overflow);
+    if (exec_ctx.config.icount) {
+        fprintf(out, "%-24s %12" PRIu64 "  guest instructions executed\n", "insns_executed", icount_sum());
+    }
     if (exec_ctx.config.count) {
         tb_print_hottest(out);
     }

@@ -78,6 +78,9 @@ struct CPUState {
     bool resume_running;        /* end_exclusive() shall make it running again */
     uint64_t llsc_addr, llsc_val; /* reservation: address (all ones: none) and value loaded */
     uint64_t llsc_tag[2];       /* llsc=strict: the tags that the reservation rests on */
+    uint64_t insns_granted;     /* -icount, see icount.c: executed ones and those left */
+    bool insns_one_by_one;      /* fewer are left than the next unit has */
+    bool io_allowed;            /* the next unit, or the present one, is one instruction */
     uint32_t llsc_failures;     /* llsc=strict: how often in a row tags were found lost */
     CPUDebug debug;
     /* read by the signal handler on this thread */

@@ -257,7 +257,8 @@ void debug_after_block(CPUState *cpu, HostExit how)
 {
     CPUDebug *d = &cpu->debug;
     bool executed = how.kind != HOST_EXIT_POLL &&
-                    !(how.kind == HOST_EXIT_REASON && how.exit == EXIT_REASON_DEBUG);
+                    !(how.kind == HOST_EXIT_REASON &&
+                      (how.exit == EXIT_REASON_DEBUG || how.exit == EXIT_REASON_IO));
     bool left_before_access = how.kind == HOST_EXIT_REASON && how.exit == EXIT_REASON_DEBUG && d->watch_hit;
     bool faulted = how.kind == HOST_EXIT_REASON &&
                    (how.exit == EXIT_REASON_MEMORY_FAULT || how.exit == EXIT_REASON_EXCEPTION ||

@@ -38,6 +38,7 @@ typedef struct ExecConfig {
     bool strict_llsc;           /* -accel tcg,llsc=strict */
     bool lockstep;
     bool one_thread;            /* system mode: one thread runs all vCPUs in turn */
+    bool icount;                /* with one_thread: see cpu_grant_insns() */
     bool verify_ir;             /* run the verifier on each unit, before and after the passes */
     bool count_jumps;           /* count hits and misses of indirect jumps, for --stats */
     bool count;                 /* -accel tcg,count=on: blocks count how often they are run */
@@ -108,6 +109,16 @@ _Noreturn void cpu_leave_from_helper(CPUState *cpu, int reason);
 void cpu_abandon(CPUState *cpu);
 /* In an exclusive section: the vCPU, whose process is about to end, never runs again. */
 void cpu_park(CPUState *cpu);
+/*
+ * With ExecConfig.icount: the vCPU may execute n instructions more, whatever it was granted before; then cpu_exec()
+ * returns 0.  The vCPU's thread, outside generated code or in a helper of an instruction whose time matters.
+ */
+void cpu_grant_insns(CPUState *cpu, int64_t n);
+/* How many it has executed since it was created; in such a helper with the instruction under way. */
+static inline uint64_t cpu_insns_executed(const CPUState *cpu)
+{
+    return cpu->insns_granted - (uint64_t)cpu->env.insns_left;
+}
 /* fn for each vCPU, under the list's lock (rank CPU_LIST): none begins or ends meanwhile. */
 void cpu_foreach(void (*fn)(CPUState *cpu, void *opaque), void *opaque);
 /* The same between exec_fork_prepare() and its counterpart, which hold that lock. */

@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "exec/debug.h"
+#include "exec/icount.h"
 #include "exec/interp-run.h"
 #include "mem/memory.h"
 #include "util/error.h"
@@ -240,6 +241,9 @@ static uint64_t ram_access(void *p, unsigned size, const HostAccess *a)
 
 static bool io_access(CPUState *cpu, hwaddr pa, unsigned size, const HostAccess *a, uint64_t *result)
 {
+    if (exec_ctx.config.icount) {
+        icount_allow_io(cpu);
+    }
     bool ok = a->op == IR_LD   ? memory_io_read(pa, size, result)
               : a->op == IR_ST ? memory_io_write(pa, size, a->val)
                                : false;     /* devices know no atomic accesses */

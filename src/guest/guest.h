@@ -23,6 +23,8 @@ enum TBCflags {
     CF_COUNT = 32,          /* generated code counts how often it is entered and goes round */
     CF_LOOKUP_EXITS = 16,   /* every exit goes back to the run loop (lockstep, -d exec) */
     CF_ALONE = 64,          /* all other vCPUs are stopped: critical sections are plain code */
+    CF_ICOUNT = 512,        /* -icount: units count their instructions, which must be exact wherever the
+                               guest's time matters */
     CF_NO_BREAKPOINT = 256, /* exec's own: the instruction under a breakpoint, stepped over */
 };
 
@@ -81,6 +83,7 @@ typedef enum ExitReason {
     EXIT_REASON_MISALIGNED_JUMP, /* the jump at pc has no aligned target (fault_addr) */
     EXIT_REASON_EXCEPTION,      /* system mode: mmu_translate() or raise_access_fault() recorded one */
     EXIT_REASON_SECTION,        /* a critical section begins at pc: it runs alone (exec/section.c) */
+    EXIT_REASON_IO,             /* -icount: the access at pc is a device's; run it as a unit of its own */
     EXIT_REASON_DEBUG,          /* a debugger's breakpoint, watchpoint or step: CPUState.debug */
     EXIT_REASON_GUEST = 64,     /* first number a guest may define for itself */
 } ExitReason;

@@ -14,14 +14,14 @@ typedef struct AccelOptions {
     int64_t tb_size;            /* MiB; 0: default */
     int translate;              /* index in "parallel|serial" */
     int llsc;                   /* user mode: index in "value|strict" */
-    int thread;                 /* system mode: index in "multi|single" */
+    int thread;                 /* system mode: index in "multi|single", -1: not given */
     bool count;
     int64_t hot, opt, max_insns;
     bool verify, ras, jump_cache, pinning, bmi2, fma, avx, lzcnt;
 } AccelOptions;
 
 #define ACCEL_DEFAULTS                                                                         \
-    { .opt = 1, .ras = true, .jump_cache = true, .pinning = true, .bmi2 = true, .fma = true,   \
+    { .opt = 1, .thread = -1, .ras = true, .jump_cache = true, .pinning = true, .bmi2 = true, .fma = true,   \
       .avx = true, .lzcnt = true }
 
 /* Rows of the table that accel_parse() takes; each program adds its own. */

@@ -151,15 +151,44 @@ static bool set_smp(void *config, const char *value, char **err)
     return true;
 }
 
-static bool refuse(const char *what, char **err)
-{
-    *err = str_format("%s is not there yet", what);
-    return false;
-}
+typedef struct ICountOptions {
+    int64_t shift;
+    bool sleep;
+} ICountOptions;
 
-static bool refuse_icount(void *config, const char *value, char **err)
+static const SubOptionDef icount_defs[] = {
+    { "shift", SUBOPTION_INT, offsetof(ICountOptions, shift), 0, 10, NULL,
+      "an instruction takes 2^shift ns" },
+    { "sleep", SUBOPTION_BOOL, offsetof(ICountOptions, sleep), 0, 0, NULL,
+      "when all harts wait, wait really" },
+};
+
+/* -icount [shift=]N[,sleep=on|off] */
+static bool set_icount(void *config, const char *value, char **err)
 {
-    return refuse("-icount (deterministic counting of instructions)", err);
+    SystemConfig *c = config;
+    ICountOptions o = { .shift = -1, .sleep = true };
+    char *name = NULL;
+    if (!strcmp(value, "auto") || !strncmp(value, "auto,", 5) || strstr(value, "shift=auto")) {
+        *err = str_format("-icount shift=auto: the time of an instruction is a number, shift=0 to shift=10; one that "
+                          "follows the host's speed would not make two runs equal");
+        return false;
+    }
+    if (!suboption_parse("-icount", value, icount_defs, array_size(icount_defs), &o, &name, err)) {
+        return false;
+    }
+    if (name && (!str_parse_i64(name, strlen(name), &o.shift) || o.shift < 0 || o.shift > 10)) {
+        *err = str_format("-icount %s: shift is a number from 0 to 10", name);
+        free(name);
+        return false;
+    }
+    free(name);
+    if (o.shift < 0) {
+        *err = str_format("-icount: shift= is missing");
+        return false;
+    }
+    c->board.count = (CountOptions){ .on = true, .shift = (unsigned)o.shift, .sleep = o.sleep };
+    return true;
 }
 
 static bool set_gdb(void *config, const char *value, char **err)
@@ -230,7 +259,8 @@ static const OptionDef defs[] = {
                    "size of the buffer for translated code"),
     OPTION_DEF_FLAG("one-insn-per-tb", SystemConfig, one_insn, "BRAID_ONE_INSN_PER_TB",
                     "one guest instruction in a block"),
-    OPTION_DEF_CALL("icount", "shift=N", refuse_icount, NULL, "not there yet"),
+    OPTION_DEF_CALL("icount", "shift=N[,sleep=on|off]", set_icount, NULL,
+                    "count instructions: each takes 2^N ns, two runs are equal; implies thread=single"),
     OPTION_DEF_FLAG("S", SystemConfig, board.start_stopped, NULL, "begin stopped; the monitor's 'cont' starts it"),
     OPTION_DEF_STRING("loadvm", "FILE", SystemConfig, board.loadvm, NULL,
                       "begin with a state that the monitor's savevm has written"),
@@ -277,7 +307,8 @@ static void setup_exec(const SystemConfig *c)
     ExecConfig x = {
         .guest = &riscv64_system_guest,
         .system_mode = true,
-        .one_thread = c->accel.thread == 1,
+        .one_thread = c->board.one_thread,
+        .icount = c->board.count.on,
         .one_insn_per_tb = c->one_insn,
         .nochain = log_enabled(LOG_NOCHAIN),
         .on_publish = c->perfmap ? perfmap_add : NULL,
@@ -306,10 +337,13 @@ int main(int argc, char **argv)
     if (!riscv64_system_guest.configure(c.cpu, err, sizeof(err))) {
         fatal_usage("%s", err);
     }
+    if (c.board.count.on && c.accel.thread == 0) {
+        fatal_usage("-icount and -accel tcg,thread=multi contradict each other");
+    }
+    c.board.one_thread = c.board.count.on || c.accel.thread == 1;
     setup_exec(&c);
     c.board.nharts = (unsigned)c.nharts;
     c.board.ram_size = c.ram_size;
-    c.board.one_thread = c.accel.thread == 1;
     board_create(&c.board);
     system_gdb_init(c.gdb);
     int code = board_run();

@@ -154,6 +154,11 @@ OPTIONS = [
     ('unknown machine option', kernel('-M', 'virt,dumpdbt=x'), 2, 'dumpdtb'),
     ('unknown CPU', kernel('-cpu', 'rv65'), 2, 'rv64'),
     ('unknown accelerator', kernel('-accel', 'kvm'), 2, 'kvm'),
+    ('instructions without a time', kernel('-icount', 'sleep=on'), 2, 'shift= is missing'),
+    ('instructions that take too long', kernel('-icount', 'shift=11'), 2, '-icount.*shift.*0.*10'),
+    ('instructions that take no number', kernel('-icount', 'x'), 2, '-icount x.*0 to 10'),
+    ('time by the host', kernel('-icount', 'shift=auto'), 2, 'shift=auto.*number'),
+    ('counting on many threads', kernel('-icount', '3', '-accel', 'tcg,thread=multi'), 2, 'thread=multi'),
     ('unknown thread mode', kernel('-accel', 'tcg,thread=many'), 2, 'multi.*single'),
     ('display', kernel('-display', 'gtk'), 2, 'no display'),
 ] + [(f'-smp {n}', kernel('-smp', n), 2, 'smp') for n in ['0', '-1', '129', 'x', '', '1x', '99999999999999999999']] + [

@@ -301,7 +301,7 @@ static void test_refused(void **state)
     REFUSES(load->snap = func.nsnaps, "does not exist");
     REFUSES(load->aux = 1 << 6 | MO_64, "bad memop");
     REFUSES(snap->first = func.nsnap_entries, "out of range");
-    REFUSES(snap->count = UINT32_MAX, "out of range");
+    REFUSES(snap->count = UINT16_MAX, "out of range");
     REFUSES(entry->reg = 90, "names register 90");
     REFUSES(entry->canon = IR_NCANONS, "canonical");
     REFUSES(entry->canon = IR_CANON_F64, "cannot make");

@@ -36,9 +36,15 @@ struct GoldfishRTC {
     bool alarm_running, irq_enabled, pending;
 };
 
+/* With -icount the day on which every machine is switched on: 2026-01-01, midnight UTC. */
+#define COUNTED_EPOCH_S 1767225600ull
+
 static uint64_t now_locked(const GoldfishRTC *r)
 {
     struct timespec ts;
+    if (clock_is_counted()) {
+        return COUNTED_EPOCH_S * NS_PER_S + clock_ns() + r->offset;
+    }
     clock_gettime(CLOCK_REALTIME, &ts);
     return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec + r->offset;
 }

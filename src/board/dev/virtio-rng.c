@@ -1,8 +1,7 @@
 /* virtio-rng: fills what buffers come, on the device's worker thread, under its lock. */
 #include "board/dev/virtio-rng.h"
 
-#include <sys/random.h>
-
+#include "board/random.h"
 #include "util/error.h"
 
 #define MAX_BYTES 4096u         /* of one request; the driver asks again */
@@ -20,8 +19,7 @@ static void handle_queue(VirtIODevice *d, unsigned queue)
         while (virtq_pop(q, &g->request)) {
             uint8_t buf[MAX_BYTES];
             size_t n = g->request.in_size < MAX_BYTES ? g->request.in_size : MAX_BYTES;
-            ssize_t got = n ? getrandom(buf, n, 0) : 0;
-            size_t written = virt_request_write(&g->request, 0, buf, got > 0 ? (size_t)got : 0);
+            size_t written = virt_request_write(&g->request, 0, buf, board_random(buf, n) ? n : 0);
             virtq_push(q, &g->request, (uint32_t)written);
             virtio_interrupt_locked(d, q);
         }

@@ -6,6 +6,9 @@
  * lowered after each change, again if the word has changed meanwhile.  Everything else, setting
  * up, reset, configuration, is under the device's lock, which the worker holds while it serves requests: a
  * reset therefore waits for those that are under way, and afterwards none touches guest memory.
+ *
+ * In counted time (-icount) there is no worker: a timer that is due at once lets the harts' thread do its work behind
+ * the instruction that notified, always at the same point of time.
  */
 #include "board/virtio/virtio.h"
 
@@ -93,9 +96,39 @@ void virtio_config_changed_locked(VirtIODevice *d)
 
 void virtio_wake(VirtIODevice *d, unsigned queue)
 {
-    /* [VIRTIO-NOTIFY] pairs with the exchange in worker_main(). */
+    /* [VIRTIO-NOTIFY] pairs with the exchange in serve(). */
     __atomic_fetch_or(&d->notified, 1u << queue, __ATOMIC_RELEASE);
-    futex_wake(&d->notified, 1);
+    if (clock_is_counted()) {
+        timer_set(&d->soon, 0);
+    } else {
+        futex_wake(&d->notified, 1);
+    }
+}
+
+/* Serve the queues that were notified.  False: none was. */
+static bool serve(VirtIODevice *d)
+{
+    /* [VIRTIO-NOTIFY] pairs with virtio_wake(). */
+    uint32_t bits = __atomic_exchange_n(&d->notified, 0, __ATOMIC_ACQUIRE);
+    if (!bits) {
+        return false;
+    }
+    mutex_lock(&d->lock);
+    for (unsigned i = 0; i < d->ops->nqueues; i++) {
+        if ((bits >> i & 1) && virtio_is_live_locked(d)) {
+            d->ops->handle_queue(d, i);
+            if (d->queue[i].broken) {
+                needs_reset_locked(d);
+            }
+        }
+    }
+    mutex_unlock(&d->lock);
+    return true;
+}
+
+static void serve_soon(void *opaque)
+{
+    serve(opaque);
 }
 
 static void *worker_main(void *arg)
@@ -105,22 +138,9 @@ static void *worker_main(void *arg)
     snprintf(name, sizeof(name), "virtio %u", d->ops->device_id);
     pthread_setname_np(pthread_self(), name);
     for (;;) {
-        /* [VIRTIO-NOTIFY] pairs with virtio_wake(). */
-        uint32_t bits = __atomic_exchange_n(&d->notified, 0, __ATOMIC_ACQUIRE);
-        if (!bits) {
+        if (!serve(d)) {
             futex_wait(&d->notified, 0, NULL);
-            continue;
         }
-        mutex_lock(&d->lock);
-        for (unsigned i = 0; i < d->ops->nqueues; i++) {
-            if ((bits >> i & 1) && virtio_is_live_locked(d)) {
-                d->ops->handle_queue(d, i);
-                if (d->queue[i].broken) {
-                    needs_reset_locked(d);
-                }
-            }
-        }
-        mutex_unlock(&d->lock);
     }
     return NULL;
 }
@@ -322,6 +342,10 @@ void virtio_init(VirtIODevice *d, const VirtIOOps *ops, uint64_t features, void 
     mutex_init(&d->lock, LOCK_RANK_DEVICE);
     virtio_reset(d);
     if (ops->notify) {
+        return;
+    }
+    if (clock_is_counted()) {
+        timer_init(&d->soon, serve_soon, d);
         return;
     }
     if (pthread_create(&thread, NULL, worker_main, d)) {

@@ -10,6 +10,7 @@
 
 #include "board/device.h"
 #include "board/irq.h"
+#include "board/timer.h"
 #include "board/virtio/virtqueue.h"
 #include "mem/memory.h"
 #include "util/lock.h"
@@ -60,6 +61,7 @@ struct VirtIODevice {
 
     uint32_t isr;               /* atomic [VIRTIO-ISR]: bit 0 used buffer, bit 1 configuration */
     uint32_t notified;          /* atomic, futex [VIRTIO-NOTIFY]: one bit per queue */
+    Timer soon;                 /* counted time: in place of the worker */
 };
 
 extern const MMIOOps virtio_mmio_ops;       /* opaque: the VirtIODevice */

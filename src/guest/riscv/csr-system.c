@@ -309,37 +309,38 @@ static uint64_t clock_ns(void)
     return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
 }
 
-/* What both counters count: instructions if somebody does, else nanoseconds. */
-static uint64_t ticks(RISCVHart *h)
+/*
+ * What the counters count: instructions, if somebody counts them, else nanoseconds.  An instruction that reads minstret
+ * has not retired then; one that writes it is not counted itself ("Machine Performance-Monitoring
+ * Counters": a write takes effect behind it), so that the next reads what was written.
+ */
+static uint64_t cycles(RISCVHart *h)
 {
-    return riscv_system.config.instret ? riscv_system.config.instret(hart_cpu(h)) : clock_ns();
+    return riscv_system.config.icount ? cpu_insns_executed(hart_cpu(h)) : clock_ns();
 }
 
-static uint64_t read_counter(RISCVHart *h, uint64_t offset, unsigned bit)
+static uint64_t retired_with_this(RISCVHart *h)
 {
-    return h->mcountinhibit & bit ? offset : ticks(h) + offset;
+    return riscv_system.config.icount ? cpu_insns_executed(hart_cpu(h)) - h->untired : clock_ns();
 }
 
-static void write_counter(RISCVHart *h, uint64_t *offset, unsigned bit, uint64_t v)
-{
-    *offset = h->mcountinhibit & bit ? v : v - ticks(h);
-}
+static uint64_t retired(RISCVHart *h) { return retired_with_this(h) - h->in_csr_insn; }
 
 static uint64_t read_mcycle(RISCVHart *h)
 {
-    return read_counter(h, h->cycle_offset, COUNTER_CYCLE);
+    return h->cycle_offset + (h->mcountinhibit & COUNTER_CYCLE ? 0 : cycles(h));
 }
 static void write_mcycle(RISCVHart *h, uint64_t v)
 {
-    write_counter(h, &h->cycle_offset, COUNTER_CYCLE, v);
+    h->cycle_offset = v - (h->mcountinhibit & COUNTER_CYCLE ? 0 : cycles(h));
 }
 static uint64_t read_minstret(RISCVHart *h)
 {
-    return read_counter(h, h->instret_offset, COUNTER_INSTRET);
+    return h->instret_offset + (h->mcountinhibit & COUNTER_INSTRET ? 0 : retired(h));
 }
 static void write_minstret(RISCVHart *h, uint64_t v)
 {
-    write_counter(h, &h->instret_offset, COUNTER_INSTRET, v);
+    h->instret_offset = v - (h->mcountinhibit & COUNTER_INSTRET ? 0 : retired_with_this(h));
 }
 static uint64_t read_cycle(RISCVHart *h) { return read_mcycle(h); }
 static uint64_t read_instret(RISCVHart *h) { return read_minstret(h); }
@@ -350,7 +351,9 @@ static void write_hpmcounter(RISCVHart *h, unsigned number, uint64_t v) {}
 static uint64_t read_mcountinhibit(RISCVHart *h) { return h->mcountinhibit; }
 static void write_mcountinhibit(RISCVHart *h, uint64_t v)
 {
-    uint64_t cycle = read_mcycle(h), instret = read_minstret(h);
+    /* The write itself still counts as it was before. */
+    bool counts = h->in_csr_insn && !(h->mcountinhibit & COUNTER_INSTRET);
+    uint64_t cycle = read_mcycle(h), instret = read_minstret(h) + counts;
     h->mcountinhibit = v & (COUNTER_CYCLE | COUNTER_INSTRET);
     write_mcycle(h, cycle);
     write_minstret(h, instret);
@@ -434,6 +437,18 @@ static const CSRInfo *find(unsigned number)
     return c && (c->ext & riscv_extensions()) ? c : NULL;
 }
 
+static void csr_write_bits(RISCVHart *h, const CSRInfo *c, unsigned number, uint64_t old, uint64_t mask,
+                           uint64_t value)
+{
+    if (number == 0x344) {
+        change_mip(h, value, mask & MIP_SUPERVISOR);
+    } else if (number == 0x144) {
+        change_mip(h, value, mask & MIP_BIT(RISCV_IRQ_SSI) & h->mideleg);
+    } else {
+        csr_write(h, c, number, (old & ~mask) | (value & mask));
+    }
+}
+
 CSRResult riscv_csr_access(RISCVHart *h, unsigned number, bool writes, uint64_t mask,
                            uint64_t value, uint64_t *old)
 {
@@ -452,19 +467,14 @@ CSRResult riscv_csr_access(RISCVHart *h, unsigned number, bool writes, uint64_t 
         *old = top_external(h, number == 0x35c, writes);
         writes = false;
     } else {
+        h->in_csr_insn = riscv_system.config.icount;
         *old = csr_read(h, c, number);
+        if (writes) {
+            csr_write_bits(h, c, number, *old, mask, value);
+        }
     }
-    if (!writes) {
-        return CSR_OK;
-    }
-    if (number == 0x344) {
-        change_mip(h, value, mask & MIP_SUPERVISOR);
-    } else if (number == 0x144) {
-        change_mip(h, value, mask & MIP_BIT(RISCV_IRQ_SSI) & h->mideleg);
-    } else {
-        csr_write(h, c, number, (*old & ~mask) | (value & mask));
-    }
-    if (c->effects & FX_IRQ) {
+    h->in_csr_insn = false;
+    if (writes && c->effects & FX_IRQ) {
         riscv_check_interrupts(h);
     }
     return CSR_OK;

@@ -131,6 +131,8 @@ typedef struct RISCVHart {
     uint64_t miselect, siselect;
     /* what is added to the clock; while inhibited, the value itself */
     uint64_t cycle_offset, instret_offset;
+    uint64_t untired;       /* icount: instructions executed that did not retire, for they trapped */
+    bool in_csr_insn;       /* icount: the one under way has been counted, but has not retired */
     uint64_t mhartid;
     uint8_t pmpcfg[PMP_ENTRIES];
     uint64_t pmpaddr[PMP_ENTRIES];
@@ -165,6 +167,8 @@ int riscv_find_interrupt(const RISCVHart *h);
 uint64_t riscv_top_interrupt(const RISCVHart *h, bool machine);
 /* Take the interrupt that is due, if any. */
 bool riscv_take_interrupt(RISCVHart *h);
+/* icount: the instruction at env.pc trapped; it took time, but does not retire. */
+void riscv_count_trapped(RISCVHart *h);
 /* Take an exception at env.pc. */
 void riscv_take_exception(RISCVHart *h, uint64_t cause, uint64_t tval);
 /* Record an exception for EXIT_REASON_EXCEPTION. */

@@ -12,6 +12,18 @@
 static uint64_t get_fcsr(const void *hart) { return riscv_get_fcsr(hart); }
 static void set_fcsr(void *hart, uint64_t value) { riscv_set_fcsr(hart, (uint32_t)value & 0xff); }
 
+/* What they are made of is this run's. */
+static uint64_t get_counter(const void *hart, unsigned number)
+{
+    uint64_t value = 0;
+    riscv_csr_read_debug((CPUState *)(uintptr_t)hart, number, &value);
+    return value;
+}
+static uint64_t get_mcycle(const void *hart) { return get_counter(hart, 0xb00); }
+static uint64_t get_minstret(const void *hart) { return get_counter(hart, 0xb02); }
+static void set_mcycle(void *hart, uint64_t value) { riscv_csr_write_debug(hart, 0xb00, value); }
+static void set_minstret(void *hart, uint64_t value) { riscv_csr_write_debug(hart, 0xb02, value); }
+
 static const StateField hart_fields[] = {
     STATE(RISCVHart, rv.cs.env.reg), STATE(RISCVHart, rv.cs.env.pc), STATE_CALL("fcsr", get_fcsr, set_fcsr),
     STATE_BELOW(RISCVHart, priv, 4), STATE(RISCVHart, mhartid), STATE(RISCVHart, satp),
@@ -22,7 +34,7 @@ static const StateField hart_fields[] = {
     STATE(RISCVHart, stval), STATE(RISCVHart, sscratch), STATE(RISCVHart, senvcfg),
     STATE(RISCVHart, mcounteren), STATE(RISCVHart, scounteren), STATE(RISCVHart, mcountinhibit),
     STATE(RISCVHart, miselect), STATE(RISCVHart, siselect),
-    STATE(RISCVHart, cycle_offset), STATE(RISCVHart, instret_offset),
+    STATE_CALL("mcycle", get_mcycle, set_mcycle), STATE_CALL("minstret", get_minstret, set_minstret),
     STATE(RISCVHart, pmpcfg), STATE(RISCVHart, pmpaddr), STATE_END
 };
 

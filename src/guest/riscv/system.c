@@ -213,7 +213,10 @@ int riscv_system_run(CPUState *cpu)
 {
     handle_interrupt(cpu);
     switch (cpu_exec(cpu)) {
-    case EXIT_REASON_SYSCALL: cpu->env.pc += 4; return RISCV_RUN_SBI;
+    case EXIT_REASON_SYSCALL:
+        riscv_count_trapped(riscv_hart(cpu));
+        cpu->env.pc += 4;
+        return RISCV_RUN_SBI;
     case EXIT_REASON_RISCV_WFI: return RISCV_RUN_WFI;
     case EXIT_REASON_DEBUG: return RISCV_RUN_DEBUG;
     case EXIT_REASON_YIELD: return RISCV_RUN_YIELD;

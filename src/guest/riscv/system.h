@@ -70,8 +70,8 @@ typedef struct RISCVSystemConfig {
     bool sbi;
     /* NULL: there is no AIA; else riscv_add_aia() was called. */
     const RISCVInterruptFiles *files;
-    /* -icount: instructions retired so far; NULL: the counters are made of the time. */
-    uint64_t (*instret)(const CPUState *cpu);
+    /* The counters count instructions (ExecConfig.icount), else nanoseconds. */
+    bool icount;
 } RISCVSystemConfig;
 
 /* Once, before the first hart runs. */

@@ -67,11 +67,11 @@ bool gen_fp_check(DisasContext *ctx, unsigned bytes, bool *legal)
     }
     /* The first write since the state was clean: seldom, so the rest of the unit is another one. */
     if (ctx->tc->ninsns == 0) {
+        ir_uncount_insn(ctx->b);
         ir_call(ctx->b, RISCV_SYSTEM_HELPER_fp_dirty, 0, 0, NULL);
         gen_exit_lookup(ctx, ctx->pc);
     } else {
-        gen_goto(ctx, ctx->pc);
-        ctx->tc->ninsns--;  /* it belongs to the next unit */
+        gen_end_before(ctx);
     }
     return false;
 }
@@ -133,6 +133,14 @@ bool gen_system_csr(DisasContext *ctx, unsigned rd, unsigned number, IRRef opera
     if (csr->kind == CSR_KIND_PLAIN && !csr->effects) {
         gen_plain_csr(ctx, csr, rd, operand, writes);
         return true;
+    }
+    if (ctx->tc->cflags & CF_ICOUNT) {
+        /* Alone in its unit: while it is executed, all that was charged for has been. */
+        if (ctx->tc->ninsns) {
+            gen_end_before(ctx);
+            return true;
+        }
+        ctx->stop = true;
     }
     IRRef args[] = {const64(ctx, ctx->insn), operand};
     IRRef old = ir_call(ctx->b, RISCV_SYSTEM_HELPER_csr, snap_here(ctx), 2, args);

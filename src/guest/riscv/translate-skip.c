@@ -81,6 +81,9 @@ bool gen_skip(DisasContext *ctx, vaddr target, IRCond cond, IRRef x, IRRef y)
     if (target <= ctx->next_pc || target > ctx->next_pc + 4 * SKIP_MAX) {
         return false;
     }
+    if (ctx->tc->cflags & CF_ICOUNT) {
+        return false;           /* how many instructions are executed depends on the branch */
+    }
     unsigned n = read_skipped(ctx, target, list);
     if (!n) {
         return false;

@@ -44,8 +44,17 @@ void gen_call(DisasContext *ctx, vaddr pc, vaddr return_pc)
 
 void gen_exit_reason(DisasContext *ctx, vaddr pc, int reason)
 {
-    ir_gen_exit(ctx->b, snap_end(ctx, pc), IR_EXIT_REASON, reason);
+    ir_settle(ctx->b);
+    uint32_t snap = pc == ctx->pc ? snap_here(ctx) : ir_snapshot(ctx->b, pc);
+    ir_gen_exit(ctx->b, snap, IR_EXIT_REASON, reason);
     ctx->ended = true;
+}
+
+void gen_end_before(DisasContext *ctx)
+{
+    ir_uncount_insn(ctx->b);
+    gen_goto(ctx, ctx->pc);
+    ctx->tc->ninsns--;          /* translate_insn() counts it */
 }
 
 void gen_exit_lookup(DisasContext *ctx, vaddr pc)
@@ -78,6 +87,7 @@ void translate_insn(DisasContext *ctx, uint32_t insn, unsigned bytes)
 {
     ctx->next_pc = ctx->pc + bytes;
     ctx->insn = insn;
+    ir_count_insn(ctx->b);
     bool legal = true;
     if (!ctx->tc->system_mode || gen_fp_check(ctx, bytes, &legal)) {
         legal = bytes == 2 ? riscv_decode16(ctx, ctx->ext, insn)
@@ -101,6 +111,9 @@ void riscv_translate(TranslateContext *tc)
         .ext = riscv_extensions(),
         .pc = tc->pc_first,
     };
+    if (tc->cflags & CF_ICOUNT) {
+        ir_count_unit(ctx.b);
+    }
     while (!ctx.ended) {
         uint32_t insn;
         unsigned bytes = 0;

@@ -50,7 +50,7 @@ static inline unsigned ctx_privilege(const DisasContext *ctx)
 /* The guest's state just before this instruction. */
 static inline uint32_t snap_here(DisasContext *ctx)
 {
-    return ir_snapshot(ctx->b, ctx->pc);
+    return ir_snapshot_before(ctx->b, ctx->pc);
 }
 
 /* The guest's state, about to execute pc, for the terminator of the unit. */
@@ -104,10 +104,13 @@ static inline void put_x_zext(DisasContext *ctx, unsigned reg, IRRef val)
 void gen_goto(DisasContext *ctx, vaddr pc);
 /* Leave for a known pc, meaning to come back to return_pc. */
 void gen_call(DisasContext *ctx, vaddr pc, vaddr return_pc);
-/* Leave for the run loop, as if about to execute pc, with an ExitReason. */
+/* Leave for the run loop, as if about to execute pc, with an ExitReason: for this instruction's pc if it has not been
+   executed, else for next_pc. */
 void gen_exit_reason(DisasContext *ctx, vaddr pc, int reason);
 /* Leave for the run loop to look pc up afresh. */
 void gen_exit_lookup(DisasContext *ctx, vaddr pc);
+/* End the unit before this instruction, which it does not begin with. */
+void gen_end_before(DisasContext *ctx);
 /* Leave if the vCPU was asked to; this instruction has not begun. */
 void gen_poll(DisasContext *ctx);
 /* True if the unit may go back to its own head without leaving. */

@@ -140,8 +140,17 @@ static void enter_trap(RISCVHart *h, uint64_t cause, uint64_t tval, unsigned to)
     riscv_hart_changed(h);
 }
 
+void riscv_count_trapped(RISCVHart *h)
+{
+    if (riscv_system.config.icount) {
+        hart_cpu(h)->env.insns_left--;
+        h->untired++;
+    }
+}
+
 void riscv_take_exception(RISCVHart *h, uint64_t cause, uint64_t tval)
 {
+    riscv_count_trapped(h);
     bool delegated = h->priv < RISCV_PRIV_M && (h->medeleg >> cause & 1);
     h->exception_pending = false;
     enter_trap(h, cause, tval, delegated ? RISCV_PRIV_S : RISCV_PRIV_M);

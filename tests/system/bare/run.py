@@ -20,6 +20,21 @@ FLAGS = ['-march=rv64gc', '-mabi=lp64d', '-mcmodel=medany', '-O2', '-g', '-Wall'
          '-Wl,--no-warn-rwx-segments']
 
 
+def build(name, directory, *defines):
+    elf = f'{directory}/{name}'
+    if not shutil.which(CROSS):
+        print(f'{CROSS} is missing')
+        sys.exit(77)
+    subprocess.run([CROSS, *FLAGS, *defines, '-T', HERE / 'bare.ld', HERE / 'start.S', HERE / f'{name}.c', '-lgcc',
+                    '-o', elf], check=True)
+    return elf
+
+
+def run(elf, harts, emulator):
+    return subprocess.run([*emulator, '-M', 'virt', '-smp', harts, '-m', '128M', '-nographic', '-bios', 'none',
+                           '-kernel', elf], stdin=subprocess.DEVNULL, capture_output=True, timeout=100)
+
+
 def main():
     args = sys.argv[1:]
     defines = []
@@ -27,22 +42,16 @@ def main():
         defines = ['-DQEMU_7_2']
         del args[0]
     name, harts, *emulator = args
-    if not shutil.which(CROSS):
-        print(f'{CROSS} is missing')
-        sys.exit(77)
     with tempfile.TemporaryDirectory() as directory:
-        elf = f'{directory}/{name}'
         if name == 'noc':
             emulator += ['-cpu', 'rv64,c=off']
-        march = [] if name != 'noc' else ['-march=rv64g', '-mabi=lp64d']
-        subprocess.run([CROSS, *FLAGS, *march, *defines, '-T', HERE / 'bare.ld', HERE / 'start.S', HERE / f'{name}.c',
-                        '-lgcc', '-o', elf], check=True)
-        r = subprocess.run([*emulator, '-M', 'virt', '-smp', harts, '-m', '128M', '-nographic', '-bios', 'none',
-                            '-kernel', elf], stdin=subprocess.DEVNULL, capture_output=True, timeout=100)
+            defines += ['-march=rv64g', '-mabi=lp64d']
+        r = run(build(name, directory, *defines), harts, emulator)
     text = r.stdout.decode(errors='replace')
     sys.stdout.write(text)
     sys.stderr.write(r.stderr.decode(errors='replace'))
     sys.exit(0 if r.returncode == 0 and text.endswith('ok\n') else 1)
 
 
-main()
+if __name__ == '__main__':
+    main()

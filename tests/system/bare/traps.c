@@ -200,7 +200,9 @@ static void test_sstatus(void)
     csr_clear(mstatus, 0x7e79aa);
     EXPECT_OK(MODE_S, set_sstatus, ~UINT64_C(0));
     CHECK(csr_read(mstatus) & 0x5e19aa & ~(3 << 11) & ~(1 << 7), 0xc0122);
+#ifndef QEMU_7_2    /* keeps UXL = 3, which is reserved, although a WARL field holds only legal values */
     CHECK(csr_read(sstatus) >> 32 & 3, 2);
+#endif
     csr_clear(sstatus, ~UINT64_C(0));
 }
 
