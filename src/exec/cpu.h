@@ -24,18 +24,18 @@ struct SoftTLB;
 #define JUMP_CACHES 16
 #define RUN_PAGES_BITS 12
 typedef struct JumpCache {
-    bool valid;                 /* else its lines may hold anything */
+    bool valid;                 /* atomic; else its lines may hold anything */
     uint32_t flags, cflags;
     uint64_t space;             /* as in tlb_set_space() */
     uint64_t last_used;
 } JumpCache;
 typedef struct JumpCaches {
     JumpCacheEntry *lines;      /* JUMP_CACHE_SIZE of each; `pc` as in HostEnv.jump_cache */
-    /* owned by the vCPU thread */
+    /* owned by the vCPU thread; what is atomic is dropped by a flush of all blocks, too */
     JumpCache cache[JUMP_CACHES];
     unsigned current;
     uint64_t clock;
-    uint64_t run_pages[(1u << RUN_PAGES_BITS) / 64];    /* pages that may have lines */
+    uint64_t run_pages[(1u << RUN_PAGES_BITS) / 64];    /* atomic: pages that may have lines */
 } JumpCaches;
 
 typedef enum DebugEvent { DEBUG_EVENT_BREAKPOINT, DEBUG_EVENT_STEP, DEBUG_EVENT_WATCH } DebugEvent;

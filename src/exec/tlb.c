@@ -12,6 +12,9 @@
  * Lines are keyed by virtual pc and so depend on translations: a flush of pages clears the lines of these pages,
  * in all caches, if code was ever run from there: `run_pages` is a Bloom filter of such pages, so that the flushes
  * of data pages, most of all, cost nothing here.
+ *
+ * A flush of all blocks drops the caches of vCPUs that do not run.  Such a vCPU's thread may be dropping some itself, for
+ * a flush of its TLB: so `valid` and `run_pages` are atomic.  Both only take away; only a vCPU that runs adds.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -52,6 +55,9 @@ static JumpCacheEntry *cache_lines(CPUState *cpu, unsigned i)
     return cpu->jumps->lines + i * JUMP_CACHE_SIZE;
 }
 
+static inline bool is_valid(const JumpCache *c) { return __atomic_load_n(&c->valid, __ATOMIC_RELAXED); }
+static inline void drop_cache(JumpCache *c) { __atomic_store_n(&c->valid, false, __ATOMIC_RELAXED); }
+
 static void clear_lines(JumpCacheEntry *e, unsigned n)
 {
     for (unsigned i = 0; i < n; i++) {
@@ -64,21 +70,21 @@ void jump_caches_select(CPUState *cpu, uint32_t flags, uint32_t cflags, bool glo
     JumpCaches *j = cpu->jumps;
     uint64_t space = global ? TLB_ALL_SPACES : cpu->soft_tlb->current->id;
     JumpCache *best = &j->cache[j->current];
-    if (likely(best->valid && best->space == space && best->flags == flags && best->cflags == cflags)) {
+    if (likely(is_valid(best) && best->space == space && best->flags == flags && best->cflags == cflags)) {
         return;
     }
     best = &j->cache[0];
     for (JumpCache *c = j->cache; c < j->cache + JUMP_CACHES; c++) {
-        if (c->valid && c->space == space && c->flags == flags && c->cflags == cflags) {
+        if (is_valid(c) && c->space == space && c->flags == flags && c->cflags == cflags) {
             best = c;
             break;
         }
-        if ((c->valid ? c->last_used : 0) < (best->valid ? best->last_used : 0)) {
+        if ((is_valid(c) ? c->last_used : 0) < (is_valid(best) ? best->last_used : 0)) {
             best = c;
         }
     }
     unsigned i = (unsigned)(best - j->cache);
-    if (!best->valid || best->space != space || best->flags != flags || best->cflags != cflags) {
+    if (!is_valid(best) || best->space != space || best->flags != flags || best->cflags != cflags) {
         *best = (JumpCache){ .valid = true, .space = space, .flags = flags, .cflags = cflags };
         clear_lines(cache_lines(cpu, i), JUMP_CACHE_SIZE);
         stat_inc(STAT_JUMP_CACHES_CLEARED);
@@ -92,9 +98,15 @@ void jump_caches_clear(CPUState *cpu)
 {
     JumpCaches *j = cpu->jumps;
     for (unsigned i = 0; i < JUMP_CACHES; i++) {
-        j->cache[i].valid = false;      /* cleared when it is used again */
+        if (i != j->current) {
+            drop_cache(&j->cache[i]);   /* cleared when it is used again */
+        }
     }
-    memset(j->run_pages, 0, sizeof(j->run_pages));
+    /* Not this one: after a flush in the midst of tb_translate() generated code is entered without another look-up. */
+    clear_lines(cache_lines(cpu, j->current), JUMP_CACHE_SIZE);
+    for (unsigned i = 0; i < array_size(j->run_pages); i++) {
+        __atomic_store_n(&j->run_pages[i], 0, __ATOMIC_RELAXED);
+    }
 }
 
 void jump_caches_drop_line(CPUState *cpu, vaddr pc)
@@ -114,13 +126,14 @@ static inline unsigned run_page_bit(vaddr page)
 void jump_caches_note_page(CPUState *cpu, vaddr pc)
 {
     unsigned bit = run_page_bit(pc);
-    cpu->jumps->run_pages[bit / 64] |= 1ull << (bit & 63);
+    uint64_t *word = &cpu->jumps->run_pages[bit / 64];
+    __atomic_store_n(word, *word | 1ull << (bit & 63), __ATOMIC_RELAXED);
 }
 
 static bool was_run(const JumpCaches *j, vaddr page)
 {
     unsigned bit = run_page_bit(page);
-    return j->run_pages[bit / 64] >> (bit & 63) & 1;
+    return __atomic_load_n(&j->run_pages[bit / 64], __ATOMIC_RELAXED) >> (bit & 63) & 1;
 }
 
 /* Those that are some other page's stay. */
@@ -142,7 +155,7 @@ static void jump_caches_drop_page(CPUState *cpu, vaddr page, uint64_t space)
     unsigned across = jump_cache_system_index(page - 2);   /* an instruction that ends in this page */
     for (unsigned i = 0; i < JUMP_CACHES; i++) {
         const JumpCache *c = &j->cache[i];
-        if (c->valid && (space == TLB_ALL_SPACES || c->space == space)) {
+        if (is_valid(c) && (space == TLB_ALL_SPACES || c->space == space)) {
             clear_lines_of_page(cache_lines(cpu, i) + first, n, page);
             clear_lines(cache_lines(cpu, i) + across, 1);
         }
@@ -188,7 +201,7 @@ void tlb_flush_space(CPUState *cpu, uint64_t space)
     for (unsigned i = 0; i < JUMP_CACHES; i++) {
         JumpCache *c = &cpu->jumps->cache[i];
         if (space == TLB_ALL_SPACES || c->space == space) {
-            c->valid = false;
+            drop_cache(c);
         }
     }
 }

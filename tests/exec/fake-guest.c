@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
+#include "mem/memory.h"
 #include "torture.h"
 #include "util/arena.h"
 
@@ -19,6 +20,13 @@ void world_init(void)
     for (unsigned i = 0; i < ARENA_PAGES; i++) {
         world.page_flags[i] = PAGE_VALID | PAGE_READ | PAGE_EXEC;
     }
+}
+
+void world_init_system(void)
+{
+    memory_add_ram("ram", RAM_PA, ARENA_PAGES * 4096, false);
+    world.arena = memory_ram_host(RAM_PA, ARENA_PAGES * 4096);
+    world.system = true;
 }
 
 unsigned world_page_flags(vaddr addr)
@@ -183,6 +191,45 @@ static void fake_get_tb_state(const CPUState *cpu, vaddr *pc, uint32_t *flags)
     *flags = ((const FakeCPU *)cpu)->flags;
 }
 
+/* ---- with an MMU ---- */
+
+static unsigned fake_mmu_index(const CPUState *cpu, MMUAccess access)
+{
+    return 0;
+}
+
+static bool fake_mmu_translate(CPUState *cpu, vaddr va, MMUAccess access, unsigned mmu_idx, MMUResult *out)
+{
+    uint64_t offset = va - (uintptr_t)world.arena;
+    chaos();
+    if (va - ALIAS_VA < ARENA_PAGES * 4096) {
+        offset = va - ALIAS_VA;
+    } else if (va - DATA_VA < DATA_PAGES * 4096) {
+        /* As a walk of tables that somebody else changes. */
+        uint32_t page = __atomic_load_n(&world.mapped[(va - DATA_VA) / 4096], __ATOMIC_ACQUIRE);
+        offset = page * 4096 + va % 4096;
+    }
+    check(offset < ARENA_PAGES * 4096, "an access to %#llx", (unsigned long long)va);
+    chaos();
+    *out = (MMUResult){ .pa = RAM_PA + offset, .prot = MMU_PROT_READ | MMU_PROT_WRITE | MMU_PROT_EXEC, .page_bits = 12 };
+    return true;
+}
+
+static void fake_access_fault(CPUState *cpu, vaddr va, MMUAccess access)
+{
+    fail("an access fault at %#llx", (unsigned long long)va);
+}
+
+static bool fake_handle_exit(CPUState *cpu, int reason)
+{
+    return world.on_exit(cpu, reason);
+}
+
+static bool fake_handle_interrupt(CPUState *cpu)
+{
+    return !stopping();
+}
+
 static unsigned fake_disas(vaddr pc, const uint8_t *bytes, size_t avail, char *buf,
                            size_t size)
 {
@@ -203,4 +250,20 @@ const Guest fake_guest = {
     .translate = fake_translate,
     .disas = fake_disas,
     .dump_state = fake_dump,
+};
+
+const Guest fake_system_guest = {
+    .name = "fake with an MMU",
+    .cpu_size = sizeof(FakeCPU),
+    .min_insn_size = 4,
+    .cpu_reset = fake_reset,
+    .get_tb_state = fake_get_tb_state,
+    .translate = fake_translate,
+    .disas = fake_disas,
+    .dump_state = fake_dump,
+    .mmu_index = fake_mmu_index,
+    .mmu_translate = fake_mmu_translate,
+    .raise_access_fault = fake_access_fault,
+    .handle_exit = fake_handle_exit,
+    .handle_interrupt = fake_handle_interrupt,
 };

@@ -16,6 +16,7 @@
 #define ARENA_WORDS (ARENA_PAGES * PAGE_WORDS)
 #define MAX_SLOTS 64u
 #define MAX_DEPTH 8u
+#define DATA_PAGES 16u
 
 /*
  * What the guest can do.  "Slots" are pieces of code that are rewritten while they are
@@ -80,9 +81,23 @@ typedef struct FakeWorld {
     uint64_t counter;                   /* only touched with everybody else stopped */
     uint32_t inside;                    /* atomic: threads in generated code */
     uint32_t stop;                      /* atomic */
+
+    /* ---- with an MMU ---- */
+    bool system;                        /* constant */
+    uint32_t mapped[DATA_PAGES];        /* atomic: which page of the arena a data page shows */
+    bool (*on_exit)(CPUState *cpu, int reason); /* of handle_exit(); constant */
 } FakeWorld;
 extern FakeWorld world;
 extern const Guest fake_guest;
+
+/*
+ * The same guest with an MMU.  Memory is one piece of RAM, the arena.  What can be seen of it: the arena where it is for
+ * the host; all of it again at ALIAS_VA; and pages that are mapped now here, now there, at DATA_VA.
+ */
+extern const Guest fake_system_guest;
+#define RAM_PA 0x80000000ull
+#define ALIAS_VA 0x10000000ull
+#define DATA_VA 0x20000000ull
 
 static inline vaddr word_pc(uint32_t w)
 {
@@ -132,6 +147,8 @@ static inline vaddr state_indirect(FakeState *s, uint32_t base, uint32_t n)
 }
 
 void world_init(void);
+/* With an MMU. */
+void world_init_system(void);
 unsigned world_page_flags(vaddr addr);
 
 /*

@@ -13,6 +13,7 @@
 
 #include "exec/interp-run.h"
 #include "exec/lockstep.h"
+#include "exec/soft-mmu.h"
 #include "opt/opt.h"
 #include "torture.h"
 
@@ -145,7 +146,8 @@ static const FakeIns *follow(FakeIns *ins)
 /* The jump cache, as generated code probes it; NULL: not there. */
 static const FakeIns *probe(HostEnv *env, vaddr pc)
 {
-    JumpCacheEntry *e = &env->jump_cache[jump_cache_index(pc)];
+    JumpCacheEntry *e = world.system ? &env->jump_lines[jump_cache_system_index(pc)]
+                                     : &env->jump_cache[jump_cache_index(pc)];
     if (__atomic_load_n(&e->pc, __ATOMIC_RELAXED) != pc) {
         return NULL;
     }
@@ -207,6 +209,33 @@ static bool count_down(const FakeIns *entry)
     chaos();
     __atomic_store_n(&tb->countdown, n, __ATOMIC_RELAXED);
     return n <= 0;
+}
+
+/* A store as generated code makes it: by the line of the TLB that its tag allows, else the slow way. */
+static void store_mapped(HostEnv *env, vaddr va, uint32_t value)
+{
+    const HostTLB *t = &env->tlb[0];
+    HostTLBEntry *e = (HostTLBEntry *)((char *)t->table + (va >> (HOST_PAGE_BITS - 5) & t->mask));
+    if (t->table && __atomic_load_n(&e->store, __ATOMIC_RELAXED) == (va & ~0xfffull)) {
+        uint32_t *host = (uint32_t *)(va + e->addend);
+        chaos();
+        __atomic_store_n(host, value, __ATOMIC_RELAXED);
+        return;
+    }
+    HostAccess a = { .addr = va, .val = value, .op = IR_ST, .memop = 2 };
+    soft_mmu_access(env, &a);
+}
+
+static void patch_own(FakeCPU *c)
+{
+    uint32_t w = world.slot_word[c->own_slot];
+    c->own_stored = ++c->own_version;
+    uint32_t word = WORD(G_VER, VER_ARG(c->own_slot, c->own_stored));
+    if (world.system) {
+        store_mapped(&c->parent.env, any(2) ? word_pc(w) : ALIAS_VA + 4 * w, word);
+    } else {
+        arena_store(w, word);
+    }
 }
 
 static HostExit run(FakeCPU *c, const FakeIns *ip)
@@ -283,9 +312,7 @@ static HostExit run(FakeCPU *c, const FakeIns *ip)
             c->counted++;
             break;
         case H_PATCH:
-            c->own_stored = ++c->own_version;
-            arena_store(world.slot_word[c->own_slot],
-                        WORD(G_VER, VER_ARG(c->own_slot, c->own_stored)));
+            patch_own(c);
             break;
         case H_PATCHED: c->seen[c->own_slot] = c->own_stored; break;
         default: fail("generated code ran into op %u", ip->op);

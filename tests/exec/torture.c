@@ -108,6 +108,20 @@ void torture_init(size_t tb_size)
     exec_set_parallel(NULL);
 }
 
+void torture_init_system(size_t tb_size)
+{
+    ExecConfig config = {
+        .guest = &fake_system_guest,
+        .system_mode = true,
+        .tb_size = tb_size,
+        .max_insns = opt.max_insns,
+        .one_insn_per_tb = opt.seed % 7 == 0,
+        .nochain = opt.seed % 3 == 0,
+    };
+    world_init_system();
+    exec_init(&config);
+}
+
 static void compare_with_model(Executor *e, FakeState *from, vaddr from_pc)
 {
     FakeCPU *c = e->cpu;
@@ -163,7 +177,7 @@ static void *executor_main(void *opaque)
 
 void executor_create(Executor *e)
 {
-    e->cpu = (FakeCPU *)cpu_create(&fake_guest);
+    e->cpu = (FakeCPU *)cpu_create(world.system ? &fake_system_guest : &fake_guest);
     e->cpu->own_slot = e->index % MAX_SLOTS;
     e->cpu->s.rng = opt.seed * 2654435761u + e->index + 1;
 }
@@ -295,6 +309,7 @@ static const struct {
     { "own-code", test_own_code }, { "spin", test_spin }, { "work", test_work },
     { "exclusive", test_exclusive }, { "churn", test_churn }, { "fork", test_fork },
     { "crowd", test_crowd }, { "large", test_large },
+    { "tlb", test_tlb },
 };
 
 int main(int argc, char **argv)

@@ -40,6 +40,8 @@ extern TortureOptions opt;
 
 /* exec_init() and exec_set_parallel() with this buffer size. */
 void torture_init(size_t tb_size);
+/* The same for the guest with an MMU. */
+void torture_init_system(size_t tb_size);
 
 /* A thread that runs guest code from word `start` until world.stop. */
 typedef struct Executor {
@@ -94,5 +96,6 @@ void test_churn(void);
 void test_fork(void);
 void test_crowd(void);
 void test_large(void);
+void test_tlb(void);
 
 #endif
