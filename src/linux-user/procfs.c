@@ -1,5 +1,5 @@
 /*
- * /proc/self as the guest expects it: exe, maps, cmdline, auxv, stat; and /proc/cpuinfo.
+ * /proc/self as the guest expects it: exe, maps, cmdline, auxv, stat, status; and /proc/cpuinfo.
  *
  * /proc/self/fd does not show braid's own descriptors.
  *
@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "linux-user/process.h"
+#include "linux-user/seccomp.h"
 #include "linux-user/user-mem.h"
 #include "util/error.h"
 #include "util/own-fd.h"
@@ -146,6 +147,46 @@ static bool write_stat(FILE *out)
     }
     fputc('\n', out);
     return true;
+}
+
+/* The signals that the guest ignores (or catches). */
+static SigSet disposed(GuestThread *t, bool caught)
+{
+    SigSet set = 0;
+    mutex_lock(&t->sighand->lock);
+    for (int sig = 1; sig <= GUEST_NSIG; sig++) {
+        uint64_t handler = t->sighand->action[sig - 1].handler;
+        if (caught ? handler > 1 : handler == 1) {      /* SIG_IGN is 1 */
+            set |= SIG_BIT(sig);
+        }
+    }
+    mutex_unlock(&t->sighand->lock);
+    return set;
+}
+
+/* The host's lines, with the calling thread's signals and filters as the guest has set them. */
+static bool write_status(FILE *out)
+{
+    GuestThread *t = thread_of(cpu_current());
+    FILE *in = fopen("/proc/self/status", "re");
+    char *line = NULL;
+    size_t cap = 0;
+    while (in && getline(&line, &cap, in) > 0) {
+        if (!strncmp(line, "SigIgn:", 7) || !strncmp(line, "SigCgt:", 7)) {
+            fprintf(out, "%.7s\t%016llx\n", line, (unsigned long long)disposed(t, line[3] == 'C'));
+        } else if (!strncmp(line, "Seccomp:", 8)) {
+            fprintf(out, "Seccomp:\t%d\n", (int)seccomp_get_mode(t));
+        } else if (!strncmp(line, "Seccomp_filters:", 16)) {
+            fprintf(out, "Seccomp_filters:\t%u\n", seccomp_count(t));
+        } else {
+            fputs(line, out);
+        }
+    }
+    free(line);
+    if (in) {
+        fclose(in);
+    }
+    return in != NULL;
 }
 
 static bool write_cpuinfo(FILE *out)
@@ -292,7 +333,7 @@ int64_t procfs_open(const char *path, int flags)
 {
     static const struct { const char *name; ProcWriter *writer; } files[] = {
         { "maps", write_maps }, { "cmdline", write_cmdline }, { "auxv", write_auxv },
-        { "stat", write_stat },
+        { "stat", write_stat }, { "status", write_status },
     };
     if (!strcmp(path, "/proc/cpuinfo")) {
         return make_file(write_cpuinfo, flags);

@@ -455,6 +455,15 @@ int64_t seccomp_get_mode(const GuestThread *t)
     return t->seccomp_strict ? SECCOMP_MODE_STRICT : t->seccomp ? SECCOMP_MODE_FILTER : 0;
 }
 
+unsigned seccomp_count(const GuestThread *t)
+{
+    unsigned n = 0;
+    for (const SeccompFilter *f = __atomic_load_n(&t->seccomp, __ATOMIC_ACQUIRE /* [SECCOMP] */); f; f = f->prev) {
+        n++;
+    }
+    return n;
+}
+
 int64_t seccomp_set_mode(GuestThread *t, uint64_t mode, uint64_t filter)
 {
     return mode == SECCOMP_MODE_STRICT   ? set_strict(t)

@@ -23,6 +23,8 @@ static inline bool seccomp_allows(GuestThread *t, uint64_t nr, const uint64_t a[
     return seccomp_allows_slow(t, nr, a, ret);
 }
 
+/* How many filters the thread has. */
+unsigned seccomp_count(const GuestThread *t);
 /* prctl()'s PR_GET_SECCOMP and PR_SET_SECCOMP. */
 int64_t seccomp_get_mode(const GuestThread *t);
 int64_t seccomp_set_mode(GuestThread *t, uint64_t mode, uint64_t filter);
