@@ -93,6 +93,7 @@ static void check_stop(void)
     pid_t pid = fork();
 
     if (pid == 0) {
+        signal(SIGINT, SIG_DFL);    /* a shell's background job ignores it */
         spin(NULL);
     }
     CHECK_ERRNO(kill(pid, SIGSTOP) == 0 && waitpid(pid, &status, WUNTRACED) == pid);
