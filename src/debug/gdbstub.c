@@ -19,6 +19,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "debug/gdb-file.h"
 #include "debug/gdb-packet.h"
 #include "debug/gdb-signal.h"
 #include "exec/debug.h"
@@ -276,6 +277,7 @@ static void close_own(int fd)
 /* gdb leaves: nothing of it remains in the guest. */
 static void disconnect(void)
 {
+    gdb_file_close_all();
     mutex_lock(&gdb.lock);
     /* Under the lock: who still finds it set is in the list, and let go below. */
     __atomic_store_n(&gdb.connected, 0, __ATOMIC_RELAXED);
@@ -639,6 +641,8 @@ static void cmd_v(char *p)
         add("vCont;c;C;s;S");
     } else if (starts_with(p, "vCont;", &rest)) {
         cmd_vcont(rest - 1);
+    } else if (gdb.target.find_file && starts_with(p, "vFile:", &rest)) {
+        gdb.reply.n = gdb_file_command(rest, gdb.reply.text, GDB_PACKET_SIZE, gdb.target.find_file);
     } else if (starts_with(p, "vKill", &rest)) {
         add("OK");
         gdb_packet_send(&gdb.link, gdb.reply.text, gdb.reply.n);

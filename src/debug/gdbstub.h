@@ -10,6 +10,7 @@
 #ifndef BRAID_DEBUG_GDBSTUB_H
 #define BRAID_DEBUG_GDBSTUB_H
 
+#include "debug/gdb-file.h"
 #include "exec/exec.h"
 
 /* What the program or machine is to the stub.  Called by the stub's thread while no vCPU runs. */
@@ -27,6 +28,7 @@ typedef struct GdbTarget {
     /* Bytes of the auxiliary vector from offset on, at most n; NULL: there is none. */
     size_t (*read_auxv)(uint64_t offset, void *buf, size_t n);
     void (*kill)(void);
+    GdbFindFile *find_file;     /* NULL: gdb reads its own files */
     /* ---- a machine; NULL in a program ---- */
     /*
      * Stop all vCPUs outside of cpu_exec(), and let them go on; `start`: also a machine that was

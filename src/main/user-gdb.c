@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "debug/gdbstub.h"
+#include "linux-user/path.h"
 #include "linux-user/process.h"
 #include "linux-user/thread.h"
 #include "linux-user/user-mem.h"
@@ -83,6 +84,17 @@ static size_t read_auxv(uint64_t offset, void *buf, size_t n)
     return n;
 }
 
+static bool find_file(const char *path, bool follow, char *host, size_t size)
+{
+    UserPath p;
+    if (strlen(path) >= sizeof(p.guest)) {
+        return false;
+    }
+    strcpy(p.guest, path);
+    path_resolve(&p, follow);
+    return (size_t)snprintf(host, size, "%s", p.host) < size;
+}
+
 static void kill_guest(void)
 {
     kill(getpid(), SIGKILL);
@@ -104,6 +116,7 @@ static void stop(CPUState *cpu)
             .write_memory = write_memory,
             .read_auxv = read_auxv,
             .kill = kill_guest,
+            .find_file = find_file,
         };
         char *err = NULL;
         if (!gdb_start(where, &target, &err)) {

@@ -6,6 +6,7 @@ usage: run.py BRAID PROGRAM      PROGRAM is threads.c, compiled with -g -O1 -sta
 import os
 import re
 import shutil
+import struct
 import subprocess
 import sys
 import tempfile
@@ -45,7 +46,6 @@ def symbols():
 SCRIPT = r'''
 set pagination off
 set confirm off
-set sysroot /
 target remote %s
 break hot
 continue
@@ -135,6 +135,41 @@ def test_registers_and_memory(dir, sym):
     check('output', out == 'shared 1045 scale 3\n', out)
 
 
+def test_files(dir):
+    """gdb's manual, "Host I/O Packets"."""
+    with open(dir + '/file', 'wb') as f:
+        f.write(bytes(range(256)) * 100)
+    os.symlink('file', dir + '/link')
+    p = start(dir + '/f')
+    c = Client(dir + '/f')
+    name = (dir + '/file').encode().hex()
+
+    def attachment(reply):
+        head, _, data = reply.partition(';')
+        return int(head[1:], 16), data.encode('latin-1')
+
+    check('setfs', c.ask('vFile:setfs:0') == 'F0')
+    check('no file', c.ask('vFile:open:%s,0,0' % (dir + '/none').encode().hex()) == 'F-1,2')
+    check('not for writing', c.ask('vFile:open:%s,1,0' % name) == 'F-1,d')
+    fd = c.ask('vFile:open:%s,0,0' % name)
+    check('open', re.fullmatch('F[0-9a-f]+', fd), fd)
+    fd = fd[1:]
+    n, data = attachment(c.ask('vFile:fstat:' + fd))
+    mode, = struct.unpack_from('>I', data, 8)
+    size, = struct.unpack_from('>Q', data, 28)
+    check('fstat', n == len(data) == 64 and size == 25600 and mode == os.stat(dir + '/file').st_mode, data)
+    n, data = attachment(c.ask('vFile:pread:%s,1000,80' % fd))
+    check('pread', n == len(data) == 4096 and data == (bytes(range(256)) * 17)[0x80:0x1080], n)
+    check('at the end', attachment(c.ask('vFile:pread:%s,10,6400' % fd)) == (0, b''))
+    check('readlink', c.ask('vFile:readlink:' + (dir + '/link').encode().hex()) == 'F4;file')
+    check('not a link', c.ask('vFile:readlink:' + name) == 'F-1,16')
+    check('close', c.ask('vFile:close:' + fd) == 'F0')
+    check('closed', c.ask('vFile:close:' + fd) == 'F-1,9' and c.ask('vFile:pread:%s,1,0' % fd) == 'F-1,9')
+    check('nonsense', c.ask('vFile:open:zz,0,0') == 'F-1,16' and c.ask('vFile:jump:1') == '')
+    c.send('k')
+    p.wait(30)
+
+
 def test_toggle(dir, sym):
     """A breakpoint that comes and goes under three threads that run into it; Ctrl-C between."""
     p = start(dir + '/b', 'spin')
@@ -182,6 +217,7 @@ def test_kill(dir):
 with tempfile.TemporaryDirectory() as d:
     s = symbols()
     test_registers_and_memory(d, s)
+    test_files(d)
     test_toggle(d, s)
     test_kill(d)
     test_gdb(d)
