@@ -98,6 +98,7 @@ struct CPUState {
     SpinLock work_lock;         /* rank WORK_QUEUE */
     /* guarded by work_lock; work_first is also peeked at (atomic) by the owner */
     WorkItem *work_first, *work_last;
+    unsigned work_count;
 
     /* guarded by cpu_list_lock */
     uint64_t stats_collected[N_HOST_STATS]; /* of env.stats: already in the statistics */

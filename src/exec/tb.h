@@ -341,6 +341,11 @@ void system_faults_thread_end(CPUState *cpu);
 /* ---- work.c ---- */
 void cpu_exec_start(CPUState *cpu);
 void cpu_exec_end(CPUState *cpu);
+/*
+ * As async_run_on_cpu(), but a vCPU in cpu_wait() may sleep on; true: that is so. It will have done the work
+ * before it enters generated code again, so there is nothing to wait for. [ASLEEP]
+ */
+bool async_run_on_cpu_lazily(CPUState *cpu, CPUWorkFunc *fn, void *data);
 void exec_kick_all(void);
 
 /* ---- vcpu.c ---- */

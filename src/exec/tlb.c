@@ -251,45 +251,83 @@ void tlb_flush_async(CPUState *target, TLBFlush what)
     async_run_on_cpu(target, flush_work, copy);
 }
 
+/*
+ * A flush that its source waits for, in as many parts as there are targets. A target that sleeps is
+ * left alone: it does its part before it runs guest code again.
+ */
+typedef struct FlushPart {
+    struct SyncedFlush *flush;
+    uint32_t state;     /* atomic [TLB-SYNC] */
+} FlushPart;
+enum { PART_QUEUED, PART_ALONE, PART_DONE };
+
 typedef struct SyncedFlush {
     TLBFlush what;
     CPUState *src;
-    uint32_t pending;   /* atomic [TLB-SYNC] */
+    uint32_t pending;   /* atomic [TLB-SYNC]: parts that the source waits for, and one while it counts them */
+    uint32_t refs;      /* atomic [TLB-REFS]: the source's, and one for each part */
+    FlushPart parts[];
 } SyncedFlush;
+
+static void flush_unref(SyncedFlush *f)
+{
+    /* [TLB-REFS] pairs with itself: the last one sees that the others are through. */
+    if (__atomic_sub_fetch(&f->refs, 1, __ATOMIC_ACQ_REL) == 0) {
+        free(f);
+    }
+}
+
+static void count_down(SyncedFlush *f, FlushPart *p, uint32_t state)
+{
+    /* [TLB-SYNC] the first of the two, source and target, decides; pairs with tlb_flush_synced(). */
+    if (__atomic_exchange_n(&p->state, state, __ATOMIC_ACQ_REL) == PART_QUEUED &&
+        __atomic_sub_fetch(&f->pending, 1, __ATOMIC_RELEASE) == 0) {
+        cpu_kick(f->src);
+    }
+}
 
 static void synced_flush_work(CPUState *cpu, void *data)
 {
-    SyncedFlush *f = data;
-    CPUState *src = f->src;
+    FlushPart *p = data;
+    SyncedFlush *f = p->flush;
     flush_now(cpu, &f->what);
-    /* [TLB-SYNC] pairs with the load in tlb_flush_synced(); *f is gone after the last of these. */
-    if (__atomic_sub_fetch(&f->pending, 1, __ATOMIC_RELEASE) == 0) {
-        cpu_kick(src);
+    count_down(f, p, PART_DONE);
+    flush_unref(f);
+}
+
+static void flush_target(SyncedFlush *f, FlushPart *p, CPUState *target)
+{
+    p->flush = f;
+    __atomic_fetch_add(&f->pending, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_add(&f->refs, 1, __ATOMIC_RELAXED);
+    if (async_run_on_cpu_lazily(target, synced_flush_work, p)) {
+        count_down(f, p, PART_ALONE);
     }
 }
 
 void tlb_flush_synced(CPUState *src, CPUState *const *targets, unsigned n, TLBFlush what)
 {
-    SyncedFlush f = { .what = what, .src = src, .pending = 1 };
+    SyncedFlush *f = xcalloc(1, sizeof(*f) + n * sizeof(f->parts[0]));
+    *f = (SyncedFlush){ .what = what, .src = src, .pending = 1, .refs = 1 };
     bool was_running = src->running;
     for (unsigned i = 0; i < n; i++) {
         if (targets[i] == src || exec_ctx.config.one_thread) {
             flush_now(targets[i], &what);   /* nobody else runs that one meanwhile */
         } else {
-            __atomic_fetch_add(&f.pending, 1, __ATOMIC_RELAXED);
-            async_run_on_cpu(targets[i], synced_flush_work, &f);
+            flush_target(f, &f->parts[i], targets[i]);
         }
     }
-    __atomic_fetch_sub(&f.pending, 1, __ATOMIC_RELAXED);
+    __atomic_fetch_sub(&f->pending, 1, __ATOMIC_RELAXED);
     if (was_running) {
         cpu_exec_end(src);
     }
     bool kicked = false;
-    /* [TLB-SYNC] pairs with the count in synced_flush_work(): the flushes are complete. */
-    while (__atomic_load_n(&f.pending, __ATOMIC_ACQUIRE)) {
+    /* [TLB-SYNC] pairs with the count in count_down(): the flushes are complete. */
+    while (__atomic_load_n(&f->pending, __ATOMIC_ACQUIRE)) {
         kicked |= cpu_wait(src, ~0ull);
         cpu_answer_kick(src);
     }
+    flush_unref(f);
     if (was_running) {
         cpu_exec_start(src);
     }

@@ -43,7 +43,8 @@ typedef struct TLBFlush {
 /* As work: done before `target` next enters generated code. */
 void tlb_flush_async(CPUState *target, TLBFlush what);
 /*
- * All `targets` (n; src itself may be among them), and on return all have done it.  Called by the
+ * All `targets` (n; src itself may be among them), and on return all have done it, but for those that sleep in cpu_wait(),
+ * which do it before they run guest code again.  Called by the
  * vCPU thread of src outside cpu_exec() and without locks, or in handle_exit(); does work that comes in for src
  * meanwhile, so that two that flush each other get on.
  */

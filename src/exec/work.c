@@ -17,6 +17,9 @@
 #include "util/futex.h"
 #include "util/stats.h"
 
+/* How much work waits for a vCPU that sleeps before it is woken to do it. */
+enum { MAX_LAZY_WORK = 64 };
+
 struct WorkItem {
     CPUWorkFunc *fn;
     void *data;
@@ -24,13 +27,19 @@ struct WorkItem {
     struct WorkItem *next;
 };
 
-void cpu_kick(CPUState *cpu)
+/* True: the vCPU is in cpu_wait(), and may sleep on. */
+static bool request_exit(CPUState *cpu)
 {
     /* [KICK] pairs with the exchange in cpu_exec(): what was done before the kick is seen. */
     __atomic_store_n(&cpu->env.exit_request, 1, __ATOMIC_RELEASE);
-    /* [KICK-WAKE] pairs with the fence in cpu_wait(). */
+    /* [KICK-WAKE] pairs with the fence in cpu_wait(), [ASLEEP] with the one in cpu_exec_start(). */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    if (unlikely(__atomic_load_n(&cpu->waiting, __ATOMIC_RELAXED))) {
+    return unlikely(__atomic_load_n(&cpu->waiting, __ATOMIC_RELAXED));
+}
+
+void cpu_kick(CPUState *cpu)
+{
+    if (request_exit(cpu)) {
         futex_wake_all(&cpu->env.exit_request);
     }
 }
@@ -109,7 +118,7 @@ void cpu_exec_start(CPUState *cpu)
             futex_wait(&exec_ctx.exclusive_pending, 1, NULL);
         }
         __atomic_store_n(&cpu->running, 1, __ATOMIC_RELAXED);
-        /* [EXCL] pairs with the fence in start_exclusive(). */
+        /* [EXCL] pairs with the fence in start_exclusive(), [ASLEEP] with the one in request_exit(). */
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
         /* [EXCL-END] pairs with the release in end_exclusive(). */
         if (likely(!__atomic_load_n(&exec_ctx.exclusive_pending, __ATOMIC_ACQUIRE))) {
@@ -228,7 +237,8 @@ void end_exclusive(CPUState *cpu)
 
 /* ---- work ---- */
 
-static void work_queue(CPUState *cpu, CPUWorkFunc *fn, void *data, bool exclusive)
+/* Returns how many there are then. */
+static unsigned work_queue(CPUState *cpu, CPUWorkFunc *fn, void *data, bool exclusive)
 {
     WorkItem *w = xmalloc(sizeof(*w));
     *w = (WorkItem){ .fn = fn, .data = data, .exclusive = exclusive };
@@ -239,18 +249,30 @@ static void work_queue(CPUState *cpu, CPUWorkFunc *fn, void *data, bool exclusiv
         __atomic_store_n(&cpu->work_first, w, __ATOMIC_RELAXED);
     }
     cpu->work_last = w;
+    unsigned n = ++cpu->work_count;
     spin_unlock(&cpu->work_lock);
-    cpu_kick(cpu);
+    return n;
 }
 
 void async_run_on_cpu(CPUState *cpu, CPUWorkFunc *fn, void *data)
 {
     work_queue(cpu, fn, data, false);
+    cpu_kick(cpu);
+}
+
+bool async_run_on_cpu_lazily(CPUState *cpu, CPUWorkFunc *fn, void *data)
+{
+    if (work_queue(cpu, fn, data, false) <= MAX_LAZY_WORK && request_exit(cpu)) {
+        return true;
+    }
+    cpu_kick(cpu);
+    return false;
 }
 
 void async_safe_run_on_cpu(CPUState *cpu, CPUWorkFunc *fn, void *data)
 {
     work_queue(cpu, fn, data, true);
+    cpu_kick(cpu);
 }
 
 static WorkItem *work_take(CPUState *cpu)
@@ -259,6 +281,7 @@ static WorkItem *work_take(CPUState *cpu)
     WorkItem *w = cpu->work_first;
     if (w) {
         __atomic_store_n(&cpu->work_first, w->next, __ATOMIC_RELAXED);
+        cpu->work_count--;
         if (!w->next) {
             cpu->work_last = NULL;
         }

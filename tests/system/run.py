@@ -47,6 +47,8 @@ CASES = [
     Case('fences', 'fences\n', harts=4, sbi=True),
     Case('rfence', 'rfence\n', harts=4, sbi=True),
     Case('rfence', 'rfence\n', harts=4, sbi=True, firmware=True),
+    Case('sleep-fence', 'sleep-fence\n', sbi=True),
+    Case('sleep-fence', 'sleep-fence\n', sbi=True, firmware=True),
     Case('storm', 'storm\n', harts=4),
     Case('storm', 'storm\n', harts=4, sbi=True),
     Case('text', 'text\n', harts=4, sbi=True),

@@ -4,9 +4,6 @@
  */
 #include "kernel.h"
 
-#define RFENCE 0x52464e43
-#define HSM 0x48534d
-#define SRST 0x53525354
 #define STOPPED 1
 #define RESETS 20
 #define ROUNDS 300
@@ -27,7 +24,7 @@ uint64_t on_trap(uint64_t cause, uint64_t epc, uint64_t tval)
 static void fence_all(unsigned round)
 {
     uint64_t size = round % 4 ? 4096 : ~0ull;
-    check(sbi(RFENCE, 1, 0, ~0ull, 0x80000000, size, 0).error == 0);
+    check(sbi(SBI_RFENCE, SBI_SFENCE_VMA, 0, ~0ull, 0x80000000, size, 0).error == 0);
 }
 
 static void other_hart(uint64_t hart)
@@ -36,7 +33,7 @@ static void other_hart(uint64_t hart)
     for (unsigned round = 0; hart != STOPPING_HART || round < 3; round++) {
         fence_all(round);
     }
-    sbi(HSM, 1, 0, 0, 0, 0, 0);
+    sbi(SBI_HSM, SBI_HSM_STOP, 0, 0, 0, 0, 0);
     check(0);
 }
 
@@ -46,21 +43,21 @@ void main(uint64_t hart, uint64_t first)
         other_hart(hart);
     }
     for (unsigned i = 0; i < 4; i++) {
-        check(i == hart || sbi(HSM, 0, i, (uint64_t)_start, 0xcafe, 0, 0).error == 0);
+        check(i == hart || sbi(SBI_HSM, SBI_HSM_START, i, (uint64_t)_start, 0xcafe, 0, 0).error == 0);
     }
     while (up < 3) {
     }
     for (unsigned round = 0; round < ROUNDS; round++) {
         fence_all(round);
-        if (sbi(HSM, 2, STOPPING_HART, 0, 0, 0, 0).value == STOPPED) {
-            check(sbi(HSM, 0, STOPPING_HART, (uint64_t)_start, 0xcafe, 0, 0).error == 0);
+        if (sbi(SBI_HSM, SBI_HSM_STATUS, STOPPING_HART, 0, 0, 0, 0).value == STOPPED) {
+            check(sbi(SBI_HSM, SBI_HSM_START, STOPPING_HART, (uint64_t)_start, 0xcafe, 0, 0).error == 0);
         }
     }
     if (MARK < RESETS) {
         MARK += 1;
-        sbi(SRST, 0, 1, 0, 0, 0, 0);
+        sbi(SBI_SRST, 0, 1, 0, 0, 0, 0);
     }
     put("fences\n");
-    sbi(SRST, 0, 0, 0, 0, 0, 0);
+    sbi(SBI_SRST, 0, 0, 0, 0, 0, 0);
     check(0);
 }
