@@ -12,6 +12,7 @@
 #include "exec/tlb.h"
 #include "mem/memory.h"
 #include "util/compiler.h"
+#include "util/log.h"
 
 enum {
     SBI_SUCCESS = 0,
@@ -383,6 +384,10 @@ void sbi_call(Hart *h)
     uint64_t id = a[7];
     const SBIExtension *e = find_extension(id);
     int64_t error = e ? e->handler(&c) : SBI_ERR_NOT_SUPPORTED;
+    if (!e || error == SBI_ERR_NOT_SUPPORTED) {
+        log_item(LOG_UNIMP, "sbi: extension 0x%llx, function %llu\n", (unsigned long long)id,
+                 (unsigned long long)c.function);
+    }
     if (c.no_return) {
         return;
     }

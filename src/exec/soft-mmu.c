@@ -19,6 +19,7 @@
  */
 #include "exec/soft-mmu.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -27,6 +28,7 @@
 #include "exec/interp-run.h"
 #include "mem/memory.h"
 #include "util/error.h"
+#include "util/log.h"
 #include "util/stats.h"
 
 static inline uint64_t cpu_bit(const CPUState *cpu)
@@ -77,6 +79,8 @@ static HostTLBEntry *fill_line(CPUState *cpu, vaddr va, MMUAccess access, unsign
     }
     MemoryPlace place = memory_find(r.pa);
     if (!place.region || (access == MMU_FETCH && !place.host)) {
+        log_item(LOG_GUEST_ERRORS, "%s at 0x%" PRIx64 ", where nothing is\n",
+                 access == MMU_LOAD ? "load" : access == MMU_STORE ? "store" : "fetch", r.pa);
         cpu->guest->raise_access_fault(cpu, va, access);
         return NULL;
     }
@@ -249,6 +253,8 @@ static bool io_access(CPUState *cpu, hwaddr pa, unsigned size, const HostAccess 
                                : false;     /* devices know no atomic accesses */
     stat_inc(STAT_IO_ACCESSES);
     if (!ok) {
+        log_item(LOG_GUEST_ERRORS, "%s of %u bytes at 0x%" PRIx64 ", which the device does not know, pc 0x%" PRIx64 "\n",
+                 a->op == IR_LD ? "read" : "write", size, pa, cpu->env.pc);
         cpu->guest->raise_access_fault(cpu, a->addr, a->op == IR_LD ? MMU_LOAD : MMU_STORE);
     }
     return ok;

@@ -16,6 +16,7 @@
  * A flush of all blocks drops the caches of vCPUs that do not run.  Such a vCPU's thread may be dropping some itself, for
  * a flush of its TLB: so `valid` and `run_pages` are atomic.  Both only take away; only a vCPU that runs adds.
  */
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -23,6 +24,7 @@
 #include "exec/soft-mmu.h"
 #include "util/error.h"
 #include "util/futex.h"
+#include "util/log.h"
 #include "util/stats.h"
 
 /* ---- jump caches ---- */
@@ -187,8 +189,28 @@ void tlb_set_space(CPUState *cpu, uint64_t space)
     soft_tlb_set_space(cpu->soft_tlb, space);
 }
 
+static void log_flush(CPUState *cpu, vaddr start, uint64_t size, uint64_t space)
+{
+    FILE *out = log_lock();
+    fprintf(out, "mmu: flush of ");
+    if (size == ~0ull) {
+        fprintf(out, "all pages");
+    } else {
+        fprintf(out, "0x%" PRIx64 "+0x%" PRIx64, start, size);
+    }
+    if (space == TLB_ALL_SPACES) {
+        fprintf(out, " in all spaces by CPU %d\n", cpu->cpu_index);
+    } else {
+        fprintf(out, " in space 0x%" PRIx64 " by CPU %d\n", space, cpu->cpu_index);
+    }
+    log_unlock();
+}
+
 void tlb_flush(CPUState *cpu)
 {
+    if (log_enabled(LOG_MMU)) {
+        log_flush(cpu, 0, ~0ull, TLB_ALL_SPACES);
+    }
     stat_inc(STAT_TLB_FLUSHES);
     soft_tlb_flush_all(cpu->soft_tlb);
     jump_caches_clear(cpu);
@@ -196,6 +218,9 @@ void tlb_flush(CPUState *cpu)
 
 void tlb_flush_space(CPUState *cpu, uint64_t space)
 {
+    if (log_enabled(LOG_MMU)) {
+        log_flush(cpu, 0, ~0ull, space);
+    }
     stat_inc(STAT_TLB_FLUSHES);
     soft_tlb_flush_space(cpu->soft_tlb, space);
     for (unsigned i = 0; i < JUMP_CACHES; i++) {
@@ -210,6 +235,9 @@ void tlb_flush_range(CPUState *cpu, vaddr start, uint64_t size, uint64_t space)
 {
     if (!size) {
         return;
+    }
+    if (log_enabled(LOG_MMU)) {
+        log_flush(cpu, start, size, space);
     }
     vaddr last = start + (size - 1);
     if (last < start) {

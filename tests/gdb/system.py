@@ -79,12 +79,12 @@ print $priv
 stepi
 print $pc == (char *)&hot + 2 || $pc == (char *)&hot + 4
 delete
-tbreak count
-continue
 watch watched
 continue
 continue
 delete
+tbreak count
+continue
 break hot
 continue
 delete
@@ -130,9 +130,9 @@ def test_gdb(kernel, directory):
             ('CSR', r'\$3 = 0x1234567890abcdef'),
             ('priv', r'\$4 = 3'),
             ('step', r'\$5 = 1'),
-            ('the other hart comes', r'Thread 2 hit Temporary breakpoint 2, count'),
-            ('watchpoint', r'Hardware watchpoint 3: watched\s+Old value = 0\s+New value = 5'),
-            ('AMO watched', r'Hardware watchpoint 3: watched\s+Old value = 5\s+New value = 16'),
+            ('the other hart comes', r'Thread 2 hit Temporary breakpoint 3, count'),
+            ('watchpoint', r'Hardware watchpoint 2: watched\s+Old value = 0\s+New value = 5'),
+            ('AMO watched', r'Hardware watchpoint 2: watched\s+Old value = 5\s+New value = 16'),
             ('straddling access', r'access \(read/write\) watchpoint 5: .*\n\s*Value = 0'),
             ('monitor', r'hart 1: pc=0x0000000080'),
             ('mhartid', r'\$6 = 1'),

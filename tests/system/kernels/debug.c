@@ -37,15 +37,15 @@ __attribute__((noinline)) void store_ways(uint64_t i)
 
 __attribute__((noinline)) void count(void)
 {
-    do {
-        other_count++;
-    } while (!stop_now);
+    other_count++;
 }
 
 void main(uint64_t hart, uint64_t arg)
 {
     if (hart) {
-        count();
+        while (!stop_now) {
+            count();
+        }
         for (;;) {
             wfi();
         }
