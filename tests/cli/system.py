@@ -170,7 +170,12 @@ OPTIONS = [
         ('file=disk,=x', "'=x'")]] + [
     ('drives of one name', kernel('-drive', 'file=disk,id=a,if=none', '-drive', 'file=K,id=a,if=none'), 2, "id 'a'"),
 ] + [(f'-device {text}', kernel('-device', text), 2, why) for text, why in [
-    ('', 'no device'), ('virtio-blk', "'virtio-blk'"), ('virtio-blk-device', 'drive='),
+    ('', 'no device'), ('virtio-bkl', "'virtio-blk'"), ('virtio-blk', 'drive='), ('virtio-blk-device', 'drive='),
+    ('virtio-blk-pci', 'drive='), ('virtio-blk-pcx', "'virtio-blk-pcx'"), ('virtconsole-pci', "'virtconsole'"),
+    ('virtio-rng-pci,addr=20', 'addr=20'), ('virtio-rng-pci,addr=x', 'addr=x'), ('virtio-rng-pci,addr=', 'addr='),
+    ('virtio-rng-pci,addr=3.1', 'function 0'), ('virtio-rng-pci,addr=0', 'taken'), ('virtio-rng-device,addr=3', 'PCI'),
+    ('virtio-9p-pci,mount_tag=t', 'fsdev='), ('virtio-9p-pci,fsdev=x,mount_tag=t', 'id=x'),
+    ('virtconsole,chardev=x,bus=y.0', 'bus=y.0'),
     ('virtio-blk-device,drive=x', 'id=x'), ('virtio-net-device', 'netdev='), ('virtio-net-device,netdev=x', 'id=x'),
     ('virtio-net-device,netdev=x,mac=1:2', 'mac=1:2'), ('virtconsole', 'chardev='), ('virtconsole,chardev=x', 'id=x'),
     ('drive=x', 'no device'), ('virtio-rng-device,x=y', "'x'")]] + [
@@ -178,6 +183,16 @@ OPTIONS = [
                                 '-device', 'virtio-blk-device,drive=a'), 2, 'used twice'),
     ('drive of the board used again', kernel('-drive', 'file=disk,id=a', '-device', 'virtio-blk-device,drive=a'), 2,
      'used twice'),
+    ('two devices in a slot', kernel(*['-device', 'virtio-rng-pci,addr=4'] * 2), 2, 'addr=4 is taken'),
+    ('interrupts of no kind', kernel('-machine', 'virt,aia=aplic'), 2, 'none.aplic-imsic'),
+] + [(f'-virtfs {text}', kernel('-virtfs', text), 2, why) for text, why in [
+    ('', 'local'), ('local', 'path='), ('proxy,path=directory,mount_tag=t', 'local'), ('local,path=directory', 'mount_tag='),
+    ('local,path=missing,mount_tag=t', "'missing'.*No such"), ('local,path=disk,mount_tag=t', "'disk'.*Not a directory"),
+    ('local,path=directory,mount_tag=', '1 to 255'), ('local,path=directory,mount_tag=' + 256 * 'x', '1 to 255'),
+    ('local,path=directory,mount_tag=t,security_model=mapped', 'none nor passthrough'),
+    ('local,path=directory,mount_tag=t,readonly=x', 'readonly')]] + [
+    ('folders of one name', kernel(*['-fsdev', 'local,id=f,path=directory'] * 2), 2, "id 'f'"),
+    ('a folder without a name', kernel('-fsdev', 'local,path=directory'), 2, 'id='),
     ('nine devices', kernel(*['-device', 'virtio-rng-device'] * 9), 2, 'no virtio-mmio slot'),
     ('33 devices', kernel(*['-device', 'virtio-rng-device'] * 33), 2, 'more than 32'),
     ('33 drives', kernel(*['-drive', 'file=disk,if=none'] * 33), 2, 'more than 32'),
