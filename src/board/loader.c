@@ -7,7 +7,7 @@
  * machine's RAM before it is used.
  *
  * Formats: ELF (System V ABI); Linux's Image header (Documentation/arch/riscv/boot-image-header.rst), which a kernel
- * with an EFI stub has too; the EFI zboot header ("zimg") around a compressed Image; gzip (RFC 1952).
+ * with an EFI stub has too; the EFI zboot header ("zimg") around a compressed Image; gzip, see unpack.c.
  */
 #include "board/loader.h"
 
@@ -18,8 +18,8 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
+#include "board/unpack.h"
 #include "mem/memory.h"
 #include "util/error.h"
 
@@ -207,35 +207,6 @@ static LoadedImage load_elf(ELFFile *e, hwaddr base)
 
 /* ---- Compressed kernels ---- */
 
-static uint8_t *unpack_gzip(const uint8_t *bytes, size_t size, const char *file, size_t *out_size)
-{
-    z_stream z = { .next_in = (uint8_t *)bytes, .avail_in = (uInt)size };
-    size_t limit = max_size(), room = size * 4 + 4096, n = 0;
-    room = room < limit ? room : limit;
-    uint8_t *out = xmalloc(room);
-    if (size > UINT32_MAX || inflateInit2(&z, 16 + MAX_WBITS) != Z_OK) {
-        fatal_usage("'%s' cannot be unpacked", file);
-    }
-    int r;
-    do {
-        if (n == room) {
-            room = room * 2 < limit ? room * 2 : limit;
-            out = xrealloc(out, room);
-        }
-        size_t piece = room - n < UINT32_MAX ? room - n : UINT32_MAX;
-        z.next_out = out + n;
-        z.avail_out = (uInt)piece;
-        r = inflate(&z, Z_NO_FLUSH);
-        n += piece - z.avail_out;
-    } while (r == Z_OK && n < limit);
-    inflateEnd(&z);
-    if (r != Z_STREAM_END) {
-        fatal_usage("'%s' is gzip'ed, and %s", file, n >= limit ? "larger than RAM (-m gives more)" : "damaged or cut off");
-    }
-    *out_size = n;
-    return out;
-}
-
 /* struct of an EFI zboot image: "MZ", "zimg", payload's offset and size, type as text. */
 static uint8_t *unpack_zboot(const uint8_t *bytes, size_t size, const char *file, size_t *out_size)
 {
@@ -247,10 +218,16 @@ static uint8_t *unpack_zboot(const uint8_t *bytes, size_t size, const char *file
     if (offset > size || length > size - offset) {
         fatal_usage("'%s' is an EFI zboot kernel that was cut off", file);
     }
-    if (strcmp(type, "gzip")) {
-        fatal_usage("'%s' is an EFI zboot kernel packed with '%.8s'; only gzip can be unpacked", file, type);
+    if (!strcmp(type, "gzip")) {
+        return unpack_gzip(bytes + offset, length, file, max_size(), out_size);
     }
-    return unpack_gzip(bytes + offset, length, file, out_size);
+    if (!strncmp(type, "zstd", 4)) {    /* zstd22: its level is in the name */
+        return unpack_zstd(bytes + offset, length, file, max_size(), out_size);
+    }
+    if (!strncmp(type, "xz", 2)) {      /* xzkern: the filters of the kernel's own decoder */
+        return unpack_xz(bytes + offset, length, file, max_size(), out_size);
+    }
+    fatal_usage("'%s' is an EFI zboot kernel packed with '%.8s'; gzip, zstd and xz can be unpacked", file, type);
 }
 
 /* ---- Linux Images ---- */
@@ -291,7 +268,7 @@ LoadedImage loader_load_kernel(const char *file, hwaddr base)
     uint8_t *bytes = loader_read_file(file, "kernel", &size);
     uint8_t *unpacked = NULL;
     if (size >= 18 && bytes[0] == 0x1f && bytes[1] == 0x8b) {
-        unpacked = unpack_gzip(bytes, size, file, &size);
+        unpacked = unpack_gzip(bytes, size, file, max_size(), &size);
     } else if (size >= 64 && !memcmp(bytes, "MZ", 2) && !memcmp(bytes + 4, "zimg", 4)) {
         unpacked = unpack_zboot(bytes, size, file, &size);
     }

@@ -145,6 +145,26 @@ static int64_t call_ipi(SBICall *c)
 
 /* ---- "RFENCE Extension" ---- */
 
+/* An ASID names an address space in each translation mode.  Work is done in order, so only the last one is waited for. */
+static void fence_asid(CPUState *src, CPUState *const *cpus, unsigned n, TLBFlush what, uint64_t asid)
+{
+    uint64_t spaces[RISCV_MAX_SPACES];
+    unsigned nspaces = riscv_spaces_of_asid(asid, spaces);
+    if (what.all) {
+        what.all = false;
+        what.size = ~0ull;
+    }
+    for (unsigned i = 0; n && i < nspaces; i++) {
+        what.space = spaces[i];
+        for (unsigned k = 0; i + 1 < nspaces && k < n; k++) {
+            tlb_flush_async(cpus[k], what);
+        }
+        if (i + 1 == nspaces) {
+            tlb_flush_synced(src, cpus, n, what);
+        }
+    }
+}
+
 static int64_t call_rfence(SBICall *c)
 {
     enum { FENCE_I, SFENCE_VMA, SFENCE_VMA_ASID };
@@ -171,7 +191,9 @@ static int64_t call_rfence(SBICall *c)
     uint64_t start = c->arg[2], size = c->arg[3];
     TLBFlush what = { .start = start, .size = size, .space = TLB_ALL_SPACES };
     what.all = (start == 0 && size == 0) || size == ~0ull || start + size < start;
-    if (running) {
+    if (c->function == SFENCE_VMA_ASID) {
+        fence_asid(c->h->cpu, cpus, running, what, c->arg[4]);
+    } else if (running) {
         tlb_flush_synced(c->h->cpu, cpus, running, what);
     }
     return SBI_SUCCESS;

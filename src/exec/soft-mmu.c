@@ -260,12 +260,36 @@ static bool io_access(CPUState *cpu, hwaddr pa, unsigned size, const HostAccess 
     return ok;
 }
 
+/*
+ * The permissions that were found hold for an aligned piece around the address which is smaller than the access.  One that
+ * is aligned fails: what begins inside it must match it wholly (riscv: "Physical Memory Protection").
+ * Others are made of their bytes, each of which must be allowed.
+ */
+static bool check_pieces(CPUState *cpu, const HostAccess *a, unsigned size, MMUAccess kind)
+{
+    TLBFull full;
+    if (!(a->addr & (size - 1))) {
+        cpu->guest->raise_access_fault(cpu, a->addr, kind);
+        return false;
+    }
+    for (unsigned i = 1; i < size; i++) {
+        if (!find_line(cpu, a->addr + i, kind, a->mmu_idx, &full)) {
+            return false;
+        }
+    }
+    return find_line(cpu, a->addr, kind, a->mmu_idx, &full);
+}
+
 static bool page_access(CPUState *cpu, const HostAccess *a, unsigned size, uint64_t *result)
 {
     TLBFull full;
     MMUAccess kind = a->op == IR_LD ? MMU_LOAD : MMU_STORE;
     HostTLBEntry *e = find_line(cpu, a->addr, kind, a->mmu_idx, &full);
     if (!e) {
+        return false;
+    }
+    if (unlikely(full.page_bits < HOST_PAGE_BITS) && (a->addr ^ (a->addr + size - 1)) >> full.page_bits &&
+        !check_pieces(cpu, a, size, kind)) {
         return false;
     }
     uint64_t tag = soft_tlb_tag(e, kind);

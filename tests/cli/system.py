@@ -67,7 +67,7 @@ def make_files(d):
         'gz-cut': packed[:-20], 'gz-damaged': packed[:20] + b'\xff\xff\xff' + packed[23:],
         'gz-head': packed[:18], 'gz-noise': gzip.compress(noise), 'gz-bomb': packed_zeros(300),
         'zboot-cut': zboot(packed, size=1 << 30), 'zboot-offset': zboot(packed, offset=0xfffffff0),
-        'zboot-kind': zboot(packed, b'zstd22'), 'zboot-noise': zboot(noise),
+        'zboot-kind': zboot(packed, b'lzo'), 'zboot-zstd': zboot(noise, b'zstd22'), 'zboot-xz': zboot(noise, b'xzkern'), 'zboot-noise': zboot(noise),
         'dtb-cut': tree(size=4000), 'dtb-magic': tree(magic=1), 'dtb-version': tree(version=1),
         'dtb-rootless': tree(root=False), 'dtb-head': tree()[:20], 'dtb-size0': tree(size=0),
         'disk': bytes(4096), 'disk-small': bytes(100), 'disk-qcow2': b'QFI\xfb' + bytes(4096),
@@ -113,7 +113,7 @@ DAMAGED = [(f'-kernel {name}', ['-bios', 'none', '-kernel', name], 2, f"'{name}'
     ('elf-phentsize', 'damaged'), ('elf-offset', 'cut off'), ('elf-filesz', 'cut off'), ('elf-mem-small', 'cut off'),
     ('image-be', 'big-endian'), ('image-magic', 'no kernel'), ('gz-cut', 'cut off'), ('gz-damaged', 'damaged'),
     ('gz-head', 'cut off'), ('gz-noise', 'no kernel'), ('zboot-cut', 'cut off'),
-    ('zboot-offset', 'cut off'), ('zboot-kind', 'only gzip'), ('zboot-noise', 'cannot be unpacked|damaged')]] + [
+    ('zboot-offset', 'cut off'), ('zboot-kind', 'gzip, zstd and xz'), ('zboot-zstd', 'zstd.*damaged'), ('zboot-xz', 'xz.*damaged'), ('zboot-noise', 'cannot be unpacked|damaged')]] + [
     (f'-kernel {name}', ['-bios', 'none', '-kernel', name], 2, f'{name}.*{why}') for name, why in [
         ('elf-huge', 'RAM is'), ('elf-wraps', 'RAM is'), ('elf-above', 'RAM is'), ('image-huge', 'RAM is'),
         ('elf-entry', 'no memory')]] + [

@@ -149,6 +149,7 @@ static inline CPUState *hart_cpu(RISCVHart *h) { return &h->rv.cs; }
 
 typedef struct RISCVSystem {
     RISCVSystemConfig config;   /* constant after riscv_system_init() */
+    unsigned satp_modes;        /* atomic: a bit for each that any hart's satp has had */
 } RISCVSystem;
 extern RISCVSystem riscv_system;
 

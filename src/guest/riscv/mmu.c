@@ -60,6 +60,17 @@ uint64_t riscv_space_of_asid(const RISCVHart *h, uint64_t asid)
     return mode == SATP_BARE ? 0 : mode << SATP_ASID_BITS | asid;
 }
 
+unsigned riscv_spaces_of_asid(uint64_t asid, uint64_t spaces[RISCV_MAX_SPACES])
+{
+    unsigned modes = __atomic_load_n(&riscv_system.satp_modes, __ATOMIC_RELAXED), n = 0;
+    for (uint64_t mode = SATP_SV39; mode <= SATP_SV57; mode++) {
+        if (modes >> mode & 1) {
+            spaces[n++] = mode << SATP_ASID_BITS | (asid & ((1u << SATP_ASID_BITS) - 1));
+        }
+    }
+    return n;
+}
+
 uint64_t riscv_space(const RISCVHart *h)
 {
     return riscv_space_of_asid(h, h->satp >> SATP_ASID_SHIFT & ((1u << SATP_ASID_BITS) - 1));

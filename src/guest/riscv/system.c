@@ -53,7 +53,14 @@ void riscv_hart_changed(RISCVHart *h)
     h->tb_flags = flags;
 }
 
-void riscv_space_changed(RISCVHart *h) { tlb_set_space(hart_cpu(h), riscv_space(h)); }
+void riscv_space_changed(RISCVHart *h)
+{
+    unsigned mode = 1u << (h->satp >> 60);
+    if (!(__atomic_load_n(&riscv_system.satp_modes, __ATOMIC_RELAXED) & mode)) {
+        __atomic_fetch_or(&riscv_system.satp_modes, mode, __ATOMIC_RELAXED);
+    }
+    tlb_set_space(hart_cpu(h), riscv_space(h));
+}
 
 static void get_tb_state(const CPUState *cpu, vaddr *pc, uint32_t *flags)
 {

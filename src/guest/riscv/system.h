@@ -117,6 +117,11 @@ void riscv_timer_expired(CPUState *cpu);
 /* A hart's state; objects are its CPUState.  While it does not run. */
 extern const StateTable riscv_hart_state;
 
+/* The numbers that name the address spaces of an ASID to the TLB, one for each translation mode that any hart has used
+   so far.  Any thread. */
+#define RISCV_MAX_SPACES 3
+unsigned riscv_spaces_of_asid(uint64_t asid, uint64_t spaces[RISCV_MAX_SPACES]);
+
 /* ---- for the monitor, the debugger and -d ---- */
 unsigned riscv_privilege(const CPUState *cpu);
 /*
