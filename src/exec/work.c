@@ -173,11 +173,17 @@ void cpu_park(CPUState *cpu)
     __atomic_store_n(&cpu->parked, 1, __ATOMIC_RELAXED);
 }
 
+/* Whoever is parked may be dead, with any state of its other words.  Changes only in a section. */
+static bool is_parked(const CPUState *cpu)
+{
+    return __atomic_load_n(&cpu->parked, __ATOMIC_RELAXED);
+}
+
 /* Whom the last section held back runs before the next one, however quickly that follows. */
 static void admit_held_back_locked(void)
 {
     for (CPUState *c = exec_ctx.cpus; c; c = c->next_cpu) {
-        while (__atomic_load_n(&c->held_back, __ATOMIC_RELAXED)) {
+        while (__atomic_load_n(&c->held_back, __ATOMIC_RELAXED) && !is_parked(c)) {
             futex_wait(&c->held_back, 1, NULL);
         }
     }
@@ -202,7 +208,7 @@ void start_exclusive(CPUState *cpu)
         }
     }
     for (CPUState *c = exec_ctx.cpus; c; c = c->next_cpu) {
-        if (c == cpu) {
+        if (c == cpu || is_parked(c)) {
             continue;
         }
         while (__atomic_load_n(&c->running, __ATOMIC_ACQUIRE /* [EXCL-STOP] */)) {
