@@ -363,6 +363,25 @@ static int64_t legacy_clear_ipi(SBICall *c)
     return 0;
 }
 
+/*
+ * 4 to 7 take the address of a mask of harts in the caller's memory, 0 for all; then what their successors take
+ * behind (mask, base).
+ */
+static int64_t with_mask(SBICall *c, SBIHandler *handler, uint64_t function)
+{
+    uint64_t args[6] = { ~0ull, c->arg[0] ? 0 : ~0ull, c->arg[1], c->arg[2], c->arg[3], 0 };
+    if (c->arg[0] && !cpu_memory_debug(c->h->cpu, c->arg[0], &args[0], 8, false)) {
+        return SBI_ERR_FAILED;
+    }
+    SBICall call = { .h = c->h, .arg = args, .function = function };
+    return handler(&call);
+}
+
+static int64_t legacy_send_ipi(SBICall *c) { return with_mask(c, call_ipi, 0); }
+static int64_t legacy_fence_i(SBICall *c) { return with_mask(c, call_rfence, 0); }
+static int64_t legacy_sfence_vma(SBICall *c) { return with_mask(c, call_rfence, 1); }
+static int64_t legacy_sfence_vma_asid(SBICall *c) { return with_mask(c, call_rfence, 2); }
+
 static int64_t legacy_shutdown(SBICall *c)
 {
     board_power_off(0);
@@ -371,13 +390,15 @@ static int64_t legacy_shutdown(SBICall *c)
     return 0;
 }
 
-/* 4 to 7, IPIs and remote fences, take the address of a mask in the caller's virtual memory; every
-   kernel that knows them knows their replacements. */
 static const SBIExtension extensions[] = {
     { 0x00, legacy_set_timer },
     { 0x01, legacy_putchar },
     { 0x02, legacy_getchar },
     { 0x03, legacy_clear_ipi },
+    { 0x04, legacy_send_ipi },
+    { 0x05, legacy_fence_i },
+    { 0x06, legacy_sfence_vma },
+    { 0x07, legacy_sfence_vma_asid },
     { 0x08, legacy_shutdown },
     { 0x10, call_base },
     { 0x54494d45, call_time },

@@ -73,7 +73,17 @@ static void check_harts(uint64_t other)
         check(sbi(RFENCE, 1, 1ull << other, 0, 0, 0, 0).error == 0);
         check(sbi(RFENCE, 2, 3, 0, 0x1000, 0x2000, 5).error == 0);
         check(sbi(RFENCE, 0, 0, ~0ull, 0, 0, 0).error == 0);
-        check(sbi(IPI, 0, 1ull << other, 0, 0, 0, 0).error == 0);
+        /* The legacy calls 4 to 7 take the mask's address, or 0 for all. */
+        uint64_t mask = 1ull << other;
+        check(sbi(5, 0, (uint64_t)&mask, 0, 0, 0, 0).error == 0);
+        check(sbi(6, 0, 0, 0, 0, 0, 0).error == 0);
+        check(sbi(6, 0, (uint64_t)&mask, 0x1000, 0x2000, 0, 0).error == 0);
+        check(sbi(7, 0, (uint64_t)&mask, 0x1000, 0x2000, 5, 0).error == 0);
+        if (round % 2) {
+            check(sbi(4, 0, (uint64_t)&mask, 0, 0, 0, 0).error == 0);
+        } else {
+            check(sbi(IPI, 0, mask, 0, 0, 0, 0).error == 0);
+        }
         while (sbi(HSM, 2, other, 0, 0, 0, 0).value != 1) {
         }
     }
