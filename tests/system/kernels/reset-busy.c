@@ -28,7 +28,7 @@ void main(uint64_t hart, uint64_t arg)
     while (load(&ready) < HARTS) {
         pause();
     }
-    for (uint64_t end = MTIME + MARK[1] % 7 * 5000; MTIME < end;) {
+    for (uint64_t end = MTIME + MARK[1] % 7 * 500; MTIME < end;) {
     }
     if (MARK[1]++ < RESETS) {
         *TEST = 0x7777;
