@@ -11,7 +11,6 @@ import pty
 import select
 import shutil
 import signal
-import subprocess
 import sys
 import tempfile
 import termios
