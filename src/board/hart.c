@@ -2,7 +2,8 @@
  * Harts: what happens around riscv_system_run(), each hart's own thread, sleep and parking.
  *
  * Sleep.  After WFI a hart waits in cpu_wait() for a kick, which every interrupt that becomes pending, every
- * request to park and all queued work send after what they have to say is stored; a kick that came before
+ * request to park and all queued work (but flushes of the TLB, which can wait) send after what they have to say is
+ * stored; a kick that came before
  * stays until cpu_exec() answers it.  If that answered one just before the WFI, what the kick meant is
  * visible, and is looked at before waiting.  So no wake-up is lost; one without cause just
  * ends the WFI, as the architecture allows.
