@@ -1,13 +1,13 @@
 /*
  * SECCOMP_RET_USER_NOTIF: another process decides about a system call, through a descriptor.
  *
- * The guest's filters run in braid; what the descriptor does, queueing, polling, the death of either side, is left to
- * the host's kernel.  A filter with a listener installs one in the host, too, which notifies of
- * call numbers from BASE on, which nobody uses otherwise, and allows all others.  When the guest's filter says
- * USER_NOTIF, braid makes call BASE + nr with the guest's arguments, and the result is what the listener
- * answers.  In the listener's process, also run by braid, SECCOMP_IOCTL_NOTIF_RECV shows the guest's
- * number and architecture.  "Continue" cannot be told from a refusal by the one who asked, so it is sent as an
- * error number that nobody uses.
+ * The guest's filters run in braid; what the descriptor does, queueing, polling, the death of
+ * either side, is left to the host's kernel.  A filter with a listener installs one in the host,
+ * too, which notifies of call numbers from BASE on, which nobody uses otherwise, and allows all
+ * others.  When the guest's filter says USER_NOTIF, braid makes call BASE + nr with the guest's
+ * arguments, and the result is what the listener answers.  In the listener's process, also run by
+ * braid, SECCOMP_IOCTL_NOTIF_RECV shows the guest's number and architecture.  "Continue" cannot
+ * be told from a refusal by the one who asked, so it is sent as an error number that nobody uses.
  *
  * Filters of the host stay over execve(), as the guest's do.  The instruction pointer of a
  * notification is 0.  No state, no locks.

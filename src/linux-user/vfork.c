@@ -1,10 +1,10 @@
 /*
  * Processes that share all memory with their parent, braid's included.
  *
- * vfork (CLONE_VM with CLONE_VFORK): the child borrows the record, the CPU and the
- * thread-local storage of its parent, whose host thread sleeps in the kernel until the child executes a
- * program or ends.  It runs a loop of its own on a stack of its own; what it changes in the record is put back
- * when the parent wakes.
+ * vfork (CLONE_VM with CLONE_VFORK): the child borrows the record, the CPU and the thread-local
+ * storage of its parent, whose host thread sleeps in the kernel until the child executes a program
+ * or ends.  It runs a loop of its own on a stack of its own; what it changes in the record is put
+ * back when the parent wakes.
  *
  * CLONE_VM alone: the child has a record and a CPU of its own, and as thread-local storage that of a host
  * thread of its parent, made for it, which calls vfork() in this sense and clears up when the child is gone.
@@ -13,8 +13,8 @@
  * they hold stay behind.  So such processes catch the signals that would end them, and end between two
  * guest instructions; exit_group() stops the other threads first (process_leave_memory()).  SIGKILL cannot be
  * caught: then the sleeping thread, whose storage the child used, finds there which locks it held
- * (cpu_abandon()).  What is left to luck is a child killed in the middle of the C library's malloc(), of a change
- * to the map of guest memory, or a parent killed while its child lives on.
+ * (cpu_abandon()).  What is left to luck is a child killed in the middle of the C library's
+ * malloc(), of a change to the map of guest memory, or a parent killed while its child lives on.
  */
 #include "linux-user/clone.h"
 

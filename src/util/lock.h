@@ -119,7 +119,7 @@ extern _Thread_local HeldLocks lock_held;
 /* Not 0, bit 0 clear; two threads of a process have different ones. */
 static inline uint32_t lock_token(void)
 {
-    return (uint32_t)((uintptr_t)&lock_held >> 3) | 2;
+    return ((uint32_t)((uintptr_t)&lock_held >> 3) & ~1u) | 2;
 }
 
 void lock_unlist_slow(uintptr_t lock);
