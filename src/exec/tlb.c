@@ -96,6 +96,11 @@ void jump_caches_select(CPUState *cpu, uint32_t flags, uint32_t cflags, bool glo
     cpu->env.jump_lines = cache_lines(cpu, i);
 }
 
+void tlb_select_flags(CPUState *cpu, uint32_t flags, uint32_t cflags, bool global)
+{
+    jump_caches_select(cpu, flags, cflags, global);
+}
+
 void jump_caches_clear(CPUState *cpu)
 {
     JumpCaches *j = cpu->jumps;

@@ -19,6 +19,13 @@
 void tlb_set_space(CPUState *cpu, uint64_t space);
 #define TLB_ALL_SPACES (~0ull)
 
+/*
+ * In a helper behind which the unit leaves by EXITIND LOOKUP: translations depend on `flags` from now on.  The
+ * next pc is looked up in the jump cache for these, and for global pages or the current space's own.
+ * cflags: the unit's.
+ */
+void tlb_select_flags(CPUState *cpu, uint32_t flags, uint32_t cflags, bool global);
+
 /* Forget everything, in all spaces. */
 void tlb_flush(CPUState *cpu);
 /* Forget a space but for its global pages; TLB_ALL_SPACES: these too. */

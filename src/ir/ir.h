@@ -114,7 +114,9 @@ enum MemOp {
  *   RET    EXITIND only: a guest return; predicted by the return stack.
  *   REASON EXIT only: to the run loop with `imm` (an ExitReason of the guest: system
  *          call, breakpoint, illegal instruction, ...); pc as in the snapshot.
- *   LOOKUP EXIT only: to the run loop to look pc up afresh (code may have changed).
+ *   LOOKUP EXIT: to the run loop to look pc up afresh (code may have changed).
+ *          EXITIND: behind a helper that has chosen another jump cache (the guest's mode has changed): the
+ *          return stack starts over, and the pc is looked up there unless the vCPU was asked to leave.
  */
 typedef enum IRExit {
     IR_EXIT_JUMP, IR_EXIT_CALL, IR_EXIT_RET, IR_EXIT_REASON, IR_EXIT_LOOKUP

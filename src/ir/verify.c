@@ -249,7 +249,7 @@ static int aux_limit(IROp op)
     case IR_AUX_ROUND: return IR_RM_RUP;
     case IR_AUX_FCMP: return IR_FLE;
     case IR_AUX_ORDER: return IR_ORD_ALL;
-    case IR_AUX_EXIT: return op == IR_EXITIND ? IR_EXIT_RET : IR_EXIT_LOOKUP;
+    case IR_AUX_EXIT: return IR_EXIT_LOOKUP;
     case IR_AUX_MEMOP: return UINT8_MAX;
     default: return 0;
     }
@@ -259,6 +259,9 @@ static const char *check_exit(const Verifier *v, const IRIns *ins)
 {
     if (ins->op == IR_EXIT && ins->aux == IR_EXIT_RET) {
         return fail(v, "a return goes through exitind");
+    }
+    if (ins->op == IR_EXITIND && ins->aux == IR_EXIT_REASON) {
+        return fail(v, "a reason goes through exit");
     }
     if (ins->imm && ins->aux != IR_EXIT_CALL && ins->aux != IR_EXIT_REASON) {
         return fail(v, "imm must be 0");

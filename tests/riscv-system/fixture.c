@@ -16,6 +16,7 @@ void tlb_flush_range(CPUState *cpu, vaddr start, uint64_t size, uint64_t space)
     fx.flushes++;
 }
 void tlb_set_space(CPUState *cpu, uint64_t space) { fx.space = space; }
+void tlb_select_flags(CPUState *cpu, uint32_t flags, uint32_t cflags, bool global) {}
 bool cpu_load(CPUState *cpu, vaddr va, unsigned size, uint64_t *value) { return false; }
 bool cpu_memory_debug(CPUState *cpu, vaddr va, void *buf, size_t n, bool write)
 {

@@ -51,7 +51,7 @@ typedef enum RISCVTBFlags {
     RISCV_TB_FRM_RMM = 4,     /* ties away: through helpers */
     RISCV_TB_FRM_INVALID = 5, /* reserved: dynamic rounding is an illegal instruction */
     RISCV_TB_PRIV_SHIFT = 3,  /* two bits: RISCV_PRIV_... */
-    RISCV_TB_FP_ON = 1 << 5,  /* mstatus.FS is not Off */
+    RISCV_TB_FP_ON = 1 << 5,  /* U-mode: mstatus.FS is not Off */
     RISCV_TB_FP_DIRTY = 1 << 6, /* ... and Dirty */
     RISCV_TB_MMU_SHIFT = 7,   /* three bits: MMU mode of loads and stores */
     RISCV_TB_TVM = 1 << 10,   /* mstatus.TVM, TW, TSR, in S-mode */

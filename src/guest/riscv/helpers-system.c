@@ -33,8 +33,35 @@ uint64_t helper_csr(void *opaque, uint64_t insn, uint64_t operand)
     return old;
 }
 
-uint64_t helper_mret(void *opaque) { return riscv_mret(riscv_hart(opaque)); }
-uint64_t helper_sret(void *opaque) { return riscv_sret(riscv_hart(opaque)); }
+/*
+ * A kernel's pages are global, a program's are its own.  Where that is not so, the jump cache has no line for the
+ * pc, and the run loop finds the right one.
+ */
+static uint64_t change_mode(RISCVHart *h, uint64_t pc, uint64_t cflags)
+{
+    tlb_select_flags(hart_cpu(h), h->tb_flags, (uint32_t)cflags, h->priv != RISCV_PRIV_U);
+    return pc;
+}
+
+uint64_t helper_ecall(void *opaque, uint64_t pc, uint64_t cflags)
+{
+    RISCVHart *h = riscv_hart(opaque);
+    hart_cpu(h)->env.pc = pc;
+    riscv_take_exception(h, CAUSE_ECALL_U + h->priv, 0);
+    return change_mode(h, hart_cpu(h)->env.pc, cflags);
+}
+
+uint64_t helper_mret(void *opaque, uint64_t pc, uint64_t cflags)
+{
+    RISCVHart *h = riscv_hart(opaque);
+    return change_mode(h, riscv_mret(h), cflags);
+}
+
+uint64_t helper_sret(void *opaque, uint64_t pc, uint64_t cflags)
+{
+    RISCVHart *h = riscv_hart(opaque);
+    return change_mode(h, riscv_sret(h), cflags);
+}
 
 uint64_t helper_sfence_vma(void *opaque, uint64_t flags, uint64_t va, uint64_t asid)
 {
@@ -58,6 +85,17 @@ uint64_t helper_fp_dirty(void *opaque)
     RISCVHart *h = riscv_hart(opaque);
     h->mstatus |= MSTATUS_FS;
     riscv_hart_changed(h);
+    return 0;
+}
+
+uint64_t helper_fp_check(void *opaque, uint64_t insn, uint64_t writes)
+{
+    RISCVHart *h = riscv_hart(opaque);
+    if (!(h->mstatus & MSTATUS_FS)) {
+        h->insn = insn;
+        cpu_leave_from_helper(opaque, EXIT_REASON_ILLEGAL);
+    }
+    h->mstatus |= writes ? MSTATUS_FS : 0;
     return 0;
 }
 

@@ -18,10 +18,12 @@ enum {
 extern const IRHelper riscv_system_helpers[RISCV_SYSTEM_NHELPERS];
 
 uint64_t helper_csr(void *opaque, uint64_t insn, uint64_t operand);
-uint64_t helper_mret(void *opaque);
-uint64_t helper_sret(void *opaque);
+uint64_t helper_ecall(void *opaque, uint64_t pc, uint64_t cflags);
+uint64_t helper_mret(void *opaque, uint64_t pc, uint64_t cflags);
+uint64_t helper_sret(void *opaque, uint64_t pc, uint64_t cflags);
 uint64_t helper_sfence_vma(void *opaque, uint64_t flags, uint64_t va, uint64_t asid);
 uint64_t helper_fp_dirty(void *opaque);
+uint64_t helper_fp_check(void *opaque, uint64_t insn, uint64_t writes);
 uint64_t helper_cbo(void *opaque, uint64_t addr);
 
 #endif

@@ -43,8 +43,11 @@ void riscv_hart_changed(RISCVHart *h)
     uint32_t flags = riscv_frm_tb_flags(h->rv.frm) | (uint32_t)h->priv << RISCV_TB_PRIV_SHIFT |
                      riscv_mmu_index(hart_cpu(h), MMU_LOAD) << RISCV_TB_MMU_SHIFT |
                      cache_block_flags(h);
-    flags |= fs ? RISCV_TB_FP_ON : 0;
-    flags |= fs == MSTATUS_FS ? RISCV_TB_FP_DIRTY : 0;
+    /* A kernel switches FS off and on with each system call, and hardly uses it: it asks. */
+    if (h->priv == RISCV_PRIV_U) {
+        flags |= fs ? RISCV_TB_FP_ON : 0;
+        flags |= fs == MSTATUS_FS ? RISCV_TB_FP_DIRTY : 0;
+    }
     if (h->priv == RISCV_PRIV_S) {
         flags |= s & MSTATUS_TVM ? RISCV_TB_TVM : 0;
         flags |= s & MSTATUS_TW ? RISCV_TB_TW : 0;
@@ -161,7 +164,7 @@ static bool is_store_at_pc(CPUState *cpu)
     return is_store;
 }
 
-/* ECALL: to the board if it is the firmware. */
+/* ECALL: to the board if it is the firmware.  Those of U-mode hardly come here: gen_system_ecall(). */
 static bool take_ecall(RISCVHart *h)
 {
     if (riscv_system.config.sbi && h->priv == RISCV_PRIV_S) {

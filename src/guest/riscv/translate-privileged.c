@@ -52,10 +52,26 @@ static FPUse fp_use(uint32_t insn, unsigned bytes)
     }
 }
 
+/* Above U-mode the flags say nothing of FS: the first instruction of a unit that reads, and the first that
+ * writes, look. */
+static void gen_fp_ask(DisasContext *ctx, FPUse use, unsigned bytes)
+{
+    if (ctx->fp_checked < use) {
+        uint64_t bits = bytes == 2 ? ctx->insn & 0xffff : ctx->insn;
+        IRRef args[] = {const64(ctx, bits), const64(ctx, use == FP_WRITES)};
+        ir_call(ctx->b, RISCV_SYSTEM_HELPER_fp_check, snap_here(ctx), 2, args);
+        ctx->fp_checked = use;
+    }
+}
+
 bool gen_fp_check(DisasContext *ctx, unsigned bytes, bool *legal)
 {
     FPUse use = fp_use(ctx->insn, bytes);
     if (use == FP_NONE) {
+        return true;
+    }
+    if (ctx_privilege(ctx) > RISCV_PRIV_U) {
+        gen_fp_ask(ctx, use, bytes);
         return true;
     }
     if (!(ctx->tc->flags & RISCV_TB_FP_ON)) {
@@ -145,6 +161,7 @@ bool gen_system_csr(DisasContext *ctx, unsigned rd, unsigned number, IRRef opera
     IRRef args[] = {const64(ctx, ctx->insn), operand};
     IRRef old = ir_call(ctx->b, RISCV_SYSTEM_HELPER_csr, snap_here(ctx), 2, args);
     put_x(ctx, rd, old);
+    ctx->fp_checked = FP_NONE;
     if (writes) {
         bool sets_all = (ctx->insn >> 12 & 3) == 1;
         gen_after_write(ctx, csr_effects(csr, small_operand, sets_all));
@@ -152,27 +169,35 @@ bool gen_system_csr(DisasContext *ctx, unsigned rd, unsigned number, IRRef opera
     return true;
 }
 
-/* ---- returns from traps ---- */
+/* ---- system calls and returns from traps ---- */
 
-static bool gen_trap_return(DisasContext *ctx, unsigned helper)
+/* The helper changes the mode and says where to go on. */
+static bool gen_change_mode(DisasContext *ctx, unsigned helper)
 {
     IRBuilder *b = ctx->b;
-    IRRef pc = ir_call(b, helper, 0, 0, NULL);
+    IRRef args[] = {const64(ctx, ctx->pc), const64(ctx, ctx->tc->cflags)};
+    IRRef pc = ir_call(b, helper, 0, 2, args);
     ir_gen_exitind(b, snap_end(ctx, ctx->pc), IR_EXIT_LOOKUP, pc, 0);
     ctx->ended = true;
     return true;
 }
 
+bool gen_system_ecall(DisasContext *ctx)
+{
+    bool plain = ctx_privilege(ctx) == RISCV_PRIV_U && !(ctx->tc->cflags & CF_LOOKUP_EXITS);
+    return plain && gen_change_mode(ctx, RISCV_SYSTEM_HELPER_ecall);
+}
+
 bool trans_sret(DisasContext *ctx, arg_empty *a)
 {
     return ctx_privilege(ctx) >= RISCV_PRIV_S && !(ctx->tc->flags & RISCV_TB_TSR) &&
-           gen_trap_return(ctx, RISCV_SYSTEM_HELPER_sret);
+           gen_change_mode(ctx, RISCV_SYSTEM_HELPER_sret);
 }
 
 bool trans_mret(DisasContext *ctx, arg_empty *a)
 {
     return ctx_privilege(ctx) == RISCV_PRIV_M &&
-           gen_trap_return(ctx, RISCV_SYSTEM_HELPER_mret);
+           gen_change_mode(ctx, RISCV_SYSTEM_HELPER_mret);
 }
 
 /* ---- waiting ---- */

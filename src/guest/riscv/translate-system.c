@@ -11,6 +11,9 @@
  */
 bool trans_ecall(DisasContext *ctx, arg_empty *a)
 {
+    if (ctx->tc->system_mode && gen_system_ecall(ctx)) {
+        return true;
+    }
     ir_gen_stenv(ctx->b, offsetof(CPUState, llsc_addr), const64(ctx, UINT64_MAX));
     gen_exit_reason(ctx, ctx->pc, EXIT_REASON_SYSCALL);
     return true;

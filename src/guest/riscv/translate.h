@@ -23,6 +23,7 @@ struct DisasContext {
     uint32_t insn; /* its bits */
     vaddr next_pc; /* where translation goes on; a followed jump changes it */
     bool ended;    /* the unit's terminator has been emitted */
+    unsigned fp_checked; /* S- and M-mode: what this unit knows of mstatus.FS; see gen_fp_check() */
     unsigned side_exits; /* conditional branches that left the unit so far */
     bool stop;     /* end the unit before the next instruction */
     /* the last LR of this unit, its reservation still held; lr_addr IR_NONE: none */
@@ -132,6 +133,8 @@ void gen_guest_store(DisasContext *ctx, unsigned memop, IRRef addr, int64_t disp
                      IRRef val);
 
 /* ---- translate-privileged.c: system mode ---- */
+/* A system call of U-mode that goes straight to the kernel; false: it is for the run loop. */
+bool gen_system_ecall(DisasContext *ctx);
 /*
  * A CSR instruction with this operand.  False: illegal whatever the hart's state.
  */

@@ -124,7 +124,7 @@ typedef struct HostContext {
     int8_t home_guest[N_HOST_REGS]; /* guest register at home in a host register, or -1 */
     bool gs;
     const HostConsts *consts;
-    const uint8_t *enter, *leave, *leave_tail, *lookup, *ras_miss;
+    const uint8_t *enter, *leave, *leave_tail, *lookup, *ras_miss, *afresh;
     const uint8_t *call, *call_pure, *call_fma, *soft_access;
     const uint8_t *soft_probe[HOST_TLB_MODES][2][4]; /* by MMU index, store or load, size */
 } HostContext;

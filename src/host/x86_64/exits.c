@@ -479,6 +479,13 @@ void lower_exitind(Ctx *c, IRRef i)
         ins_jmp(&c->e, host_ctx.lookup);
         return;
     }
+    if (kind == IR_EXIT_LOOKUP) {
+        if (target != RCX) {
+            ins_mov_rr(&c->e, OPW, RCX, target);
+        }
+        ins_jmp(&c->e, host_ctx.afresh);
+        return;
+    }
     if (kind == IR_EXIT_RET && !host_ctx.config.no_ras) {
         Cold *miss = cold_new(c, emit_cold_ras_miss);
         miss->r[0] = (uint8_t)target;

@@ -209,12 +209,20 @@ static void emit_leave_thunk(Ctx *c)
     emit_ret(c);
 }
 
-/* Jump to the unit for the pc in rcx: the return stack was wrong and starts over. */
+/* Jump to the unit for the pc in rcx: the return stack was wrong, or is another mode's (`afresh`, which polls),
+   and starts over. */
 static void emit_ras_miss(Ctx *c)
 {
     start_thunk(c);
+    host_ctx.afresh = c->e.p;
+    ins_alu_imm(&c->e, ALU_CMP, 0, RM_ENV(exit_request), 0);
+    uint8_t *go_on = ins_jcc_short(&c->e, CC_E);
+    ins_store(&c->e, RM_ENV(pc), RCX);
+    ins_jmp(&c->e, host_ctx.lookup);
+    start_thunk(c);
     host_ctx.ras_miss = c->e.p;
     emit_count_jump(c, HOST_STAT_RETURN_MISSES);
+    bind_rel8(go_on, c->e.p);
     ins_load(&c->e, RSP, RM_ENV(ras_top));
     ins_mov_rr(&c->e, OPW, RAX, RCX);
     if (host_ctx.config.access) {   /* jump_cache_system_index() */
