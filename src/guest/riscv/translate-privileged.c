@@ -184,7 +184,8 @@ static bool gen_change_mode(DisasContext *ctx, unsigned helper)
 
 bool gen_system_ecall(DisasContext *ctx)
 {
-    bool plain = ctx_privilege(ctx) == RISCV_PRIV_U && !(ctx->tc->cflags & CF_LOOKUP_EXITS);
+    /* Counted or looked at one by one, it is the run loop's. */
+    bool plain = ctx_privilege(ctx) == RISCV_PRIV_U && !(ctx->tc->cflags & (CF_LOOKUP_EXITS | CF_ICOUNT));
     return plain && gen_change_mode(ctx, RISCV_SYSTEM_HELPER_ecall);
 }
 
