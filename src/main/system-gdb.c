@@ -6,6 +6,8 @@
  */
 #include "main/system-gdb.h"
 
+#include <string.h>
+
 #include "board/board.h"
 #include "board/commands.h"
 #include "debug/gdbstub.h"
@@ -13,6 +15,7 @@
 #include "guest/riscv/system.h"
 #include "mem/memory.h"
 #include "util/error.h"
+#include "util/strutil.h"
 
 static uint64_t thread_id(CPUState *cpu)
 {
@@ -60,6 +63,10 @@ static const GdbTarget target = {
 
 static bool listen(const char *where, char **err)
 {
+    if (strncmp(where, "tcp:", 4) && strncmp(where, "unix:", 5) && strcmp(where, "none") && !strchr("0123456789", *where)) {
+        *err = str_format("gdb: '%s' is none of tcp::PORT, tcp:HOST:PORT, unix:PATH, none", where);
+        return false;
+    }
     return gdb_listen(where, &target, err);
 }
 
