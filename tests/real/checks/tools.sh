@@ -36,7 +36,8 @@ TZ=Europe/Berlin date -d @1700000000 +%s
 mkfifo pipe; (echo through a pipe > pipe) & cat pipe; wait
 timeout 0.2 sleep 5; echo timeout $?
 timeout -s KILL 0.2 sleep 5; echo killed $?
-kill -l 10; sleep 5 & kill $!; wait $! 2>/dev/null; echo status $?
+# Killed before it is sleep, it would run bash's EXIT trap and bash, natively too, might wait for ever.
+kill -l 10; sleep 9 & until [ "$(< /proc/$!/comm)" = sleep ]; do :; done; kill $!; wait $! 2>/dev/null; echo status $?
 nice -n 5 nice; nohup echo hup 2>/dev/null; env -i A=1 env; id -u > /dev/null && echo id
 trap 'echo usr1' USR1; kill -USR1 $$; trap - USR1
 coproc cat; echo into >&${COPROC[1]}; read -r line <&${COPROC[0]}; echo "$line back"
