@@ -247,8 +247,10 @@ static void *flusher_main(void *opaque)
     return NULL;
 }
 
+/* For some time, and until enough were born to mean something. */
 static void churn_for(unsigned ms)
 {
+    uint64_t before = born;
     pthread_t mother[8], flusher;
     __atomic_store_n(&paused, false, __ATOMIC_RELEASE);
     for (unsigned i = 0; i < 8; i++) {
@@ -256,6 +258,8 @@ static void churn_for(unsigned ms)
     }
     flusher = thread_start(flusher_main, NULL);
     usleep(ms * 1000);
+    TORTURE_WAIT_UNTIL(__atomic_load_n(&born, __ATOMIC_RELAXED) > before + 100,
+                       "hardly any threads were born");
     __atomic_store_n(&paused, true, __ATOMIC_RELEASE);
     for (unsigned i = 0; i < 8; i++) {
         thread_join(mother[i]);
@@ -284,7 +288,6 @@ void test_churn(void)
     unsigned maps = count_mappings();
     uint64_t before = born;
     churn_for(opt.seconds * 500);
-    check(born > before + 20, "hardly any threads were born");
     check(exec_ctx.ncpus == 0 && !exec_ctx.cpus, "vCPUs are left over");
     size_t heap_after = mallinfo2().uordblks;
     unsigned maps_after = count_mappings();
@@ -362,7 +365,7 @@ void test_fork(void)
     }
     time_t end = time(NULL) + opt.seconds;
     unsigned children = 0;
-    for (; time(NULL) < end; children++) {
+    for (; children < 3 || time(NULL) < end; children++) {
         CPUState *cpu = &self.cpu->parent;
         self.limit = self.syscalls + 1 + any(10);   /* 0 is no limit */
         executor_run(&self);
@@ -398,5 +401,4 @@ void test_fork(void)
     executors_stop(executors, n_targets);
     cpu_destroy(&self.cpu->parent);
     fprintf(stderr, "%u children\n", children);
-    check(children > 2, "hardly any children");
 }

@@ -73,6 +73,12 @@ pthread_t thread_start(void *(*fn)(void *), void *arg);
 void thread_join(pthread_t t);
 /* Sleep until opt.seconds have passed, watching that each executor goes on. */
 void torture_wait(Executor *e, unsigned n);
+
+/* On a busy machine the time may not be enough to mean anything: wait longer until `enough` holds. */
+#define TORTURE_WAIT_UNTIL(enough, what)                                                  \
+    for (time_t end_ = time(NULL) + 60; !(enough); usleep(1000)) {                       \
+        check(time(NULL) < end_, what);                                                  \
+    }
 static inline bool stopping(void)
 {
     return __atomic_load_n(&world.stop, __ATOMIC_RELAXED);
