@@ -35,8 +35,8 @@ def run(root, seed, batches):
     """(what went wrong, or an empty string; what the program said)"""
     command = [*NAMESPACES, 'chroot', str(root), '/braid', '/calls', str(seed), str(batches)]
     limit = 60 + 8 * batches
-    # Pipes: what is a file the guest could truncate.
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+    # Pipes: files, and /dev/null, could be changed by the guest, which is their owner if this is run by root.
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                              stderr=subprocess.PIPE, cwd=root)
     try:
         out, err = child.communicate(timeout=limit)
