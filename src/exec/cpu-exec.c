@@ -279,6 +279,34 @@ static bool may_link(const CPUState *cpu, const TBExit *e, const TranslationBloc
                               (dest->pc ^ e->tb->pc) >> GUEST_PAGE_BITS == 0);
 }
 
+/* After generated code was left; false: the loop ends with *reason, which is 0 otherwise. */
+static bool finish_run(CPUState *cpu, HostExit how, uint32_t cflags, int *reason)
+{
+    stat_inc(STAT_EXITS);
+    if (cpu->soft_tlb) {
+        /* [SETTLE] pairs with the load in settle.c: the stores of generated code come before. */
+        __atomic_store_n(&cpu->turns, cpu->turns + 1, __ATOMIC_RELEASE);
+    }
+    if (unlikely(debug_is_active())) {
+        debug_after_block(cpu, how);
+    }
+    if (cflags & CF_ICOUNT) {
+        icount_after_block(cpu, how);
+    }
+    if (how.kind == HOST_EXIT_LOOKUP) {
+        stat_inc(STAT_LOOKUP_EXITS);
+    } else if (how.kind == HOST_EXIT_HOT) {
+        tb_hot(cpu, (TranslationBlock *)how.unit);
+    } else if (how.kind == HOST_EXIT_REASON) {
+        *reason = (int)how.exit;
+        if (!handle_reason(cpu, reason)) {
+            return false;
+        }
+        *reason = 0;
+    }
+    return true;
+}
+
 int cpu_exec(CPUState *cpu)
 {
     int reason = 0;
@@ -335,29 +363,10 @@ int cpu_exec(CPUState *cpu)
             jump_cache_fill(cpu, tb);
         }
         HostExit how = run_block(cpu, tb);
-        stat_inc(STAT_EXITS);
-        if (cpu->soft_tlb) {
-            /* [SETTLE] pairs with the load in settle.c: the stores of generated code come before. */
-            __atomic_store_n(&cpu->turns, cpu->turns + 1, __ATOMIC_RELEASE);
-        }
-        if (unlikely(debug_is_active())) {
-            debug_after_block(cpu, how);
-        }
-        if (cflags & CF_ICOUNT) {
-            icount_after_block(cpu, how);
-        }
         last = linkable_exit(how);
         missed = how.kind == HOST_EXIT_LOOKUP;
-        if (missed) {
-            stat_inc(STAT_LOOKUP_EXITS);
-        } else if (how.kind == HOST_EXIT_HOT) {
-            tb_hot(cpu, (TranslationBlock *)how.unit);
-        } else if (how.kind == HOST_EXIT_REASON) {
-            reason = (int)how.exit;
-            if (!handle_reason(cpu, &reason)) {
-                break;
-            }
-            reason = 0;
+        if (!finish_run(cpu, how, cflags, &reason)) {
+            break;
         }
     }
     cpu_exec_end(cpu);

@@ -65,45 +65,39 @@ static void log_change(const char *what, uint64_t start, uint64_t len, int64_t r
              (unsigned long long)(start + len), (long long)result);
 }
 
+/* Pages that have `flag` get `instead`. */
+static void replace_flag_locked(uint64_t start, uint64_t end, uint64_t flag, uint64_t instead)
+{
+    for (uint64_t at = start; at < end;) {
+        uint32_t i = vma_find_locked(at);
+        if (i == user_mem.nvma || user_mem.vma[i].start >= end) {
+            break;
+        }
+        Vma v = user_mem.vma[i];
+        uint64_t s = v.start > start ? v.start : start, e = v.end < end ? v.end : end;
+        if (v.flags & flag) {
+            vma_set_locked(s, e, (v.flags & ~flag) | instead);
+        }
+        at = e;
+    }
+}
+
 /*
  * Steps 1 and 2 of the order above.  The pages that were executable keep VMA_RETIRED until the table says what is there
  * now.
  */
 static void retire_code_locked(uint64_t start, uint64_t end)
 {
-    if (!vma_any_locked(start, end, PAGE_EXEC)) {
-        return;
+    if (vma_any_locked(start, end, PAGE_EXEC)) {
+        replace_flag_locked(start, end, PAGE_EXEC, VMA_RETIRED);
+        tb_invalidate_range(start, end);
     }
-    for (uint64_t at = start; at < end;) {
-        uint32_t i = vma_find_locked(at);
-        if (i == user_mem.nvma || user_mem.vma[i].start >= end) {
-            break;
-        }
-        Vma v = user_mem.vma[i];
-        uint64_t s = v.start > start ? v.start : start, e = v.end < end ? v.end : end;
-        if (v.flags & PAGE_EXEC) {
-            vma_set_locked(s, e, (v.flags & ~(uint64_t)PAGE_EXEC) | VMA_RETIRED);
-        }
-        at = e;
-    }
-    tb_invalidate_range(start, end);
 }
 
 /* The host has refused: what was executable still is. */
 static void restore_code_locked(uint64_t start, uint64_t end)
 {
-    for (uint64_t at = start; at < end;) {
-        uint32_t i = vma_find_locked(at);
-        if (i == user_mem.nvma || user_mem.vma[i].start >= end) {
-            break;
-        }
-        Vma v = user_mem.vma[i];
-        uint64_t s = v.start > start ? v.start : start, e = v.end < end ? v.end : end;
-        if (v.flags & VMA_RETIRED) {
-            vma_set_locked(s, e, (v.flags & ~(uint64_t)VMA_RETIRED) | PAGE_EXEC);
-        }
-        at = e;
-    }
+    replace_flag_locked(start, end, VMA_RETIRED, PAGE_EXEC);
 }
 
 /*

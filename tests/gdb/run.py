@@ -4,6 +4,7 @@
 usage: run.py BRAID PROGRAM      PROGRAM is threads.c, compiled with -g -O1 -static
 """
 import os
+import pathlib
 import re
 import shutil
 import struct
@@ -12,19 +13,11 @@ import sys
 import tempfile
 import time
 
-from client import Client
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'lib'))
+from checks import check, finish  # noqa: E402
+from client import Client  # noqa: E402
 
 BRAID, PROGRAM = sys.argv[1:3]
-passed = failed = 0
-
-
-def check(name, good, detail=''):
-    global passed, failed
-    if good:
-        passed += 1
-    else:
-        failed += 1
-        print('FAILED: %s %s' % (name, detail))
 
 
 def start(sock, *args):
@@ -221,5 +214,4 @@ with tempfile.TemporaryDirectory() as d:
     test_toggle(d, s)
     test_kill(d)
     test_gdb(d)
-print('%d passed, %d failed' % (passed, failed))
-sys.exit(failed > 0)
+finish()

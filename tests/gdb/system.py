@@ -13,30 +13,18 @@ import sys
 import tempfile
 import time
 
-from client import Client
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'lib'))
+import kernels  # noqa: E402
+from checks import check, finish  # noqa: E402
+from client import Client  # noqa: E402
 
 EMULATOR = sys.argv[1:]
-KERNELS = pathlib.Path(__file__).resolve().parent.parent / 'system/kernels'
 CROSS = 'riscv64-linux-gnu-'
 PC = 32
-passed = failed = 0
-
-
-def check(name, good, detail=''):
-    global passed, failed
-    if good:
-        passed += 1
-    else:
-        failed += 1
-        print('FAILED: %s %s' % (name, detail))
 
 
 def build(directory):
-    out = directory + '/debug'
-    subprocess.run([CROSS + 'gcc', '-O1', '-g', '-march=rv64imac_zicsr', '-mabi=lp64', '-mcmodel=medany',
-                    '-ffreestanding', '-fno-pic', '-no-pie', '-nostdlib', '-static', '-Wl,--build-id=none',
-                    '-Wl,--defsym=BASE=0x80000000', '-Wl,-T', KERNELS / 'kernel.ld', KERNELS / 'debug.c',
-                    '-o', out], check=True)
+    out = kernels.build('debug', directory + '/debug')
     text = subprocess.run([CROSS + 'nm', out], capture_output=True, text=True, check=True).stdout
     return out, {f[2]: int(f[0], 16) for f in map(str.split, text.splitlines()) if len(f) == 3}
 
@@ -274,8 +262,7 @@ def main():
         test_gdb(kernel, directory)
         test_client(kernel, directory, sym)
         test_storm(kernel, directory, sym)
-    print('%d passed, %d failed' % (passed, failed))
-    sys.exit(1 if failed or not passed else 0)
+    finish()
 
 
 main()

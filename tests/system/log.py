@@ -10,9 +10,11 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'lib'))
+from checks import check, finish  # noqa: E402
+from kernels import GCC, build  # noqa: E402
+
 EMULATOR = sys.argv[1:]
-HERE = pathlib.Path(__file__).resolve().parent / 'kernels'
-CROSS = 'riscv64-linux-gnu-gcc'
 ITEMS = {
     'int': [r'S->S exception 5 \(load access fault\).*tval 0x8000000', r'S->S exception 7 \(store access fault\)'],
     'mmu': [r'mmu: hart 0 S fetch 0x0000000080200000 -> 0x80200000', r'mmu: flush of 0x12345000', r'mmu: flush of '],
@@ -28,16 +30,11 @@ ITEMS = {
 
 
 def main():
-    if not shutil.which(CROSS):
-        print(CROSS + ' is missing')
+    if not shutil.which(GCC):
+        print(GCC + ' is missing')
         sys.exit(77)
-    passed = failed = 0
     with tempfile.TemporaryDirectory() as directory:
-        kernel = directory + '/log'
-        subprocess.run([CROSS, '-O1', '-march=rv64imac_zicsr', '-mabi=lp64', '-mcmodel=medany', '-ffreestanding',
-                        '-fno-pic', '-no-pie', '-nostdlib', '-static', '-Wl,--build-id=none', '-DSBI', '-DHARTS=1',
-                        '-DSCALE=1', '-Wl,--defsym=BASE=0x80200000', '-Wl,-T', HERE / 'kernel.ld', HERE / 'log.c',
-                        '-o', kernel], check=True)
+        kernel = build('log', directory + '/log', sbi=True)
         for item, patterns in ITEMS.items():
             log = directory + '/' + item
             r = subprocess.run([*EMULATOR, '-M', 'virt', '-display', 'none', '-kernel', kernel, '-d', item, '-D', log],
@@ -48,13 +45,9 @@ def main():
             # and nothing of what was not asked for
             other = [i for i, p in ITEMS.items() if i != item and item not in ('op', 'op_opt') and re.search(p[0], text)
                      and i not in ('op', 'op_opt')]
-            if r.returncode == 0 and not missing and not other and not r.stdout:
-                passed += 1
-            else:
-                failed += 1
-                print(f'-d {item}: status {r.returncode}, missing {missing}, also {other}, {r.stdout}\n{text[:1500]}')
-    print(f'{passed} passed, {failed} failed')
-    sys.exit(1 if failed or not passed else 0)
+            check(f'-d {item}', r.returncode == 0 and not missing and not other and not r.stdout,
+                  f'status {r.returncode}, missing {missing}, also {other}, {r.stdout}\n{text[:1500]}')
+    finish()
 
 
 main()

@@ -14,19 +14,11 @@ import sys
 import tempfile
 import time
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'lib'))
+from checks import check, finish  # noqa: E402
+from kernels import GCC, build  # noqa: E402
+
 EMULATOR = sys.argv[1:]
-HERE = pathlib.Path(__file__).resolve().parent / 'kernels'
-CROSS = 'riscv64-linux-gnu-gcc'
-passed = failed = 0
-
-
-def check(name, good, detail=''):
-    global passed, failed
-    if good:
-        passed += 1
-    else:
-        failed += 1
-        print('FAILED: %s %s' % (name, detail))
 
 
 class Client:
@@ -74,14 +66,6 @@ class Client:
                     del self.events[i]
                     return e
             self.events.append(self.read())
-
-
-def build(name, directory):
-    out = directory + '/' + name
-    subprocess.run([CROSS, '-O1', '-march=rv64imac_zicsr', '-mabi=lp64', '-mcmodel=medany', '-ffreestanding', '-fno-pic',
-                    '-no-pie', '-nostdlib', '-static', '-Wl,--build-id=none', '-Wl,--defsym=BASE=0x80000000',
-                    '-Wl,-T', HERE / 'kernel.ld', HERE / (name + '.c'), '-o', out], check=True)
-    return out
 
 
 def start(kernel, directory, *options):
@@ -176,7 +160,7 @@ def test_input(kernel, directory):
 
 def test_guest(directory):
     """Events that the guest causes; the kernel resets the machine a few times and switches it off."""
-    p, c = start(build('reset', directory), directory, '-S')
+    p, c = start(build('reset', directory + '/reset'), directory, '-S')
     c.execute('qmp_capabilities')
     c.execute('cont')
     e = c.wait_event('RESET')
@@ -187,16 +171,15 @@ def test_guest(directory):
 
 
 def main():
-    if not shutil.which(CROSS):
-        print(CROSS + ' is missing')
+    if not shutil.which(GCC):
+        print(GCC + ' is missing')
         sys.exit(77)
     with tempfile.TemporaryDirectory() as directory:
-        kernel = build('debug', directory)
+        kernel = build('debug', directory + '/debug')
         test_commands(kernel, directory)
         test_input(kernel, directory)
         test_guest(directory)
-    print('%d passed, %d failed' % (passed, failed))
-    sys.exit(1 if failed or not passed else 0)
+    finish()
 
 
 main()

@@ -17,8 +17,9 @@ import subprocess
 import sys
 import tempfile
 
-HERE = pathlib.Path(__file__).resolve().parent / 'kernels'
-CROSS = 'riscv64-linux-gnu-gcc'
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'lib'))
+import kernels  # noqa: E402
+
 OPENSBI = pathlib.Path('/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin')
 
 
@@ -60,22 +61,10 @@ CASES = [
 ]
 
 
-def build(case, harts, scale, directory, *defines, name=None):
-    out = pathlib.Path(directory) / (name or str(case))
-    address = 0x80200000 if case.sbi else 0x80000000
-    subprocess.run([CROSS, '-O1', '-g', '-march=rv64imac_zicsr_zifencei', '-mabi=lp64', '-mcmodel=medany', '-ffreestanding',
-                    '-fno-pic', '-no-pie', '-nostdlib', '-static', '-Wl,--build-id=none', '-Wall',
-                    '-Wno-unused-function', '-Wl,--no-warn-rwx-segments', f'-DHARTS={harts}', f'-DSCALE={scale}',
-                    *(['-DSBI'] if case.sbi else []), *defines,
-                    f'-Wl,--defsym=BASE={address:#x}', '-Wl,-T', HERE / 'kernel.ld',
-                    HERE / f'{case.name}.c', '-o', out], check=True)
-    return out
-
-
 def run(case, args, directory):
     harts = args.harts if args.harts and case.harts > 2 else case.harts
-    kernel = build(case, harts, args.scale, directory)
-    options = ['-smp', str(harts), '-kernel', str(kernel)]
+    kernel = kernels.build(case.name, f'{directory}/{case}', sbi=case.sbi, harts=harts, scale=args.scale)
+    options = ['-smp', str(harts), '-kernel', kernel]
     if case.disk:
         image = pathlib.Path(directory) / 'disk'
         image.write_bytes(b''.join(struct.pack('<II', 0x513 | n << 20, 0x8067).ljust(512, b'\0') for n in range(64)))
@@ -108,8 +97,8 @@ def main():
     parser.add_argument('--repeat', type=int, default=1)
     parser.add_argument('emulator', nargs=argparse.REMAINDER)
     args = parser.parse_args()
-    if not shutil.which(CROSS):
-        print(f'{CROSS} is missing')
+    if not shutil.which(kernels.GCC):
+        print(f'{kernels.GCC} is missing')
         sys.exit(77)
     cases = [c for c in CASES if not c.firmware or OPENSBI.exists()]
     if args.only:

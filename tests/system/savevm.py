@@ -17,11 +17,11 @@ import sys
 import tempfile
 import time
 
-import debian
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'lib'))
+import debian  # noqa: E402
+from checks import check, finish  # noqa: E402
+from kernels import GCC, build  # noqa: E402
 
-HERE = pathlib.Path(__file__).resolve().parent / 'kernels'
-CROSS = 'riscv64-linux-gnu-gcc'
-passed = failed = 0
 # sums[] and floats[] of kernels/state.c for 40 parts, as qemu-system-riscv64 7.2 prints them
 EXPECTED = '''b42309ceafd4461f
 4095d0d7e6d43e33
@@ -33,15 +33,6 @@ b91d75a8c2edd896
 4095d0d823f6d38b
 '''
 OUTPUT = '.' * 40 + '\n' + EXPECTED
-
-
-def check(name, good, detail=''):
-    global passed, failed
-    if good:
-        passed += 1
-    else:
-        failed += 1
-        print('FAILED: %s %s' % (name, detail))
 
 
 class Machine:
@@ -110,15 +101,6 @@ class Machine:
             out, _ = self.p.communicate()
             out += '(killed)'
         return out
-
-
-def build(directory):
-    out = directory + '/state'
-    subprocess.run([CROSS, '-O1', '-g', '-march=rv64imac_zicsr', '-mabi=lp64', '-mcmodel=medany', '-ffreestanding',
-                    '-fno-pic', '-no-pie', '-nostdlib', '-static', '-Wl,--build-id=none',
-                    '-Wl,--defsym=BASE=0x80000000', '-Wl,-T', HERE / 'kernel.ld', HERE / 'state.c', '-o', out],
-                   check=True)
-    return out
 
 
 def test_resume(directory, kernel):
@@ -278,14 +260,14 @@ def test_linux(directory, bus):
 
 
 def main():
-    if not shutil.which(CROSS):
-        print(CROSS + ' is missing')
+    if not shutil.which(GCC):
+        print(GCC + ' is missing')
         sys.exit(77)
     print('SEED=%d' % args.seed)
     random.seed(args.seed)
     with tempfile.TemporaryDirectory() as directory:
         os.mkdir(directory + '/2')
-        kernel = build(directory)
+        kernel = build('state', directory + '/state')
         test_bad(directory, kernel)
         test_disks(directory, kernel)
         test_back(directory, kernel)
@@ -293,8 +275,7 @@ def main():
             test_resume(directory, kernel)
         for bus in ('device', 'pci'):
             test_linux(directory, bus)
-    print('%d passed, %d failed' % (passed, failed))
-    sys.exit(1 if failed or not passed else 0)
+    finish()
 
 
 parser = argparse.ArgumentParser()

@@ -14,9 +14,8 @@ import sys
 import tempfile
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE))
-from run import CROSS, Case, build  # noqa: E402
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'lib'))
+from kernels import GCC, build  # noqa: E402
 
 
 def end(process, how):
@@ -68,12 +67,12 @@ def main():
     parser.add_argument('--harts', type=int, default=6)
     parser.add_argument('emulator', nargs=argparse.REMAINDER)
     args = parser.parse_args()
-    if subprocess.run(['which', CROSS], stdout=subprocess.DEVNULL).returncode:
-        print(f'{CROSS} is missing')
+    if subprocess.run(['which', GCC], stdout=subprocess.DEVNULL).returncode:
+        print(f'{GCC} is missing')
         sys.exit(77)
     with tempfile.TemporaryDirectory() as directory:
-        kernels = [build(Case('states', ''), args.harts, 1, directory, name='states'),
-                   build(Case('states', ''), args.harts, 1, directory, '-DFINISH', name='finish')]
+        kernels = [build('states', directory + '/states', harts=args.harts),
+                   build('states', directory + '/finish', '-DFINISH', harts=args.harts)]
         results = [run(args.emulator, kernels, args.harts, list(WAYS)[i % len(WAYS)]) for i in range(args.runs)]
     print(f'{sum(results)} passed, {len(results) - sum(results)} failed')
     sys.exit(0 if results and all(results) else 1)

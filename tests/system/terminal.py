@@ -16,7 +16,8 @@ import tempfile
 import termios
 import time
 
-import run
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'lib'))
+from kernels import GCC, build  # noqa: E402
 
 TIMEOUT = 20
 
@@ -171,12 +172,12 @@ IN_BACKGROUND = ['/bin/sh', '-c', 'set -m; "$@" & echo job $!; wait $!', 'sh']
 
 
 def main():
-    if not shutil.which(run.CROSS):
-        print(f'{run.CROSS} is missing')
+    if not shutil.which(GCC):
+        print(f'{GCC} is missing')
         sys.exit(77)
     passed = failed = 0
     with tempfile.TemporaryDirectory() as directory:
-        kernel = run.build(run.Case('echo', ''), 2, 1, directory)
+        kernel = build('echo', directory + '/echo', harts=2)
         command = [sys.argv[1], '-M', 'virt', '-nographic', '-smp', '2', '-bios', 'none', '-kernel', str(kernel)]
         for name, check in CASES:
             m = Machine(IN_BACKGROUND + command if check is check_background else command)

@@ -116,7 +116,23 @@ static void *map_and_unmap(void *arg)
     return NULL;
 }
 
-/* Ascending, disjoint, and what is there all the time is always listed. */
+/* What one read() of the list returns is of one moment: ascending and disjoint. */
+static bool check_part(const char *text, const char *kept)
+{
+    unsigned long last = 0;
+    bool found = false;
+
+    for (const char *line = text; *line; line = strchr(line, '\n') + 1) {
+        char *rest;
+        unsigned long start = strtoul(line, &rest, 16), end = strtoul(rest + 1, NULL, 16);
+        CHECK(start < end && start >= last, "%lx-%lx after %lx", start, end, last);
+        last = end;
+        found |= start <= (uintptr_t)kept && end >= (uintptr_t)kept + 3 * PAGE;
+    }
+    return found;
+}
+
+/* What is there all the time is always listed. */
 static void check_maps(void)
 {
     static char text[1 << 20];
@@ -128,22 +144,13 @@ static void check_maps(void)
     }
     for (unsigned long round = 0; round < scaled(50); round++) {
         int fd = open("/proc/self/maps", O_RDONLY);
-        size_t size = 0;
+        bool found = false;
         ssize_t n;
-        while ((n = read(fd, text + size, sizeof(text) - 1 - size)) > 0) {
-            size += (size_t)n;
+        while ((n = read(fd, text, sizeof(text) - 1)) > 0) {
+            text[n] = 0;
+            found |= check_part(text, kept);
         }
         close(fd);
-        text[size] = 0;
-        unsigned long last = 0;
-        bool found = false;
-        for (char *line = text; *line; line = strchr(line, '\n') + 1) {
-            char *rest;
-            unsigned long start = strtoul(line, &rest, 16), end = strtoul(rest + 1, NULL, 16);
-            CHECK(start < end && start >= last, "%lx-%lx after %lx", start, end, last);
-            last = end;
-            found |= start <= (uintptr_t)kept && end >= (uintptr_t)kept + 3 * PAGE;
-        }
         CHECK(found, "%p is not listed", kept);
     }
     stop = true;
