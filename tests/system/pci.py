@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 
 import debian
 
@@ -157,17 +158,16 @@ class Machine:
 
     def use_port(self):
         # The forwarding side accepts before the guest's program listens: try until something comes back.
-        for _ in range(50):
-            with socket.create_connection(('127.0.0.1', self.port), 20) as s:
-                try:
+        end = time.monotonic() + 120
+        while not self.heard.get('port') and time.monotonic() < end:
+            try:
+                with socket.create_connection(('127.0.0.1', self.port), 20) as s:
                     s.sendall(b'hello from here\n')
                     s.shutdown(socket.SHUT_WR)
                     self.heard['port'] = s.makefile().read()
-                except OSError:
-                    continue
-            if self.heard['port']:
-                return
-            threading.Event().wait(0.2)
+            except OSError:
+                pass
+            time.sleep(0.2)
 
     def use_console(self):
         with socket.socket(socket.AF_UNIX) as s:

@@ -42,6 +42,7 @@ class Machine:
             for n in 0, 1, 2:
                 os.dup2(fd, n)
             os.closerange(3, 100)
+            signal.signal(signal.SIGQUIT, signal.SIG_DFL)   # a background job of a shell's ignores it
             os.execv(command[0], command)
 
     def expect(self, text, timeout=TIMEOUT):
