@@ -8,7 +8,6 @@
 #ifndef PARTS
 #define PARTS 40
 #endif
-#define HARTS 4
 #define WORDS 65536
 #define STEPS 60000
 
