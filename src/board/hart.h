@@ -37,6 +37,9 @@ typedef struct Hart {
     bool waiting;               /* after WFI, or suspended: until an interrupt that is enabled is pending */
     bool resumes_afresh;        /* when suspended: goes on at resume_pc, like a hart that was started */
     uint64_t resume_pc, resume_arg;
+    unsigned pauses;            /* in a row: PAUSE, and WRS, */
+    uint64_t pausing_ns;        /* the host's time of the first one, */
+    uint64_t gave_way_ns;       /* and when the last one was over */
 } Hart;
 
 extern struct HartContext {

@@ -15,9 +15,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "util/clock.h"
 #include "util/error.h"
 #include "util/option.h"
 #include "util/log.h"
@@ -63,9 +63,7 @@ struct UserNet {
 
 static int64_t now_ns(void *opaque)
 {
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec * 1000000000ll + ts.tv_nsec;
+    return (int64_t)host_ns();
 }
 
 static ssize_t send_packet(const void *bytes, size_t n, void *opaque)

@@ -19,10 +19,10 @@
 #include "board/round-robin.h"
 
 #include <pthread.h>
-#include <time.h>
 
 #include "board/hart.h"
 #include "exec/exec.h"
+#include "util/clock.h"
 #include "util/futex.h"
 
 #define SLICE_NS 1000000ull
@@ -125,13 +125,6 @@ static bool sleep_until_woken(uint64_t ns)
     struct timespec ts = { .tv_sec = (time_t)(ns / NS_PER_S), .tv_nsec = (long)(ns % NS_PER_S) };
     futex_wait(&rr.woken, 0, ns == TIMER_NEVER ? NULL : &ts);
     return __atomic_load_n(&rr.woken, __ATOMIC_RELAXED);
-}
-
-static uint64_t host_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
 }
 
 /* No hart may run. */

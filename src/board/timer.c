@@ -16,8 +16,8 @@
 
 #include <pthread.h>
 #include <sys/prctl.h>
-#include <time.h>
 
+#include "util/clock.h"
 #include "util/error.h"
 #include "util/lock.h"
 
@@ -35,13 +35,6 @@ static struct TimerContext {
     /* atomic: clock_ns() is CLOCK_MONOTONIC less `offset`, or `stopped_at` less one unless that is 0 */
     uint64_t offset, stopped_at;
 } timers = { .lock = MUTEX_INIT(TIMER), .changed = COND_INIT };
-
-static uint64_t host_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * NS_PER_S + (uint64_t)ts.tv_nsec;
-}
 
 uint64_t clock_ns(void)
 {

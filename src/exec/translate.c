@@ -14,7 +14,6 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "exec/debug.h"
 #include "exec/interp-run.h"
@@ -23,6 +22,7 @@
 #include "mem/memory.h"
 #include "opt/opt.h"
 #include "util/bitops.h"
+#include "util/clock.h"
 #include "util/error.h"
 #include "util/log.h"
 #include "util/stats.h"
@@ -623,13 +623,6 @@ static void make_room(CPUState *cpu)
     }
 }
 
-static uint64_t now_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
-
 /* The unit's first instruction goes on in the next page: which one is that now? */
 static bool find_second_page(CPUState *cpu, TBKey *key)
 {
@@ -691,12 +684,12 @@ static TranslationBlock *translate(CPUState *cpu, TBRequest rq)
 
 static TranslationBlock *translate_timed(CPUState *cpu, TBRequest rq)
 {
-    uint64_t start = now_ns();
+    uint64_t start = host_ns();
     TranslationBlock *tb = translate(cpu, rq);
     if (code_regions_scarce()) {
         code_region_give_back(cpu->tx);
     }
-    stat_add(STAT_TRANSLATE_NS, now_ns() - start);
+    stat_add(STAT_TRANSLATE_NS, host_ns() - start);
     return tb;
 }
 

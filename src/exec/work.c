@@ -10,9 +10,9 @@
  */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
 #include "exec/soft-mmu.h"
+#include "util/clock.h"
 #include "util/error.h"
 #include "util/futex.h"
 #include "util/stats.h"
@@ -44,13 +44,6 @@ void cpu_kick(CPUState *cpu)
     }
 }
 
-static uint64_t monotonic_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return ts.tv_sec * 1000000000ull + ts.tv_nsec;
-}
-
 bool cpu_wait(CPUState *cpu, uint64_t deadline_ns)
 {
     bool kicked;
@@ -60,7 +53,7 @@ bool cpu_wait(CPUState *cpu, uint64_t deadline_ns)
     while (!(kicked = __atomic_load_n(&cpu->env.exit_request, __ATOMIC_RELAXED))) {
         struct timespec ts, *timeout = NULL;
         if (deadline_ns != ~0ull) {
-            uint64_t now = monotonic_ns();
+            uint64_t now = host_ns();
             if (now >= deadline_ns) {
                 break;
             }

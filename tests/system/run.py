@@ -10,6 +10,7 @@ come from (it knows nothing of virtio 1 on this board by default):
 """
 import argparse
 import dataclasses
+import os
 import pathlib
 import shutil
 import struct
@@ -104,6 +105,7 @@ def main():
     if args.only:
         only = args.only.split(',')
         cases = [c for c in cases if c.name in only or str(c) in only]
+    args.emulator[0] = os.path.abspath(shutil.which(args.emulator[0]) or args.emulator[0])
     results = []
     with tempfile.TemporaryDirectory() as directory:
         for _ in range(args.repeat):
