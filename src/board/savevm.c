@@ -14,7 +14,9 @@
  * fired, and under the locks of all devices: nothing moves.
  *
  * Loading reads the file twice: first everything is checked, and devices are loaded, for which there is a
- * way back; then, when nothing is left that could be refused, RAM is replaced.
+ * way back; then, when nothing is left that could be refused, RAM is replaced.  Of the devices first the fields of all
+ * are loaded, then each makes what follows from its own, its lines above all: the clock may have passed a deadline
+ * whose timer had not fired yet, so a line may be high now that was low in the hart's fields.
  */
 #include "board/savevm.h"
 
@@ -452,29 +454,41 @@ static bool read_file(Reader *r)
     return r->ndisks == ndisks || refuse(r, str_format("'%s' is of a machine with other disks", r->file));
 }
 
+/* The fields of all devices, and then what follows from them.  NULL, or the device whose state makes no sense. */
+static const Device *put_devices(StateBuffer *from)
+{
+    const Device *d;
+    for (unsigned i = 0; (d = device_get(i)); i++) {
+        if (!state_load_fields(d->c->state, d->device, &from[i])) {
+            return d;
+        }
+    }
+    for (unsigned i = 0; (d = device_get(i)); i++) {
+        if (!state_loaded(d->c->state, d->device)) {
+            return d;
+        }
+    }
+    return NULL;
+}
+
 /* All devices, or none. */
 static bool load_devices(Reader *r)
 {
     StateBuffer *old = xcalloc(r->ndevices, sizeof(*old));
-    bool good = true;
-    unsigned i = 0;
-    for (; i < r->ndevices && good; i++) {
-        const Device *d = device_get(i);
+    const Device *d;
+    for (unsigned i = 0; (d = device_get(i)); i++) {
         state_save(d->c->state, d->device, &old[i]);
-        good = state_load(d->c->state, d->device, &r->devices[i]);
     }
-    while (!good && i-- > 0) {
-        const Device *d = device_get(i);
-        if (!*r->err) {
-            refuse(r, str_format("'%s': the state of device %s makes no sense", r->file, d->id));
-        }
-        state_load(d->c->state, d->device, &old[i]);
+    const Device *bad = put_devices(r->devices);
+    if (bad) {
+        refuse(r, str_format("'%s': the state of device %s makes no sense", r->file, bad->id));
+        put_devices(old);
     }
-    for (i = 0; i < r->ndevices; i++) {
+    for (unsigned i = 0; i < r->ndevices; i++) {
         state_buffer_free(&old[i]);
     }
     free(old);
-    return good;
+    return !bad;
 }
 
 static bool clear_region(const char *name, uint8_t *host, uint64_t size, void *opaque)

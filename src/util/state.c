@@ -138,8 +138,18 @@ static void load_field(const StateField *f, uint8_t *object, void *opaque)
     }
 }
 
-bool state_load(const StateTable *t, void *object, StateBuffer *in)
+bool state_load_fields(const StateTable *t, void *object, StateBuffer *in)
 {
     visit(t->fields, object, load_field, in);
-    return !in->bad && in->at == in->n && (!t->loaded || t->loaded(object));
+    return !in->bad && in->at == in->n;
+}
+
+bool state_loaded(const StateTable *t, void *object)
+{
+    return !t->loaded || t->loaded(object);
+}
+
+bool state_load(const StateTable *t, void *object, StateBuffer *in)
+{
+    return state_load_fields(t, object, in) && state_loaded(t, object);
 }

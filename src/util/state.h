@@ -92,7 +92,14 @@ void state_buffer_free(StateBuffer *b);
 /* A checksum of names, kinds and sizes; lengths of pointed arrays, which this object has, count too. */
 uint32_t state_layout(const StateTable *t, const void *object);
 void state_save(const StateTable *t, const void *object, StateBuffer *out);
-/* False: too short, too long, or nonsense; the object may be half loaded. */
+/*
+ * Load.  False: too short, too long, or nonsense; the object may be half loaded.  Of objects that reach into each
+ * other (a device that raises a line of another one) first the fields of all are loaded, then what follows from them is
+ * made: else fields overwrite what an earlier object has just made.
+ */
+bool state_load_fields(const StateTable *t, void *object, StateBuffer *in);
+bool state_loaded(const StateTable *t, void *object);
+/* Both, for an object on its own. */
 bool state_load(const StateTable *t, void *object, StateBuffer *in);
 
 #endif

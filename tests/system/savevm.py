@@ -12,10 +12,12 @@ import random
 import re
 import shutil
 import socket
+import struct
 import subprocess
 import sys
 import tempfile
 import time
+import zlib
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'lib'))
 import debian  # noqa: E402
@@ -91,6 +93,12 @@ class Machine:
                 return
             time.sleep(0.002)
 
+    def wait_text(self, text):
+        for _ in range(6000):
+            if text in self.output() or self.p.poll() is not None:
+                return
+            time.sleep(0.01)
+
     def quit(self):
         self.s.sendall(b'quit\n')
         self.p.communicate(timeout=60)
@@ -139,6 +147,59 @@ def test_back(directory, kernel):
     m = Machine(directory, '-loadvm', state)
     m.end()
     check('no kernel needed', m.output().endswith('\n' + EXPECTED), m.output())
+
+
+def put_clock_forward(state, seconds):
+    """In the file: sections of a header (id, type, layout, offset, length, checksum) and as many bytes."""
+    header, at = struct.Struct('<32sIIQII'), 8
+    data = bytearray(pathlib.Path(state).read_bytes())
+    while at < len(data):
+        name, kind, layout, offset, length, _ = header.unpack_from(data, at)
+        if name.rstrip(b'\0') == b'clock':
+            body = struct.pack('<Q', struct.unpack_from('<Q', data, at + header.size)[0] + seconds * 10 ** 9)
+            crc = zlib.crc32(body, zlib.crc32(header.pack(name, kind, layout, offset, length, 0)))
+            header.pack_into(data, at, name, kind, layout, offset, length, crc)
+            data[at + header.size:at + header.size + 8] = body
+            pathlib.Path(state).write_bytes(data)
+            return
+        at += header.size + length
+    check('there is a clock', False)
+
+
+def test_due(directory):
+    """A machine that was saved after its timers were due, and before they fired: nobody sleeps on.  And the real-time
+    clock, whose day goes on."""
+    state = directory + '/saved'
+    kernel = build('due', directory + '/due', harts=5)
+    for options in ([], ['-accel', 'tcg,thread=single'], ['-icount', 'shift=4,sleep=off']):
+        options += ['-smp', '5', '-kernel', kernel]
+        m = Machine(directory, *options)
+        m.wait_text('asleep')
+        m.command('stop')
+        check('due: saved', m.command('savevm ' + state) == '')
+        put_clock_forward(state, 1010)
+        for _ in range(2):
+            check('due: loaded', m.command('loadvm ' + state) == '')    # twice: over a machine that is awake
+        m.command('cont')
+        said = m.end()
+        check('due: all wake', m.output() == 'asleep\n01234\n', (options, m.output(), said))
+        m = Machine(directory, *options, '-loadvm', state)
+        said = m.end()
+        check('due: all wake', m.output() == '01234\n', (options, m.output(), said))
+
+
+def test_stop(directory, kernel):
+    """Stopped and continued at random moments, a hundred times."""
+    m = Machine(directory, '-kernel', kernel)
+    for _ in range(100):
+        m.command('stop')
+        time.sleep(random.choice((0, 0, 0.0005, 0.003)))
+        m.command('cont')
+        time.sleep(random.random() * 0.003)
+        if m.output().count('.') > 30:
+            break
+    m.end()
+    check('stopped often', m.output() == OUTPUT, m.output())
 
 
 def test_bad(directory, kernel):
@@ -270,6 +331,8 @@ def main():
     with tempfile.TemporaryDirectory() as directory:
         os.mkdir(directory + '/2')
         kernel = build('state', directory + '/state', harts=4)
+        test_due(directory)
+        test_stop(directory, kernel)
         test_bad(directory, kernel)
         test_disks(directory, kernel)
         test_back(directory, kernel)

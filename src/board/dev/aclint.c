@@ -169,6 +169,7 @@ static bool loaded(void *opaque)
 {
     ACLINT *a = opaque;
     for (unsigned i = 0; i < a->nharts; i++) {
+        irq_set(&a->harts[i].software, a->harts[i].msip);
         update_hart_locked(&a->harts[i]);   /* nobody else is there */
     }
     return true;

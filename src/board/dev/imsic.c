@@ -42,9 +42,14 @@ static uint32_t top_locked(const InterruptFile *f)
     return 0;
 }
 
+static bool is_due_locked(const InterruptFile *f)
+{
+    return f->delivery && top_locked(f);
+}
+
 static void update_locked(InterruptFile *f)
 {
-    bool level = f->delivery && top_locked(f);
+    bool level = is_due_locked(f);
     if (level != f->level) {
         f->level = level;
         irq_set(&f->line, level);
@@ -155,7 +160,7 @@ static void reset(void *opaque)
 
 static const StateField file_fields[] = {
     STATE(InterruptFile, pending), STATE(InterruptFile, enabled), STATE_BELOW(InterruptFile, threshold, IMSIC_IDS + 1),
-    STATE(InterruptFile, delivery), STATE(InterruptFile, level), STATE_END
+    STATE(InterruptFile, delivery), STATE_END
 };
 
 static const StateField imsic_fields[] = { STATE_POINTED(IMSIC, files, nharts, file_fields), STATE_END };
@@ -164,9 +169,11 @@ static bool loaded(void *opaque)
 {
     IMSIC *s = opaque;
     for (unsigned i = 0; i < s->nharts; i++) {
-        s->files[i].pending[0] &= ~1ull;
-        s->files[i].enabled[0] &= ~1ull;
-        update_locked(&s->files[i]);    /* nobody else is there */
+        InterruptFile *f = &s->files[i];
+        f->pending[0] &= ~1ull;
+        f->enabled[0] &= ~1ull;
+        f->level = is_due_locked(f);    /* nobody else is there */
+        irq_set(&f->line, f->level);
     }
     return true;
 }

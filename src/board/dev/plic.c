@@ -66,11 +66,16 @@ static unsigned find_best_locked(const PLIC *p, const PLICContext *c, uint32_t t
     return best;
 }
 
+static bool is_due_locked(const PLIC *p, const PLICContext *c)
+{
+    return find_best_locked(p, c, c->threshold) != 0;
+}
+
 static void update_locked(PLIC *p)
 {
     for (unsigned i = 0; i < p->ncontexts; i++) {
         PLICContext *c = &p->contexts[i];
-        bool level = find_best_locked(p, c, c->threshold) != 0;
+        bool level = is_due_locked(p, c);
         if (level != c->level) {
             c->level = level;
             irq_set(&c->line, level);
@@ -226,7 +231,7 @@ void plic_reset(PLIC *p)
 }
 
 static const StateField context_fields[] = {
-    STATE(PLICContext, enable), STATE(PLICContext, threshold), STATE(PLICContext, level), STATE_END
+    STATE(PLICContext, enable), STATE(PLICContext, threshold), STATE_END
 };
 
 static const StateField plic_fields[] = {
@@ -241,7 +246,11 @@ static bool loaded(void *opaque)
         p->level[w] &= EXISTING(w);
         p->pending[w] &= EXISTING(w);
     }
-    update_locked(p);
+    for (unsigned i = 0; i < p->ncontexts; i++) {
+        PLICContext *c = &p->contexts[i];
+        c->level = is_due_locked(p, c);
+        irq_set(&c->line, c->level);
+    }
     return true;
 }
 

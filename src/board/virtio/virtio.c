@@ -318,6 +318,9 @@ static bool loaded_locked(void *opaque)
     for (unsigned i = 0; i < VIRTIO_MAX_QUEUES; i++) {
         good = good && virtq_restore(&d->queue[i]);
     }
+    if (good) {
+        update_line(d);
+    }
     if (good && virtio_is_live_locked(d)) {
         notify_all_locked(d);
     }
