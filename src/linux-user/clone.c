@@ -225,14 +225,14 @@ static void *thread_main(void *opaque)
     return NULL;
 }
 
-static int start_host_thread(ThreadStart *s)
+int host_thread_start(void *(*fn)(void *), void *arg, size_t stack_size)
 {
     pthread_attr_t attr;
     pthread_t thread;
     pthread_attr_init(&attr);
     pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attr, THREAD_STACK);
-    int err = pthread_create(&thread, &attr, thread_main, s);
+    pthread_attr_setstacksize(&attr, stack_size);
+    int err = pthread_create(&thread, &attr, fn, arg);
     pthread_attr_destroy(&attr);
     return err;
 }
@@ -255,7 +255,7 @@ static int64_t clone_thread(GuestThread *t, const CloneArgs *c)
     ct->clear_child_tid = c->flags & CLONE_CHILD_CLEARTID ? c->child_tid : 0;
     ThreadStart s = { .t = ct, .args = c };
     __atomic_add_fetch(&t->group->nthreads, 1, __ATOMIC_RELAXED);
-    int err = start_host_thread(&s);
+    int err = host_thread_start(thread_main, &s, THREAD_STACK);
     if (err) {
         __atomic_sub_fetch(&t->group->nthreads, 1, __ATOMIC_RELAXED);
         child->user_data = NULL;

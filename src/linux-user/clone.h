@@ -34,6 +34,9 @@ uint64_t clone_host_flags(const CloneArgs *c);
 #define STACK_OF_CHILD (1u << 20)
 pid_t clone_host_process(const CloneArgs *c, void *stack, int (*fn)(void *), void *arg, pid_t *pid);
 
+/* A detached host thread of braid's; 0 or an error number.  The caller's signals are blocked, and so are its. */
+int host_thread_start(void *(*fn)(void *), void *arg, size_t stack_size);
+
 /* What the parent owes to the caller of clone() once the child exists. */
 void clone_parent_results(const CloneArgs *c, pid_t pid);
 

@@ -20,7 +20,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -313,18 +312,6 @@ static void *sharing_helper(void *opaque)
     return NULL;
 }
 
-static int start_helper(SharingStart *s)
-{
-    pthread_attr_t attr;
-    pthread_t thread;
-    pthread_attr_init(&attr);
-    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attr, HELPER_STACK);
-    int err = pthread_create(&thread, &attr, sharing_helper, s);
-    pthread_attr_destroy(&attr);
-    return err;
-}
-
 static GuestThread *make_child_record(GuestThread *t, const CloneArgs *c)
 {
     CPUState *child = cpu_create(t->cpu->guest);
@@ -351,7 +338,7 @@ int64_t clone_sharing(GuestThread *t, const CloneArgs *c)
     GuestThread *ct = make_child_record(t, c);
     SharingStart s = { .t = ct, .args = c };
     count_sharer(1);
-    int err = start_helper(&s);
+    int err = host_thread_start(sharing_helper, &s, HELPER_STACK);
     if (err) {
         count_sharer(-1);
         s.pid = -err;
