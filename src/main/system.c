@@ -9,25 +9,21 @@
 #include <unistd.h>
 
 #include "board/board.h"
-#include "debug/perfmap.h"
 #include "exec/exec.h"
 #include "guest/riscv/system.h"
-#include "main/accel.h"
+#include "main/common.h"
 #include "main/system-gdb.h"
 #include "util/error.h"
-#include "util/log.h"
 #include "util/option.h"
 #include "util/stats.h"
 #include "util/strutil.h"
 
 typedef struct SystemConfig {
     BoardOptions board;
-    AccelOptions accel;
-    const char *cpu, *log_items, *log_filter, *log_file, *gdb;
-    char *machine;
-    int64_t tb_size, nharts;
+    CommonOptions common;
+    const char *cpu, *gdb;
+    int64_t nharts;
     uint64_t ram_size;
-    bool one_insn, perfmap, stats;
 } SystemConfig;
 
 static const SubOptionDef accel_defs[] = {
@@ -39,7 +35,7 @@ static const SubOptionDef accel_defs[] = {
 static bool set_accel(void *config, const char *value, char **err)
 {
     SystemConfig *c = config;
-    return accel_parse(&c->accel, value, accel_defs, array_size(accel_defs), err);
+    return accel_parse(&c->common.accel, value, accel_defs, array_size(accel_defs), err);
 }
 
 typedef struct MachineOptions {
@@ -255,10 +251,7 @@ static const OptionDef defs[] = {
     OPTION_DEF_CALL("accel", "tcg|interp[,...]", set_accel, "BRAID_ACCEL",
                     "tcg options: thread=multi|single tb-size= translate=parallel|serial opt= max-insns= verify= "
                     "ras= jump-cache= pinning= bmi2= fma= avx= lzcnt="),
-    OPTION_DEF_INT("tb-size", "MIB", SystemConfig, tb_size, 1, 2047, "BRAID_TB_SIZE",
-                   "size of the buffer for translated code"),
-    OPTION_DEF_FLAG("one-insn-per-tb", SystemConfig, one_insn, "BRAID_ONE_INSN_PER_TB",
-                    "one guest instruction in a block"),
+    COMMON_TRANSLATION_DEFS(SystemConfig, common),
     OPTION_DEF_CALL("icount", "shift=N[,sleep=on|off]", set_icount, NULL,
                     "count instructions: each takes 2^N ns, two runs are equal; implies thread=single"),
     OPTION_DEF_FLAG("S", SystemConfig, board.start_stopped, NULL, "begin stopped; the monitor's 'cont' starts it"),
@@ -271,13 +264,7 @@ static const OptionDef defs[] = {
     OPTION_DEF_FLAG("no-shutdown", SystemConfig, board.no_shutdown, NULL,
                     "stop, rather than end, when the guest switches the machine off"),
     OPTION_HEADING("Looking inside:"),
-    OPTION_DEF_STRING("d", "ITEM[,...]", SystemConfig, log_items, "BRAID_LOG", "log these ('help' lists them)"),
-    OPTION_DEF_STRING("D", "FILE", SystemConfig, log_file, "BRAID_LOG_FILENAME",
-                      "log to this file; %d is the process id"),
-    OPTION_DEF_STRING("dfilter", "RANGE[,...]", SystemConfig, log_filter, "BRAID_DFILTER",
-                      "only code in these ranges: start+size, start-size, start..end"),
-    OPTION_DEF_FLAG("stats", SystemConfig, stats, "BRAID_STATS", "print counters at the end"),
-    OPTION_DEF_FLAG("perfmap", SystemConfig, perfmap, "BRAID_PERFMAP", "write /tmp/perf-PID.map for perf"),
+    COMMON_INSIDE_DEFS(SystemConfig, common),
     OPTION_DEF_CALL_FLAG("version", show_version, NULL, "print the version"),
 };
 
@@ -288,20 +275,6 @@ static const OptionTable table = {
     .footer = "Ctrl-A h in the console shows its keys: Ctrl-A x ends braid, Ctrl-A c is the monitor.\n",
 };
 
-static void setup_log(SystemConfig *c)
-{
-    char *err = NULL;
-    if (c->log_items && !strcmp(c->log_items, "help")) {
-        log_print_items(stdout);
-        exit(0);
-    }
-    if ((c->log_items && !log_set_items(c->log_items, &err)) ||
-        (c->log_filter && !log_set_filter(c->log_filter, &err)) ||
-        (c->log_file && !log_set_file(c->log_file, false, &err))) {
-        fatal_usage("%s", err);
-    }
-}
-
 static void setup_exec(const SystemConfig *c)
 {
     ExecConfig x = {
@@ -309,21 +282,15 @@ static void setup_exec(const SystemConfig *c)
         .system_mode = true,
         .one_thread = c->board.one_thread,
         .icount = c->board.count.on,
-        .one_insn_per_tb = c->one_insn,
-        .nochain = log_enabled(LOG_NOCHAIN),
-        .on_publish = c->perfmap ? perfmap_add : NULL,
     };
-    accel_apply(&c->accel, c->tb_size, &x);
-    if (c->perfmap && !perfmap_open()) {
-        warn("cannot write the perf map");
-    }
+    common_apply(&c->common, &x);
     exec_init(&x);
 }
 
 int main(int argc, char **argv)
 {
     static SystemConfig c = {
-        .accel = ACCEL_DEFAULTS,
+        .common.accel = ACCEL_DEFAULTS,
         .nharts = 1,
         .ram_size = 128ull << 20,
     };
@@ -333,21 +300,22 @@ int main(int argc, char **argv)
     if (first < argc) {
         fatal_usage("'%s' is no option (-help shows them)", argv[first]);
     }
-    setup_log(&c);
+    common_setup_log(&c.common);
     if (!riscv64_system_guest.configure(c.cpu, err, sizeof(err))) {
         fatal_usage("%s", err);
     }
-    if (c.board.count.on && c.accel.thread == 0) {
+    int thread = c.common.accel.thread;
+    if (c.board.count.on && thread == 0) {
         fatal_usage("-icount and -accel tcg,thread=multi contradict each other");
     }
-    c.board.one_thread = c.board.count.on || c.accel.thread == 1;
+    c.board.one_thread = c.board.count.on || thread == 1;
     setup_exec(&c);
     c.board.nharts = (unsigned)c.nharts;
     c.board.ram_size = c.ram_size;
     board_create(&c.board);
     system_gdb_init(c.gdb);
     int code = board_run();
-    if (c.stats) {
+    if (c.common.stats) {
         exec_print_stats(stderr);
     }
     /* Other threads still are there: no destructors under their feet. */

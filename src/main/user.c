@@ -8,12 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "debug/perfmap.h"
 #include "guest/riscv/cpu.h"
 #include "linux-user/limits.h"
 #include "linux-user/linux-user.h"
 #include "linux-user/seccomp.h"
-#include "main/accel.h"
+#include "main/common.h"
 #include "main/handover.h"
 #include "main/user-gdb.h"
 #include "util/error.h"
@@ -25,10 +24,9 @@
 
 typedef struct UserConfig {
     LinuxUserOptions user;
-    AccelOptions accel;
-    const char *cpu, *gdb, *log_items, *log_filter, *log_file;
-    int64_t tb_size;
-    bool one_insn, lockstep, perfmap, stats, strace;
+    CommonOptions common;
+    const char *cpu, *gdb;
+    bool lockstep, strace;
     EnvEdit *edits;
     char *reexec[MAX_REEXEC + 1];
     unsigned nreexec;
@@ -47,7 +45,7 @@ static const SubOptionDef accel_defs[] = {
 static bool set_accel(void *config, const char *value, char **err)
 {
     UserConfig *c = config;
-    return accel_parse(&c->accel, value, accel_defs, array_size(accel_defs), err);
+    return accel_parse(&c->common.accel, value, accel_defs, array_size(accel_defs), err);
 }
 
 static bool add_edit(UserConfig *c, const char *name, bool unset)
@@ -112,22 +110,13 @@ static const OptionDef defs[] = {
     OPTION_DEF_CALL("accel", "tcg|interp[,...]", set_accel, "BRAID_ACCEL",
                     "tcg options: tb-size= translate=parallel|serial llsc=value|strict count= hot= opt= max-insns= verify= "
                     "ras= jump-cache= pinning= bmi2= fma= avx= lzcnt="),
-    OPTION_DEF_INT("tb-size", "MIB", UserConfig, tb_size, 1, 2047, "BRAID_TB_SIZE",
-                   "size of the buffer for translated code"),
-    OPTION_DEF_FLAG("one-insn-per-tb", UserConfig, one_insn, "BRAID_ONE_INSN_PER_TB",
-                    "one guest instruction in a block"),
-    OPTION_DEF_FLAG("singlestep", UserConfig, one_insn, NULL, "the old name of -one-insn-per-tb"),
+    COMMON_TRANSLATION_DEFS(UserConfig, common),
+    OPTION_DEF_FLAG("singlestep", UserConfig, common.one_insn, NULL, "the old name of -one-insn-per-tb"),
     OPTION_HEADING("Looking inside:"),
-    OPTION_DEF_STRING("d", "ITEM[,...]", UserConfig, log_items, "BRAID_LOG", "log these ('help' lists them)"),
-    OPTION_DEF_STRING("D", "FILE", UserConfig, log_file, "BRAID_LOG_FILENAME",
-                      "log to this file; %d is the process id"),
-    OPTION_DEF_STRING("dfilter", "RANGE[,...]", UserConfig, log_filter, "BRAID_DFILTER",
-                      "only code in these ranges: start+size, start-size, start..end"),
+    COMMON_INSIDE_DEFS(UserConfig, common),
     OPTION_DEF_STRING("g", "PORT|PATH", UserConfig, gdb, "BRAID_GDB",
                       "wait for gdb at a port of this machine or a Unix socket"),
     OPTION_DEF_FLAG("strace", UserConfig, strace, "BRAID_STRACE", "log system calls"),
-    OPTION_DEF_FLAG("stats", UserConfig, stats, "BRAID_STATS", "print counters at the end"),
-    OPTION_DEF_FLAG("perfmap", UserConfig, perfmap, "BRAID_PERFMAP", "write /tmp/perf-PID.map for perf"),
     OPTION_DEF_FLAG("lockstep", UserConfig, lockstep, "BRAID_LOCKSTEP",
                     "check each unit against the interpreter (single-threaded programs)"),
     OPTION_DEF_CALL_FLAG("version", show_version, NULL, "print the version"),
@@ -145,35 +134,12 @@ static void print_stats_at_exit(void)
     exec_print_stats(stderr);
 }
 
-static void setup_log(UserConfig *c)
-{
-    char *err = NULL;
-    if (c->log_items && !strcmp(c->log_items, "help")) {
-        log_print_items(stdout);
-        exit(0);
-    }
-    if ((c->log_items && !log_set_items(c->log_items, &err)) ||
-        (c->log_filter && !log_set_filter(c->log_filter, &err)) ||
-        (c->log_file && !log_set_file(c->log_file, false, &err))) {
-        fatal_usage("%s", err);
-    }
-    if (c->strace) {
-        log_set_mask(log_get_mask() | LOG_STRACE);
-    }
-}
-
 static void setup_exec(UserConfig *c)
 {
     ExecConfig *x = &c->user.exec;
-    accel_apply(&c->accel, c->tb_size, x);
-    x->one_insn_per_tb = c->one_insn;
-    x->nochain = log_enabled(LOG_NOCHAIN);
-    x->count_jumps = c->stats;
+    common_apply(&c->common, x);
+    x->count_jumps = c->common.stats;
     x->lockstep = c->lockstep;
-    x->on_publish = c->perfmap ? perfmap_add : NULL;
-    if (c->perfmap && !perfmap_open()) {
-        warn("cannot write the perf map");
-    }
     if (c->lockstep && x->interp) {
         fatal_usage("--lockstep compares generated code with the interpreter: not with -accel interp");
     }
@@ -203,7 +169,7 @@ int main(int argc, char **argv, char **envp)
 {
     static UserConfig c = {
         .user = { .exec_fd = -1 },
-        .accel = ACCEL_DEFAULTS,
+        .common.accel = ACCEL_DEFAULTS,
     };
     char err[256];
     error_set_program_name(argv[0]);
@@ -220,7 +186,10 @@ int main(int argc, char **argv, char **envp)
         unsetenv(LIMITS_VARIABLE);
         unsetenv(SECCOMP_FD_VARIABLE);
     }
-    setup_log(&c);
+    common_setup_log(&c.common);
+    if (c.strace) {
+        log_set_mask(log_get_mask() | LOG_STRACE);
+    }
     c.user.guest = &riscv64_guest;
     if (!riscv64_guest.configure(c.cpu, err, sizeof(err))) {
         fatal_usage("%s", err);
@@ -231,6 +200,6 @@ int main(int argc, char **argv, char **envp)
     }
     keep_for_reexec(&c, argv, handover.from_kernel ? 1 : first);
     c.user.debugger = c.gdb ? user_gdb(c.gdb) : NULL;
-    c.user.at_exit = c.stats ? print_stats_at_exit : NULL;
+    c.user.at_exit = c.common.stats ? print_stats_at_exit : NULL;
     return linux_user_main(&c.user, argc - first, argv + first, envp);
 }

@@ -1,8 +1,8 @@
 /*
- * -accel, as both programs have it: tcg or interp, and how to translate.
+ * The options that both programs have: -accel, how to translate, and the ways to look inside.
  */
-#ifndef BRAID_MAIN_ACCEL_H
-#define BRAID_MAIN_ACCEL_H
+#ifndef BRAID_MAIN_COMMON_H
+#define BRAID_MAIN_COMMON_H
 
 #include <stddef.h>
 
@@ -49,7 +49,34 @@ typedef struct AccelOptions {
 /* The text behind -accel.  False: *err is a sentence, freed by the caller. */
 bool accel_parse(AccelOptions *a, const char *value, const SubOptionDef *defs, size_t n_defs,
                  char **err);
-/* All that the options say; tb_size in MiB is that of -tb-size, 0 if it was not given. */
-void accel_apply(const AccelOptions *a, int64_t tb_size, ExecConfig *x);
+
+typedef struct CommonOptions {
+    AccelOptions accel;
+    int64_t tb_size;            /* MiB, -tb-size; 0: not given */
+    bool one_insn, stats, perfmap;
+    const char *log_items, *log_filter, *log_file;
+} CommonOptions;
+
+/* Rows of an OptionTable for the field `common` of the program's configuration, in two groups. */
+#define COMMON_TRANSLATION_DEFS(config, common)                                                          \
+    OPTION_DEF_INT("tb-size", "MIB", config, common.tb_size, 1, 2047, "BRAID_TB_SIZE",                   \
+                   "size of the buffer for translated code"),                                            \
+    OPTION_DEF_FLAG("one-insn-per-tb", config, common.one_insn, "BRAID_ONE_INSN_PER_TB",                 \
+                    "one guest instruction in a block")
+
+#define COMMON_INSIDE_DEFS(config, common)                                                               \
+    OPTION_DEF_STRING("d", "ITEM[,...]", config, common.log_items, "BRAID_LOG",                          \
+                      "log these ('help' lists them)"),                                                  \
+    OPTION_DEF_STRING("D", "FILE", config, common.log_file, "BRAID_LOG_FILENAME",                        \
+                      "log to this file; %d is the process id"),                                         \
+    OPTION_DEF_STRING("dfilter", "RANGE[,...]", config, common.log_filter, "BRAID_DFILTER",              \
+                      "only code in these ranges: start+size, start-size, start..end"),                  \
+    OPTION_DEF_FLAG("stats", config, common.stats, "BRAID_STATS", "print counters at the end"),          \
+    OPTION_DEF_FLAG("perfmap", config, common.perfmap, "BRAID_PERFMAP", "write /tmp/perf-PID.map for perf")
+
+/* Set up the log.  Ends the program for -d help, or with a sentence. */
+void common_setup_log(const CommonOptions *c);
+/* All that the options say about translation; begins the perf map.  After common_setup_log(). */
+void common_apply(const CommonOptions *c, ExecConfig *x);
 
 #endif
