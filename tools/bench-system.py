@@ -366,11 +366,7 @@ def main():
     emulators = find_emulators(options)
     lab = Lab(rows, emulators, options)
     lab.directory.mkdir(parents=True, exist_ok=True)
-    try:
-        lab.prepare()
-    except debian.Unavailable as why:
-        print(why)
-        return 77
+    lab.prepare()
     load = os.getloadavg()[0]
     lab.run_all()
     table = lab.table()

@@ -85,6 +85,26 @@ static const SubOptionDef drive_defs[] = {
     { "aio", SUBOPTION_STRING, offsetof(Drive, aio), 0, 0, NULL, "no effect" },
 };
 
+/*
+ * The list behind an option, by its table, into *config.  What stands before the first comma, freed by the caller,
+ * or NULL if that is KEY=VALUE like the others.
+ */
+static char *parse_list(const char *option, const char *text, const SubOptionDef *defs, size_t n_defs, void *config)
+{
+    char *name = NULL, *err = NULL;
+    if (!suboption_parse(option, text, defs, n_defs, config, &name, &err)) {
+        fatal_usage("%s", err);
+    }
+    return name;
+}
+
+static void check_unique(const char *option, const char *id, const char *other)
+{
+    if (id && other && !strcmp(id, other)) {
+        fatal_usage("two %ss have the id '%s'", option, id);
+    }
+}
+
 static void check_choice(const char *option, const char *key, const char *value, const char *a, const char *b)
 {
     if (value && strcmp(value, a) && strcmp(value, b)) {
@@ -95,11 +115,8 @@ static void check_choice(const char *option, const char *key, const char *value,
 static void parse_drive(const char *text)
 {
     Drive *d = &slots.drives[slots.ndrives];
-    char *name = NULL, *err = NULL;
     *d = (Drive){ .interface = 1 };
-    if (!suboption_parse("-drive", text, drive_defs, array_size(drive_defs), d, &name, &err)) {
-        fatal_usage("%s", err);
-    }
+    const char *name = parse_list("-drive", text, drive_defs, array_size(drive_defs), d);
     if (name) {
         fatal_usage("-drive: '%s' should be file=%s", name, name);
     }
@@ -110,10 +127,8 @@ static void parse_drive(const char *text)
         fatal_usage("-drive: format=%s is not known, only raw", d->format);
     }
     check_choice("-drive", "discard", d->discard, "unmap", "ignore");
-    for (unsigned i = 0; d->id && i < slots.ndrives; i++) {
-        if (slots.drives[i].id && !strcmp(slots.drives[i].id, d->id)) {
-            fatal_usage("two -drives have the id '%s'", d->id);
-        }
+    for (unsigned i = 0; i < slots.ndrives; i++) {
+        check_unique("-drive", d->id, slots.drives[i].id);
     }
     slots.ndrives++;
 }
@@ -239,17 +254,12 @@ static char *chardev_spec(const char *kind, const ChardevOptions *o, const char 
 static void parse_chardev(const char *text)
 {
     ChardevOptions o = { .wait = true };
-    char *kind = NULL, *err = NULL;
-    if (!suboption_parse("-chardev", text, chardev_defs, array_size(chardev_defs), &o, &kind, &err)) {
-        fatal_usage("%s", err);
-    }
+    char *err = NULL, *kind = parse_list("-chardev", text, chardev_defs, array_size(chardev_defs), &o);
     if (!kind || !o.id) {
         fatal_usage("-chardev '%s' should be KIND,id=NAME,...", text);
     }
     for (unsigned i = 0; i < slots.nchardevs; i++) {
-        if (!strcmp(slots.chardevs[i].id, o.id)) {
-            fatal_usage("two -chardevs have the id '%s'", o.id);
-        }
+        check_unique("-chardev", o.id, slots.chardevs[i].id);
     }
     char *spec = chardev_spec(kind, &o, text);
     Chardev *c = chardev_open(spec, &err);
@@ -293,10 +303,7 @@ static const SubOptionDef fsdev_defs[] = {
 static FsDev parse_fsdev(const char *option, const char *text)
 {
     FsDev f = { 0 };
-    char *kind = NULL, *err = NULL;
-    if (!suboption_parse(option, text, fsdev_defs, array_size(fsdev_defs), &f, &kind, &err)) {
-        fatal_usage("%s", err);
-    }
+    char *kind = parse_list(option, text, fsdev_defs, array_size(fsdev_defs), &f);
     if (!kind || strcmp(kind, "local") || !f.path) {
         fatal_usage("%s '%s' should be local,path=FOLDER,...", option, text);
     }
@@ -312,9 +319,7 @@ static void add_fsdev(const char *text)
         fatal_usage("-fsdev '%s' should have an id=, and its -device the mount_tag=", text);
     }
     for (unsigned i = 0; i < slots.nfsdevs; i++) {
-        if (!strcmp(slots.fsdevs[i].id, f.id)) {
-            fatal_usage("two -fsdevs have the id '%s'", f.id);
-        }
+        check_unique("-fsdev", f.id, slots.fsdevs[i].id);
     }
     slots.fsdevs[slots.nfsdevs++] = f;
 }
@@ -492,10 +497,7 @@ static bool make_device(const char *kind, DeviceOptions *o)
 static void parse_device(const char *text)
 {
     DeviceOptions o = { 0 };
-    char *kind = NULL, *err = NULL;
-    if (!suboption_parse("-device", text, device_defs, array_size(device_defs), &o, &kind, &err)) {
-        fatal_usage("%s", err);
-    }
+    char *kind = parse_list("-device", text, device_defs, array_size(device_defs), &o);
     if (!kind || !make_device(kind, &o)) {
         const char *near = kind ? str_nearest(kind, strlen(kind), kind_name, NULL, array_size(kinds)) : NULL;
         fatal_usage("-device: no device is called '%s'%s%s%s", kind ? kind : text, near ? "; did you mean '" : "",
@@ -514,9 +516,7 @@ void slots_create(const BoardOptions *o, const IRQLine *irqs, PCIBus *pci)
     for (unsigned i = 0; i < o->nnetdevs; i++) {
         UserNet *u = usernet_create(o->netdevs[i]);
         for (unsigned k = 0; k < slots.nnets; k++) {
-            if (!strcmp(usernet_id(slots.nets[k]), usernet_id(u))) {
-                fatal_usage("two -netdevs have the id '%s'", usernet_id(u));
-            }
+            check_unique("-netdev", usernet_id(u), usernet_id(slots.nets[k]));
         }
         slots.nets[slots.nnets++] = u;
     }

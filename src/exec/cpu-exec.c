@@ -314,10 +314,8 @@ int cpu_exec(CPUState *cpu)
     bool missed = false;        /* generated code looked in the jump cache, in vain */
     cpu_exec_start(cpu);
     for (;;) {
-        /* [KICK] pairs with the store in cpu_kick(). */
         if (unlikely(__atomic_load_n(&cpu->env.exit_request, __ATOMIC_RELAXED))) {
-            __atomic_exchange_n(&cpu->env.exit_request, 0, __ATOMIC_ACQUIRE);
-            cpu_process_work(cpu);
+            cpu_answer_kick(cpu);
             last = NULL;
             if (!may_go_on(cpu)) {
                 break;

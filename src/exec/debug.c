@@ -217,7 +217,6 @@ bool debug_go_on(CPUState *cpu)
     return cpu->debug.watch_again;
 }
 
-
 bool debug_before_block(CPUState *cpu, vaddr pc, uint32_t *cflags, bool *again)
 {
     CPUDebug *d = &cpu->debug;

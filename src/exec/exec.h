@@ -131,7 +131,7 @@ void cpu_kick(CPUState *cpu);
  * stays for cpu_exec() to answer, which does the queued work.
  */
 bool cpu_wait(CPUState *cpu, uint64_t deadline_ns);
-/* Answer a kick in cpu_exec()'s stead: do the queued work. The vCPU's thread, outside cpu_exec(), without locks. */
+/* Answer a kick: do the queued work.  The vCPU's thread, without locks; cpu_exec() does it by itself. */
 void cpu_answer_kick(CPUState *cpu);
 
 /* ---- Work for other vCPUs ---- */

@@ -30,7 +30,7 @@ struct WorkItem {
 /* True: the vCPU is in cpu_wait(), and may sleep on. */
 static bool request_exit(CPUState *cpu)
 {
-    /* [KICK] pairs with the exchange in cpu_exec(): what was done before the kick is seen. */
+    /* [KICK] pairs with the exchange in cpu_answer_kick(): what was done before the kick is seen. */
     __atomic_store_n(&cpu->env.exit_request, 1, __ATOMIC_RELEASE);
     /* [KICK-WAKE] pairs with the fence in cpu_wait(), [ASLEEP] with the one in cpu_exec_start(). */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
@@ -309,7 +309,7 @@ void cpu_process_work(CPUState *cpu)
 
 void cpu_answer_kick(CPUState *cpu)
 {
-    /* [KICK] as in cpu_exec(). */
+    /* [KICK] pairs with the store in request_exit(). */
     __atomic_exchange_n(&cpu->env.exit_request, 0, __ATOMIC_ACQUIRE);
     cpu_process_work(cpu);
 }

@@ -52,15 +52,10 @@ def main():
     if firmware:
         args.remove('--firmware')
         if not OPENSBI.exists():
-            print('opensbi is not installed')
-            sys.exit(77)
+            raise debian.Unavailable('opensbi is not installed')
     with tempfile.TemporaryDirectory() as work:
         work = pathlib.Path(work)
-        try:
-            kernel = debian.make_initramfs(work / 'initrd', INIT)
-        except debian.Unavailable as why:
-            print(why)
-            sys.exit(77)
+        kernel = debian.make_initramfs(work / 'initrd', INIT)
         disk, copy = work / 'disk', work / 'copy'
         disk.write_bytes(random.Random(1).randbytes(4 << 20))
         copy.write_bytes(bytes(4 << 20))

@@ -15,8 +15,12 @@ CACHE = pathlib.Path(os.environ.get('XDG_CACHE_HOME', pathlib.Path.home() / '.ca
 MODULES = ['virtio_mmio', 'virtio_blk', 'failover', 'net_failover', 'virtio_net', 'virtio-rng']
 
 
-class Unavailable(Exception):
-    """Something cannot be had on this machine; tests then skip."""
+class Unavailable(SystemExit):
+    """Something cannot be had on this machine: who does not catch this ends as a skipped test."""
+
+    def __init__(self, why):
+        print(why)
+        super().__init__(77)
 
 
 def fetch(directory, package):

@@ -186,13 +186,9 @@ def main():
     p.add_argument('image', nargs='?', type=pathlib.Path)
     args = p.parse_args()
     report, failed = Report(), 0
-    try:
-        original = args.image or make_image(args.user)
-        if not original.exists():
-            sys.exit(f'{original} does not exist (tools/debian-image makes one)')
-    except debian.Unavailable as why:
-        print(why)
-        sys.exit(77)
+    original = args.image or make_image(args.user)
+    if not original.exists():
+        sys.exit(f'{original} does not exist (tools/debian-image makes one)')
     kernel, initrd = f'{original}.vmlinux', f'{original}.initrd'
     with tempfile.TemporaryDirectory(dir=original.parent) as directory, open(args.keep, 'wb') as log:
         image = pathlib.Path(directory) / 'disk'

@@ -571,23 +571,41 @@ static int do_readdir(P9Server *s, P9Reader *in, P9Writer *out)
     return 0;
 }
 
-static int do_mkdir(P9Server *s, P9Reader *in, P9Writer *out)
+/* A folder, or what mknod makes: FIFOs, sockets and empty files.  A guest makes no device nodes on the host. */
+static int make_node(P9Server *s, P9Reader *in, P9Writer *out, bool is_folder)
 {
     char name[P9_NAME_MAX + 1];
     struct stat st = { 0 };
     Fid *f;
     int r = get_place(s, in, &f, name);
     uint32_t mode = p9_get32(in);
-    p9_get32(in);
+    if (!is_folder) {
+        p9_get32(in);           /* device numbers */
+        p9_get32(in);
+    }
+    p9_get32(in);               /* a group */
     if (r || in->bad) {
         return r ? r : EINVAL;
     }
-    if (mkdirat(f->file, name, mode & 07777)) {
+    if (!is_folder && !S_ISFIFO(mode) && !S_ISSOCK(mode) && !S_ISREG(mode)) {
+        return EPERM;
+    }
+    if (is_folder ? mkdirat(f->file, name, mode & 07777) : mknodat(f->file, name, mode & (S_IFMT | 07777), 0)) {
         return errno;
     }
     r = file_fix_mode(f->file, name, mode, &st);
     put_qid(out, &st);
     return r;
+}
+
+static int do_mkdir(P9Server *s, P9Reader *in, P9Writer *out)
+{
+    return make_node(s, in, out, true);
+}
+
+static int do_mknod(P9Server *s, P9Reader *in, P9Writer *out)
+{
+    return make_node(s, in, out, false);
 }
 
 static int do_symlink(P9Server *s, P9Reader *in, P9Writer *out)
@@ -609,31 +627,6 @@ static int do_symlink(P9Server *s, P9Reader *in, P9Writer *out)
     }
     put_qid(out, &st);
     return 0;
-}
-
-/* FIFOs, sockets and empty files.  A guest makes no device nodes on the host. */
-static int do_mknod(P9Server *s, P9Reader *in, P9Writer *out)
-{
-    char name[P9_NAME_MAX + 1];
-    struct stat st = { 0 };
-    Fid *f;
-    int r = get_place(s, in, &f, name);
-    uint32_t mode = p9_get32(in);
-    p9_get32(in);
-    p9_get32(in);
-    p9_get32(in);
-    if (r || in->bad) {
-        return r ? r : EINVAL;
-    }
-    if (!S_ISFIFO(mode) && !S_ISSOCK(mode) && !S_ISREG(mode)) {
-        return EPERM;
-    }
-    if (mknodat(f->file, name, mode & (S_IFMT | 07777), 0)) {
-        return errno;
-    }
-    r = file_fix_mode(f->file, name, mode, &st);
-    put_qid(out, &st);
-    return r;
 }
 
 static int do_link(P9Server *s, P9Reader *in, P9Writer *out)
