@@ -121,8 +121,37 @@ def build(test, compiler, directory):
     return out
 
 
-def run(command, seconds, scale, extra=None):
-    """(ok, detail, standard output, standard error, seconds taken)"""
+def session_members(session):
+    """The processes of a session, by their numbers."""
+    members = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and \
+                    int((entry / "stat").read_text().rpartition(")")[2].split()[3]) == session:
+                members.append(entry.name)
+        except OSError:
+            pass                                    # it has ended meanwhile
+    return sorted(members, key=int)
+
+
+def keep_stacks(session, where):
+    """Where a hanging test's threads are, for whoever has to find out why, into the file `where`."""
+    with open(where, "w", encoding="utf-8") as out:
+        for pid in session_members(session):
+            for name in ("cmdline", "status", "maps"):
+                try:
+                    text = Path(f"/proc/{pid}/{name}").read_text(errors="replace")
+                except OSError as e:
+                    text = str(e)
+                print(f"---- {pid} {name}", text.replace("\0", " "), sep="\n", file=out, flush=True)
+            if shutil.which("gdb"):
+                subprocess.run(["timeout", "120", "gdb", "-nx", "-batch", "-p", pid,
+                                "-ex", "thread apply all bt"],
+                               stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+
+
+def run(command, seconds, scale, extra=None, stacks=None):
+    """(ok, detail, standard output, standard error, seconds taken); `stacks`: a file for a hang's"""
     environment = dict(os.environ, TEST_SCALE=str(scale), **(extra or {}))
     start = time.monotonic()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
@@ -134,6 +163,9 @@ def run(command, seconds, scale, extra=None):
         except subprocess.TimeoutExpired:
             status = None
             detail = f"still running after {seconds} s"
+            if stacks:
+                keep_stacks(child.pid, stacks)
+                detail += f", see {stacks}"
         finally:
             try:
                 os.killpg(child.pid, signal.SIGKILL)   # stray children of the test as well
@@ -190,9 +222,10 @@ class Job:
                       Path(options.emulator[0]).name.startswith("braid"))
         if with_stats:
             command.append("--stats")
+        stacks = options.build / f"hang-{test.name}-{self.option_set}.txt"
         ok, detail, output, report, taken = run([*command, str(program)],
                                                 int(test.seconds * factor * options.slower),
-                                                scale, extra)
+                                                scale, extra, stacks)
         if ok and with_stats:
             detail = failed_condition(test, report)
             if detail:

@@ -21,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "linux-user/io-uring.h"
 #include "linux-user/limits.h"
 #include "linux-user/process.h"
 #include "linux-user/seccomp.h"
@@ -290,10 +291,12 @@ void fork_prepare(GuestThread *t)
         sched_yield();
     }
     util_fork_prepare();
+    io_uring_fork_prepare();
 }
 
 void fork_done(GuestThread *t, bool child)
 {
+    io_uring_fork_done();
     if (child) {
         util_fork_child();
     } else {
@@ -314,6 +317,7 @@ static void become_child(GuestThread *t, const CloneArgs *c)
     t->is_main = true;
     t->held = 0;
     t->robust_list = 0;
+    memset(t->rings, 0, sizeof(t->rings));
     t->clear_child_tid = c->flags & CLONE_CHILD_CLEARTID ? c->child_tid : 0;
     t->in_vfork_child = false;
     t->group = &user_process.group;

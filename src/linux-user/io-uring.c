@@ -9,19 +9,25 @@
  * length of io_uring_enter() such entries point at a copy.  That excludes rings that are read
  * without a call (SQPOLL), or whose memory braid has not seen mapped.
  *
- * Any guest thread; the table of rings has a lock.
+ * Rings are known by their inodes, so that it does not matter through which descriptor one is used, and a child of fork()
+ * knows those of its parent.
+ *
+ * Any guest thread; the table of rings has a lock, which fork takes too.
  */
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/stat.h>
 #include <linux/io_uring.h>
 
 #include "linux-user/io-uring.h"
+#include "linux-user/process.h"
 #include "linux-user/structs.h"
 #include "linux-user/syscall.h"
 #include "linux-user/user-signal.h"
 #include "util/error.h"
 #include "util/lock.h"
+#include "util/own-fd.h"
 
 #ifndef IORING_ENTER_EXT_ARG
 #define IORING_ENTER_EXT_ARG 8
@@ -34,52 +40,110 @@ typedef struct GeteventsArg {
     uint64_t ts;
 } GeteventsArg;
 
-#define MAX_RINGS 4096              /* descriptors that may be rings */
 #define SETUP_SQE128 (1u << 10)
 #define SETUP_NO_MMAP (1u << 14)
 #define SETUP_NO_SQARRAY (1u << 16)
+#define REGISTER_RESIZE_RINGS 33u
+#define REGISTER_USE_REGISTERED_RING (1u << 31)
 
-/* What is known of a descriptor that is or was a ring; the descriptor's next ring overwrites it. */
 typedef struct Ring {
+    uint64_t id;                    /* ring_id() */
     struct io_sqring_offsets off;
     uint32_t flags;
     uint64_t sq, sqes;              /* where the guest has mapped them, or 0 */
+    int fd;                         /* a descriptor that led to it the last time */
+    bool registered;                /* some thread knows it without a descriptor */
 } Ring;
 
 typedef struct RingContext {
-    Mutex lock;
+    Mutex lock;                     /* rank LEAF */
     /* guarded by lock */
-    Ring *rings[MAX_RINGS];
+    Ring *rings;
+    size_t room;
+    uint32_t n;                     /* atomic */
 } RingContext;
 
 static RingContext ctx = { .lock = MUTEX_INIT(LEAF) };
 
-static bool note_ring(int fd, const struct io_uring_params *p)
+/*
+ * The ring behind a descriptor, whatever its number; 0: none.  Since Linux 5.12 each has an inode of its own, whose
+ * number has 32 bits.
+ */
+static uint64_t ring_id(int fd)
 {
-    if (fd >= MAX_RINGS) {
-        return false;
+    struct stat st;
+    return own_fd_is(fd) || fstat(fd, &st) ? 0 : (uint64_t)st.st_dev << 32 ^ st.st_ino;
+}
+
+static Ring *find_ring_locked(uint64_t id)
+{
+    for (uint32_t i = 0; id && i < ctx.n; i++) {
+        if (ctx.rings[i].id == id) {
+            return &ctx.rings[i];
+        }
     }
+    return NULL;
+}
+
+/* Forget the rings that seem to be closed. */
+static void drop_dead_rings_locked(void)
+{
+    uint32_t n = 0;
+    if (__atomic_load_n(&user_process.sharers, __ATOMIC_RELAXED)) {
+        return;     /* processes with other descriptors use the same table */
+    }
+    for (uint32_t i = 0; i < ctx.n; i++) {
+        const Ring *r = &ctx.rings[i];
+        if (r->registered || ring_id(r->fd) == r->id) {
+            ctx.rings[n++] = *r;
+        }
+    }
+    __atomic_store_n(&ctx.n, n, __ATOMIC_RELAXED);
+}
+
+static void note_ring(int fd, const struct io_uring_params *p)
+{
+    uint64_t id = ring_id(fd);
     mutex_lock(&ctx.lock);
-    if (!ctx.rings[fd]) {
-        ctx.rings[fd] = xmalloc(sizeof(Ring));
+    Ring *r = find_ring_locked(id);
+    if (!r && ctx.n == ctx.room) {
+        drop_dead_rings_locked();
+        if (ctx.n >= ctx.room / 2) {
+            ctx.room = ctx.room ? 2 * ctx.room : 16;
+            ctx.rings = xrealloc(ctx.rings, ctx.room * sizeof(Ring));
+        }
     }
-    *ctx.rings[fd] = (Ring){ .off = p->sq_off, .flags = p->flags };
+    if (!r) {
+        r = &ctx.rings[ctx.n];
+        __atomic_store_n(&ctx.n, ctx.n + 1, __ATOMIC_RELAXED);
+    }
+    *r = (Ring){ .id = id, .off = p->sq_off, .flags = p->flags, .fd = fd };
     mutex_unlock(&ctx.lock);
-    return true;
 }
 
 void io_uring_note_mapping(int fd, uint64_t offset, uint64_t addr)
 {
-    if (fd < 0 || fd >= MAX_RINGS) {
+    if (!__atomic_load_n(&ctx.n, __ATOMIC_RELAXED) ||
+        (offset != IORING_OFF_SQ_RING && offset != IORING_OFF_SQES)) {
         return;
     }
+    uint64_t id = ring_id(fd);
     mutex_lock(&ctx.lock);
-    Ring *r = ctx.rings[fd];
-    if (r && offset == IORING_OFF_SQ_RING) {
-        r->sq = addr;
-    } else if (r && offset == IORING_OFF_SQES) {
-        r->sqes = addr;
+    Ring *r = find_ring_locked(id);
+    if (r) {
+        *(offset == IORING_OFF_SQES ? &r->sqes : &r->sq) = addr;
+        r->fd = fd;
     }
+    mutex_unlock(&ctx.lock);
+}
+
+void io_uring_fork_prepare(void)
+{
+    mutex_lock(&ctx.lock);
+}
+
+void io_uring_fork_done(void)
+{
     mutex_unlock(&ctx.lock);
 }
 
@@ -102,11 +166,48 @@ int64_t sys_io_uring_setup(GuestThread *t, const uint64_t a[6])
     if (fd < 0) {
         return fd;
     }
-    if (!note_ring((int)fd, &p) || !user_write(a[1], &p, sizeof(p))) {
+    if (!user_write(a[1], &p, sizeof(p))) {
         close((int)fd);
-        return fd >= MAX_RINGS ? -EMFILE : -EFAULT;
+        return -EFAULT;
     }
+    note_ring((int)fd, &p);
     return fd;
+}
+
+/* The kernel has given numbers to rings: `n` of the updates at `addr`. */
+static void note_registered(GuestThread *t, uint64_t addr, uint64_t n)
+{
+    struct io_uring_rsrc_update u;
+    for (uint64_t i = 0; i < n && user_read(&u, addr + i * sizeof(u), sizeof(u)); i++) {
+        uint64_t id = ring_id((int)u.data);
+        mutex_lock(&ctx.lock);
+        Ring *r = find_ring_locked(id);
+        if (r && u.offset < array_size(t->rings)) {
+            r->registered = true;
+            t->rings[u.offset] = id;
+        }
+        mutex_unlock(&ctx.lock);
+    }
+}
+
+int64_t sys_io_uring_register(GuestThread *t, const uint64_t a[6])
+{
+    uint32_t op = (uint32_t)a[1] & ~REGISTER_USE_REGISTERED_RING;
+    uint64_t arg = a[2];
+    if (user_mem.guest_base) {
+        return -ENOSYS;
+    }
+    if (!host_pointer(&arg)) {
+        return -EFAULT;
+    }
+    if (op == REGISTER_RESIZE_RINGS) {
+        return -EINVAL;             /* as before Linux 6.13: it moves the rings */
+    }
+    int64_t ret = safe_syscall6(t, SYS_io_uring_register, (uint64_t)(int)a[0], a[1], arg, a[3], 0, 0);
+    if (op == IORING_REGISTER_RING_FDS && ret > 0) {
+        note_registered(t, a[2], (uint64_t)ret);
+    }
+    return ret;
 }
 
 /* Entries that point at copies for the time of a call. */
@@ -136,15 +237,23 @@ static void convert_entry(Conversion *c, uint64_t entry, unsigned max)
     c->n += user_write_u64(e->where, (uintptr_t)&e->ev);
 }
 
-static void convert_begin(Conversion *c, uint64_t fd, uint32_t submit)
+/* The ring that io_uring_enter() is about: a descriptor, or a number among the thread's registered rings. */
+static Ring named_ring(const GuestThread *t, uint32_t arg, bool registered)
 {
-    Ring r = { .sq = 0 };
-    uint32_t head, tail, mask, index;
+    uint64_t id = !registered ? ring_id((int)arg) : arg < array_size(t->rings) ? t->rings[arg] : 0;
     mutex_lock(&ctx.lock);
-    if (fd < MAX_RINGS && ctx.rings[fd]) {
-        r = *ctx.rings[fd];
+    Ring *r = find_ring_locked(id);
+    if (r && !registered) {
+        r->fd = (int)arg;
     }
+    Ring found = r ? *r : (Ring){ .id = 0 };
     mutex_unlock(&ctx.lock);
+    return found;
+}
+
+static void convert_begin(Conversion *c, Ring r, uint32_t submit)
+{
+    uint32_t head, tail, mask, index;
     if (!r.sq || !r.sqes || !user_read_u32(r.sq + r.off.head, &head) ||
         !user_read_u32(r.sq + r.off.tail, &tail) || !user_read_u32(r.sq + r.off.ring_mask, &mask)) {
         return;
@@ -211,7 +320,9 @@ int64_t sys_io_uring_enter(GuestThread *t, const uint64_t a[6])
         pointer = extended ? pointer : (uintptr_t)&host;
     }
     Conversion c = { 0 };
-    convert_begin(&c, (uint32_t)a[0], (uint32_t)a[1]);
+    if (a[1]) {
+        convert_begin(&c, named_ring(t, (uint32_t)a[0], a[3] & IORING_ENTER_REGISTERED_RING), (uint32_t)a[1]);
+    }
     int64_t ret = safe_syscall6(t, SYS_io_uring_enter, (uint64_t)(int)a[0], a[1], a[2], a[3],
                                 pointer, size);
     convert_end(&c);

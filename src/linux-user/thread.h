@@ -64,6 +64,7 @@ typedef struct GuestThread {
     uint64_t robust_list, robust_list_len;
     uint64_t rseq;          /* address of the guest's struct rseq; 0: not registered */
     uint32_t rseq_len, rseq_sig, rseq_cpu;  /* rseq_cpu: what it says now */
+    uint64_t rings[16];     /* what its registered io_uring rings are, see io-uring.c */
     void *exec_request;     /* execve()'s memory, see execve_abandon() */
     SigSet held;            /* SIGSEGV and SIGBUS sent while the guest blocks them */
     siginfo_t held_info[2];

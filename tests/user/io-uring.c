@@ -1,8 +1,8 @@
 /*
  * io_uring: the three mappings of the rings, reads and writes with data checked, a
  * linked pair, errors of single entries, a time limit, a wait that a signal ends, under
- * the mask of the call, and the rings unmapped again.  Where the kernel offers no io_uring
- * the test says so and shows nothing.
+ * the mask of the call; the ring used through copies of its descriptor, by a child, and
+ * registered; many rings.  Where the kernel offers no io_uring the test says so and shows nothing.
  *
  * test-native: yes
  */
@@ -10,12 +10,14 @@
 #include <linux/io_uring.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/wait.h>
 #include "test.h"
 
 #define ENTRIES 16
 
 typedef struct Ring {
     int fd;
+    unsigned how;           /* flags of each io_uring_enter(): what fd is */
     struct io_uring_params p;
     char *sq, *cq;
     size_t sq_size, cq_size;
@@ -44,6 +46,13 @@ static bool ring_open(Ring *r)
     return true;
 }
 
+static void ring_close(Ring *r)
+{
+    CHECK_ERRNO(munmap(r->sqe, ENTRIES * sizeof(*r->sqe)) == 0);
+    CHECK_ERRNO(munmap(r->sq, r->sq_size) == 0 && munmap(r->cq, r->cq_size) == 0);
+    CHECK_ERRNO(close(r->fd) == 0);
+}
+
 static struct io_uring_sqe *next_entry(Ring *r, int opcode, int fd, void *addr, unsigned len,
                                        uint64_t id)
 {
@@ -67,7 +76,7 @@ static struct io_uring_sqe *next_entry(Ring *r, int opcode, int fd, void *addr, 
 static int enter(Ring *r, unsigned submit, unsigned wait)
 {
     return (int)syscall(SYS_io_uring_enter, r->fd, submit, wait,
-                        wait ? IORING_ENTER_GETEVENTS : 0, NULL, 0);
+                        r->how | (wait ? IORING_ENTER_GETEVENTS : 0), NULL, 0);
 }
 
 static int result_of(Ring *r, uint64_t id)
@@ -135,6 +144,50 @@ static void check_epoll(Ring *r)
     close(ep);
 }
 
+/* The same ring through other descriptors, in a child, and through none. */
+static void check_other_names(Ring *r)
+{
+    struct io_uring_rsrc_update update = { .offset = -1u };
+    Ring other = *r;
+    int status;
+    pid_t pid;
+
+    other.fd = dup(r->fd);
+    CHECK_ERRNO(other.fd >= 0);
+    check_epoll(&other);
+    CHECK_ERRNO(dup3(other.fd, 700, O_CLOEXEC) == 700 && close(other.fd) == 0);
+    other.fd = 700;
+    check_epoll(&other);
+    if ((pid = fork()) == 0) {
+        check_epoll(&other);
+        _exit(0);
+    }
+    CHECK_ERRNO(pid > 0 && waitpid(pid, &status, 0) == pid);
+    CHECK(status == 0, "in the child: %#x", status);
+    update.data = 700;
+    if (syscall(SYS_io_uring_register, r->fd, 20 /* IORING_REGISTER_RING_FDS */, &update, 1) == 1) {
+        other.fd = (int)update.offset;
+        other.how = 1u << 4 /* IORING_ENTER_REGISTERED_RING */;
+        check_epoll(&other);
+    }
+    CHECK_ERRNO(close(700) == 0);
+}
+
+/* More rings than anybody keeps in mind after they are closed, between those of one that stays. */
+static void check_many(Ring *r)
+{
+    Ring one;
+
+    for (unsigned i = 0; i < 100; i++) {
+        CHECK(ring_open(&one), "one more");
+        if (i % 10 == 0) {
+            check_epoll(&one);
+        }
+        ring_close(&one);
+    }
+    check_epoll(r);
+}
+
 static volatile sig_atomic_t handled;
 
 static void handler(int sig, siginfo_t *info, void *context)
@@ -189,9 +242,9 @@ int main(void)
     }
     check_data(&r);
     check_epoll(&r);
+    check_other_names(&r);
+    check_many(&r);
     check_waits(&r);
-    CHECK_ERRNO(munmap(r.sqe, ENTRIES * sizeof(*r.sqe)) == 0);
-    CHECK_ERRNO(munmap(r.sq, r.sq_size) == 0 && munmap(r.cq, r.cq_size) == 0);
-    CHECK_ERRNO(close(r.fd) == 0);
+    ring_close(&r);
     return 0;
 }

@@ -110,7 +110,7 @@ int main(void)
     set_handler(SIGALRM, on_timer, SA_RESTART);
     CHECK_ERRNO(setitimer(ITIMER_REAL, &every, NULL) == 0);
     until = now_ns() + scaled(3000) * 1000000u;
-    do {
+    do {        /* longer on a machine so busy that nothing has happened yet */
         long n = 200000;
 
         CHECK(asm_loop(n) == n, "the loop's result changed after %lu ticks",
@@ -118,11 +118,7 @@ int main(void)
         got = c_loop(100000);
         CHECK(memcmp(&got, &expected, 8) == 0, "%.17g, not %.17g, after %lu ticks", got,
               expected, (unsigned long)ticks);
-    } while (now_ns() < until);
+    } while (now_ns() < until || ticks <= 20 || !inside);
     setitimer(ITIMER_REAL, &never, NULL);
-    CHECK(ticks > 20, "only %lu ticks", (unsigned long)ticks);
-#ifdef __riscv
-    CHECK(inside > 0, "no tick hit the loop");
-#endif
     return 0;
 }
