@@ -170,7 +170,7 @@ static int64_t call_rfence(SBICall *c)
     enum { FENCE_I, SFENCE_VMA, SFENCE_VMA_ASID };
     Hart *list[BOARD_MAX_HARTS];
     CPUState *cpus[BOARD_MAX_HARTS];
-    unsigned n, running = 0;
+    unsigned n, ncpus = 0;
     if (c->function > SFENCE_VMA_ASID) {
         return SBI_ERR_NOT_SUPPORTED;       /* no hypervisor extension */
     }
@@ -178,23 +178,23 @@ static int64_t call_rfence(SBICall *c)
     if (r != SBI_SUCCESS) {
         return r;
     }
-    if (c->function == FENCE_I) {
-        tb_flush_icache(c->h->cpu, 0, 0);
-        return SBI_SUCCESS;
-    }
     for (unsigned i = 0; i < n; i++) {
         /* A hart that is stopped starts with an empty TLB. */
-        if (__atomic_load_n(&list[i]->state, __ATOMIC_RELAXED) != HART_STOPPED) {
-            cpus[running++] = list[i]->cpu;
+        if (c->function == FENCE_I || __atomic_load_n(&list[i]->state, __ATOMIC_RELAXED) != HART_STOPPED) {
+            cpus[ncpus++] = list[i]->cpu;
         }
+    }
+    if (c->function == FENCE_I) {
+        tlb_fence_i_synced(c->h->cpu, cpus, ncpus);
+        return SBI_SUCCESS;
     }
     uint64_t start = c->arg[2], size = c->arg[3];
     TLBFlush what = { .start = start, .size = size, .space = TLB_ALL_SPACES };
     what.all = (start == 0 && size == 0) || size == ~0ull || start + size < start;
     if (c->function == SFENCE_VMA_ASID) {
-        fence_asid(c->h->cpu, cpus, running, what, c->arg[4]);
-    } else if (running) {
-        tlb_flush_synced(c->h->cpu, cpus, running, what);
+        fence_asid(c->h->cpu, cpus, ncpus, what, c->arg[4]);
+    } else if (ncpus) {
+        tlb_flush_synced(c->h->cpu, cpus, ncpus, what);
     }
     return SBI_SUCCESS;
 }

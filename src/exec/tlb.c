@@ -262,6 +262,9 @@ void tlb_print(FILE *out, CPUState *cpu)
 
 static void flush_now(CPUState *cpu, const TLBFlush *what)
 {
+    if (what->nothing) {
+        return;
+    }
     if (what->all) {
         tlb_flush(cpu);
     } else if (what->size == ~0ull) {
@@ -366,5 +369,32 @@ void tlb_flush_synced(CPUState *src, CPUState *const *targets, unsigned n, TLBFl
     }
     if (kicked) {
         cpu_kick(src);      /* what else was meant is for cpu_exec() to see */
+    }
+}
+
+/* Everybody has left generated code since `invalidations` were counted. */
+static void note_quiesced(uint64_t invalidations)
+{
+    uint64_t *quiesced = &exec_ctx.quiesced, old = __atomic_load_n(quiesced, __ATOMIC_RELAXED);
+    /* [QUIESCE] pairs with the loads in tb_quiesce() and below. */
+    while (old < invalidations && !__atomic_compare_exchange_n(quiesced, &old, invalidations, true, __ATOMIC_RELEASE,
+                                                               __ATOMIC_RELAXED)) {
+    }
+}
+
+void tlb_fence_i_synced(CPUState *src, CPUState *const *targets, unsigned n)
+{
+    ExecContext *x = &exec_ctx;
+    cpu_exec_start(src);
+    settle_verify(src);
+    cpu_exec_end(src);
+    /* [QUIESCE] pairs with the count in tb_invalidate_locked() and with note_quiesced(). */
+    uint64_t invalidations = __atomic_load_n(&x->invalidations, __ATOMIC_ACQUIRE);
+    if (__atomic_load_n(&x->quiesced, __ATOMIC_ACQUIRE) >= invalidations) {
+        return;
+    }
+    tlb_flush_synced(src, targets, n, (TLBFlush){ .nothing = true });
+    if (n == (unsigned)__atomic_load_n(&x->ncpus, __ATOMIC_RELAXED)) {
+        note_quiesced(invalidations);
     }
 }

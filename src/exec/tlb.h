@@ -46,6 +46,7 @@ typedef struct TLBFlush {
     vaddr start;
     uint64_t size;
     uint64_t space;
+    bool nothing;       /* but to have left generated code */
 } TLBFlush;
 /* As work: done before `target` next enters generated code. */
 void tlb_flush_async(CPUState *target, TLBFlush what);
@@ -56,6 +57,11 @@ void tlb_flush_async(CPUState *target, TLBFlush what);
  * meanwhile, so that two that flush each other get on.
  */
 void tlb_flush_synced(CPUState *src, CPUState *const *targets, unsigned n, TLBFlush what);
+/*
+ * FENCE.I on all `targets`, in system mode: on return none of them runs code made from bytes that had changed before the
+ * call.  Waits as tlb_flush_synced(), for these alone and only if blocks were invalidated; the others run on.
+ */
+void tlb_fence_i_synced(CPUState *src, CPUState *const *targets, unsigned n);
 
 /*
  * The guest's view of memory for C code on the vCPU's thread (helpers, handle_exit()): with the CPU's MMU index
