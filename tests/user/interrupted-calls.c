@@ -21,9 +21,10 @@ static void note(int sig, siginfo_t *info, void *context)
     count++;
 }
 
+/* And again and again: on a busy machine the first one may come before the call that it shall interrupt.  0: no more. */
 static void alarm_in_ms(unsigned ms)
 {
-    struct itimerval soon = { { 0, 0 }, { ms / 1000, ms % 1000 * 1000 } };
+    struct itimerval soon = { { 0, ms * 1000 }, { 0, ms * 1000 } };
     CHECK_ERRNO(setitimer(ITIMER_REAL, &soon, NULL) == 0);
 }
 
@@ -39,7 +40,7 @@ static void check_sleeps(int flags)
     set_handler(SIGALRM, note, flags);
     alarm_in_ms(50);
     CHECK(nanosleep(&two, &left) == -1 && errno == EINTR, "nanosleep is not restarted");
-    CHECK(left.tv_sec == 1 && left.tv_nsec > 0, "%ld.%09ld s are left", (long)left.tv_sec, left.tv_nsec);
+    CHECK(left.tv_sec <= 1 && (left.tv_sec || left.tv_nsec), "%ld.%09ld s are left", (long)left.tv_sec, left.tv_nsec);
     CHECK_ERRNO(clock_gettime(CLOCK_MONOTONIC, &until) == 0);
     until.tv_sec += 2;
     left.tv_sec = 9;
@@ -106,7 +107,7 @@ static void check_restarted(void)
     pthread_t id = start_thread(answer_later, &pair[1]);
     count = 0;
     alarm_in_ms(30);
-    CHECK(recv(pair[0], &c, 1, 0) == 1 && c == 'x' && count == 1, "recv: %d signals", count);
+    CHECK(recv(pair[0], &c, 1, 0) == 1 && c == 'x' && count, "recv: %d signals", count);
     join_thread(id);
     pid_t pid = fork();
     if (pid == 0) {
@@ -115,6 +116,7 @@ static void check_restarted(void)
     }
     alarm_in_ms(30);
     CHECK(waitpid(pid, &status, 0) == pid && WEXITSTATUS(status) == 4, "waitpid");
+    alarm_in_ms(0);
     close(pair[0]);
     close(pair[1]);
 }
