@@ -90,10 +90,10 @@ static int status_of(void (*body)(void))
 static void check_stop(void)
 {
     int status;
-    pid_t pid = fork();
 
+    signal(SIGINT, SIG_DFL);        /* a shell's background job ignores it; the child may be stopped at once */
+    pid_t pid = fork();
     if (pid == 0) {
-        signal(SIGINT, SIG_DFL);    /* a shell's background job ignores it */
         spin(NULL);
     }
     CHECK_ERRNO(kill(pid, SIGSTOP) == 0 && waitpid(pid, &status, WUNTRACED) == pid);
