@@ -366,6 +366,9 @@ void hart_create_all(unsigned n, bool one_thread)
         h->index = i;
         h->qom_path = str_format("/machine/soc0/harts[%u]", i);
         h->cpu = cpu_create(&riscv64_system_guest);
+        if (!h->cpu) {
+            fatal("out of memory for hart %u", i);
+        }
         h->cpu->user_data = h;
         riscv_set_hartid(h->cpu, i);
         timer_init(&h->supervisor_timer, supervisor_timer_fired, h);

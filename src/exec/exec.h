@@ -78,8 +78,8 @@ void exec_set_vdso(vaddr start, vaddr end, VdsoCall *call);
 uint64_t exec_vdso_call(CPUState *cpu, uint64_t nr, uint64_t a0, uint64_t a1);
 
 /* ---- vCPUs ---- */
-/* A zeroed CPU of guest->cpu_size, with its return stack, in the list of vCPUs.  Without locks; waits
-   for exclusive sections. */
+/* A zeroed CPU of guest->cpu_size, with its return stack, in the list of vCPUs; NULL: no memory.  Without
+   locks; waits for exclusive sections. */
 CPUState *cpu_create(const Guest *guest);
 /* By its own thread, outside cpu_exec(), as the last use, without locks.  Work that is still queued is
    done first; nobody may queue more who is not sure that the vCPU exists. */

@@ -24,48 +24,47 @@ CPUState *cpu_current(void)
     return current_cpu;
 }
 
-#define RAS_SIZE (64u << 10)    /* 4096 nested calls */
 #define RAS_GUARD 4096u
-
-/* The return stack: a guard page below, and above ras_top two words that no return matches. */
-static void *ras_create(void)
-{
-    size_t total = RAS_GUARD + RAS_SIZE + 4096;
-    uint8_t *p = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                      -1, 0);
-    if (p == MAP_FAILED || mprotect(p, RAS_GUARD, PROT_NONE)) {
-        fatal("out of memory for a return stack");
-    }
-    uint8_t *top = p + RAS_GUARD + RAS_SIZE;
-    uint64_t sentinel[8];
-    for (unsigned i = 0; i < 8; i++) {
-        sentinel[i] = JUMP_CACHE_NONE;
-    }
-    memcpy(top, sentinel, sizeof(sentinel));
-    return top;
-}
-
-static void ras_destroy(void *top)
-{
-    munmap((uint8_t *)top - RAS_SIZE - RAS_GUARD, RAS_GUARD + RAS_SIZE + 4096);
-}
+#define RAS_SIZE (64u << 10)    /* 4096 nested calls */
+#define RAS_END 4096u           /* words that no return matches */
+#define BELOW_CPU (RAS_GUARD + RAS_SIZE + RAS_END)
 
 static size_t cpu_mapping_size(const Guest *guest)
 {
     return (guest->cpu_size + 4095) & ~(size_t)4095;
 }
 
-/* A vCPU's memory: all zeros but for its return stack. */
+void cpu_prepare_memory(CPUState *cpu)
+{
+#ifdef MADV_POPULATE_WRITE
+    madvise(cpu, cpu_mapping_size(cpu->guest), MADV_POPULATE_WRITE);
+#endif
+}
+
+/*
+ * A vCPU's memory, all zeros, with its return stack below it, and a guard page below that.  One mapping for all, since
+ * the number of mappings of a process limits that of its threads.  NULL: there is no room.
+ */
 static CPUState *cpu_alloc(const Guest *guest)
 {
-    /* Nearly all of it is the jump cache, which the first lookups would fault in piecemeal. */
-    CPUState *cpu = mmap(NULL, cpu_mapping_size(guest), PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-    if (cpu == MAP_FAILED) {
-        fatal("out of memory for a CPU");
+    size_t total = BELOW_CPU + cpu_mapping_size(guest);
+    uint8_t *p = mmap(NULL, total, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) {
+        return NULL;
     }
+    if (mprotect(p, RAS_GUARD, PROT_NONE)) {
+        munmap(p, total);
+        return NULL;
+    }
+    CPUState *cpu = (CPUState *)(p + BELOW_CPU);
     cpu->guest = guest;
-    cpu->env.ras_top = ras_create();
+    /* Nearly all of it is the jump cache, which the first lookups would fault in piecemeal. */
+    cpu_prepare_memory(cpu);
+    uint64_t *top = (uint64_t *)(p + RAS_GUARD + RAS_SIZE);
+    for (unsigned i = 0; i < 8; i++) {
+        top[i] = JUMP_CACHE_NONE;
+    }
+    cpu->env.ras_top = top;
     return cpu;
 }
 
@@ -85,8 +84,7 @@ void cpu_free(CPUState *cpu)
         ir_interp_destroy(&cpu->tx->interp);
         free(cpu->tx);
     }
-    ras_destroy(cpu->env.ras_top);
-    munmap(cpu, cpu_mapping_size(cpu->guest));
+    munmap((uint8_t *)cpu - BELOW_CPU, BELOW_CPU + cpu_mapping_size(cpu->guest));
 }
 
 /* ---- the pool ---- */
@@ -133,18 +131,14 @@ static void pool_put(CPUState *cpu)
 
 /* ---- birth and death ---- */
 
-void cpu_prepare_memory(CPUState *cpu)
-{
-#ifdef MADV_POPULATE_WRITE
-    madvise(cpu, cpu_mapping_size(cpu->guest), MADV_POPULATE_WRITE);
-#endif
-}
-
 CPUState *cpu_create(const Guest *guest)
 {
     CPUState *cpu = pool_take(guest);
     if (!cpu) {
         cpu = cpu_alloc(guest);
+        if (!cpu) {
+            return NULL;
+        }
     }
     cpu->llsc_addr = ~0ull;
     cpu->env.fp_state = host_fp_init();

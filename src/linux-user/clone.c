@@ -33,7 +33,7 @@
 #include "util/log.h"
 #include "util/own-fd.h"
 
-#define THREAD_STACK (1u << 20)
+#define THREAD_STACK ((1u << 20) + HOST_ALTSTACK_SIZE)
 #define HOST_SIGSETXID 33
 #define THREAD_FLAGS (CLONE_VM | CLONE_SIGHAND | CLONE_THREAD)
 #define CLONE_ARGS_SIZE_VER0 64
@@ -195,13 +195,30 @@ typedef struct ThreadStart {
     pid_t tid;
 } ThreadStart;
 
+/*
+ * The thread's signal stack: the low end of its stack.  Who runs over either end of it meets the guard page of both, and a
+ * thread has one mapping and one guard page fewer, of which a process can have only so many.
+ */
+static void *low_end_of_stack(void)
+{
+    pthread_attr_t attr;
+    void *low;
+    size_t size;
+    if (pthread_getattr_np(pthread_self(), &attr)) {
+        return NULL;
+    }
+    pthread_attr_getstack(&attr, &low, &size);
+    pthread_attr_destroy(&attr);
+    return low;
+}
+
 static void *thread_main(void *opaque)
 {
     ThreadStart *s = opaque;
     GuestThread *t = s->t;
     const CloneArgs *c = s->args;
     cpu_thread_init(t->cpu);
-    signal_thread_init(t);
+    signal_thread_init(t, low_end_of_stack());
     t->tid = (pid_t)syscall(SYS_gettid);
     /* The first pthread_create() takes this signal for the host C library. */
     signal_reinstall(t, HOST_SIGSETXID);
@@ -245,6 +262,10 @@ static int64_t clone_thread(GuestThread *t, const CloneArgs *c)
     exec_set_parallel(cpu);
     signal_block_all(&old);
     CPUState *child = cpu_create(cpu->guest);
+    if (!child) {
+        signal_restore_host(old);
+        return -EAGAIN;
+    }
     cpu->guest->cpu_clone(child, cpu);
     user_process.abi->init_child(child, c->stack ? c->stack + c->stack_size : 0,
                                  c->flags & CLONE_SETTLS, c->tls);

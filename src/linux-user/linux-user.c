@@ -371,6 +371,9 @@ static int load(const LinuxUserOptions *opt, Program *p, char **envp, uint64_t *
 static CPUState *make_first_thread(const LinuxUserOptions *opt, uint64_t entry, uint64_t sp)
 {
     CPUState *cpu = cpu_create(opt->guest);
+    if (!cpu) {
+        fatal("out of memory for a CPU");
+    }
     GuestThread *t = thread_new(cpu);
     t->is_main = true;
     t->tid = getpid();
@@ -378,7 +381,7 @@ static CPUState *make_first_thread(const LinuxUserOptions *opt, uint64_t entry, 
     t->group->nthreads = 1;
     cpu_thread_init(cpu);
     user_process.abi->start(cpu, entry, sp);
-    signal_thread_init(t);
+    signal_thread_init(t, NULL);
     signal_init(t);
     signal_set_mask(t, t->sigmask);
     const char *filters = getenv(SECCOMP_FD_VARIABLE);

@@ -32,8 +32,6 @@
 #include "util/error.h"
 #include "util/log.h"
 
-#define ALTSTACK_POOL 16
-
 #define SIG_DFL_GUEST 0
 #define SIG_IGN_GUEST 1
 #define HOST_SA_RESTORER 0x04000000
@@ -224,45 +222,6 @@ void signal_init(GuestThread *t)
     }
 }
 
-/*
- * Signal stacks that threads have left, for the next ones.  Atomic: who exchanges a slot with NULL
- * owns what was there. [ALTSTACK-POOL]
- */
-static void *altstack_pool[ALTSTACK_POOL];
-
-static uint8_t *altstack_take(void)
-{
-    for (unsigned i = 0; i < ALTSTACK_POOL; i++) {
-        if (__atomic_load_n(&altstack_pool[i], __ATOMIC_RELAXED)) {
-            /* [ALTSTACK-POOL] pairs with the release in altstack_put(). */
-            uint8_t *p = __atomic_exchange_n(&altstack_pool[i], NULL, __ATOMIC_ACQUIRE);
-            if (p) {
-                return p;
-            }
-        }
-    }
-    uint8_t *p = mmap(NULL, HOST_ALTSTACK_TOTAL, PROT_READ | PROT_WRITE,
-                      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (p == MAP_FAILED) {
-        fatal("out of memory for a signal stack");
-    }
-    mprotect(p, HOST_ALTSTACK_GUARD, PROT_NONE);
-    return p;
-}
-
-static void altstack_put(void *p)
-{
-    for (unsigned i = 0; i < ALTSTACK_POOL; i++) {
-        void *none = NULL;
-        /* [ALTSTACK-POOL] pairs with the exchange in altstack_take(). */
-        if (__atomic_compare_exchange_n(&altstack_pool[i], &none, p, false, __ATOMIC_RELEASE,
-                                        __ATOMIC_RELAXED)) {
-            return;
-        }
-    }
-    munmap(p, HOST_ALTSTACK_TOTAL);
-}
-
 void signal_thread_end(GuestThread *t)
 {
     stack_t off = { .ss_flags = SS_DISABLE };
@@ -272,16 +231,24 @@ void signal_thread_end(GuestThread *t)
 
 void signal_thread_gone(GuestThread *t)
 {
-    altstack_put(t->host_altstack);
-    t->host_altstack = NULL;
+    if (t->host_altstack) {
+        munmap(t->host_altstack, HOST_ALTSTACK_GUARD + HOST_ALTSTACK_SIZE);
+        t->host_altstack = NULL;
+    }
 }
 
-void signal_thread_init(GuestThread *t)
+void signal_thread_init(GuestThread *t, void *altstack)
 {
-    uint8_t *p = altstack_take();
-    t->host_altstack = p;
-    stack_t ss = { .ss_sp = p + HOST_ALTSTACK_GUARD,
-                   .ss_size = HOST_ALTSTACK_TOTAL - HOST_ALTSTACK_GUARD };
+    if (!altstack) {
+        uint8_t *p = mmap(NULL, HOST_ALTSTACK_GUARD + HOST_ALTSTACK_SIZE, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (p == MAP_FAILED || mprotect(p, HOST_ALTSTACK_GUARD, PROT_NONE)) {
+            fatal("out of memory for a signal stack");
+        }
+        t->host_altstack = p;
+        altstack = p + HOST_ALTSTACK_GUARD;
+    }
+    stack_t ss = { .ss_sp = altstack, .ss_size = HOST_ALTSTACK_SIZE };
     sigaltstack(&ss, NULL);
     t->altstack.flags = SS_DISABLE;
 }

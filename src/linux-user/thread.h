@@ -16,9 +16,9 @@
 #include "util/lock.h"
 
 #define GUEST_NSIG 64
-/* The host's alternate signal stack of each thread, with its guard page. */
+/* The host's alternate signal stack of each thread, and the guard page of one with a mapping of its own. */
 #define HOST_ALTSTACK_GUARD 4096u
-#define HOST_ALTSTACK_TOTAL ((64u << 10) + HOST_ALTSTACK_GUARD)
+#define HOST_ALTSTACK_SIZE (64u << 10)
 
 /* A set of signals as the kernel has it: bit n-1 is signal n. */
 typedef uint64_t SigSet;
@@ -43,7 +43,7 @@ typedef struct ThreadGroup {
 typedef struct GuestThread {
     /* constant after creation */
     CPUState *cpu;
-    void *host_altstack;
+    void *host_altstack;    /* its mapping; NULL: it is part of the thread's stack */
     bool is_main;           /* runs on the host's first thread */
 
     /* atomic: written by the thread, and by others under seccomp.c's lock */

@@ -8,8 +8,8 @@
 
 /* Take over the dispositions and the mask that the process was started with. */
 void signal_init(GuestThread *main_thread);
-/* Sets up the host's alternate stack for the calling thread and its mask. */
-void signal_thread_init(GuestThread *t);
+/* The calling thread gets its alternate stack of the host's: HOST_ALTSTACK_SIZE bytes at `altstack`; NULL: a mapping of its own. */
+void signal_thread_init(GuestThread *t, void *altstack);
 /* The calling thread, all of whose signals are blocked, needs its alternate stack no more. */
 void signal_thread_end(GuestThread *t);
 

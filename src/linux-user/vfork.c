@@ -278,7 +278,7 @@ static int sharing_main(void *opaque)
     SharingChild *child = opaque;
     GuestThread *t = child->start->t;
     cpu_thread_init(t->cpu);
-    signal_thread_init(t);
+    signal_thread_init(t, NULL);
     begin_process(t, child->start->args);
     child->start->pid = child->pid;
     sharing_ready(child->start);
@@ -312,9 +312,13 @@ static void *sharing_helper(void *opaque)
     return NULL;
 }
 
+/* NULL: no memory. */
 static GuestThread *make_child_record(GuestThread *t, const CloneArgs *c)
 {
     CPUState *child = cpu_create(t->cpu->guest);
+    if (!child) {
+        return NULL;
+    }
     t->cpu->guest->cpu_clone(child, t->cpu);
     user_process.abi->init_child(child, c->stack ? c->stack + c->stack_size : 0,
                                  c->flags & CLONE_SETTLS, c->tls);
@@ -336,6 +340,10 @@ int64_t clone_sharing(GuestThread *t, const CloneArgs *c)
     /* This process must not die with locks either, while the child lives. */
     signal_catch_deadly(t);
     GuestThread *ct = make_child_record(t, c);
+    if (!ct) {
+        signal_restore_host(old);
+        return -ENOMEM;
+    }
     SharingStart s = { .t = ct, .args = c };
     count_sharer(1);
     int err = host_thread_start(sharing_helper, &s, HELPER_STACK);
