@@ -92,6 +92,7 @@ struct CPUState {
     uint32_t held_back;         /* waits in cpu_exec_start() for the end of a section */
     uint32_t parked;            /* set by cpu_park(): never runs again */
     uint32_t stop_request;      /* any thread: cpu_exec() shall return 0 (then kick it) */
+    uint64_t left;              /* any thread: of the blocks invalidated so far it is inside none of the first so many */
     uint64_t turns;             /* system mode: how often it left generated code [SETTLE] */
     uint32_t waiting;           /* in cpu_wait(): a kick must wake it [KICK-WAKE] */
 

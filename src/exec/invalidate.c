@@ -10,8 +10,7 @@
  * invalidate_lock while it walks, and so does a flush.
  *
  * Whoever must know that all vCPUs have left what is invalid compares two numbers: blocks
- * invalidated so far, and those of them that a moment with all vCPUs stopped has followed, or (a remote
- * FENCE.I, tlb.c) a moment outside generated code of each. [QUIESCE]
+ * invalidated so far, and those of them that a moment with all vCPUs stopped has followed. [QUIESCE]
  *
  * fence.i is where the guest asks for coherence with stores to code (the architecture
  * promises nothing earlier).  Blocks of volatile pages carry a copy of the bytes they were
@@ -289,7 +288,7 @@ void tb_quiesce(CPUState *cpu)
     /* The blocks may have been invalidated by another thread, before this one looked; so it is
        not enough to wait when we found any ourselves. */
     uint64_t invalidations = __atomic_load_n(&x->invalidations, __ATOMIC_RELAXED);
-    /* [QUIESCE] pairs with the stores in start_exclusive() and note_quiesced(). */
+    /* [QUIESCE] pairs with the store in start_exclusive(). */
     if (__atomic_load_n(&x->quiesced, __ATOMIC_ACQUIRE) < invalidations) {
         start_exclusive(cpu);
         end_exclusive(cpu);

@@ -179,7 +179,8 @@ typedef struct ExecContext {
     Mutex serial_lock;          /* rank TRANSLATE: translate=serial only */
     Mutex invalidate_lock;      /* rank INVALIDATE: against a flush, for threads that are not running */
     uint64_t invalidations;     /* atomic: blocks invalidated so far [QUIESCE] */
-    uint64_t quiesced;          /* atomic: those of them that no vCPU can be inside of [QUIESCE] */
+    uint64_t quiesced;          /* atomic, written under exclusive_lock: those of them that no vCPU
+                                   can be inside of [QUIESCE] */
 
     Mutex exclusive_lock;       /* rank EXCLUSIVE: the right to stop all */
     uint32_t exclusive_pending; /* atomic, futex: 1 while a section is under way [EXCL] */

@@ -260,12 +260,21 @@ void tlb_print(FILE *out, CPUState *cpu)
 
 /* ---- flushes of other vCPUs ---- */
 
+/* The vCPU has been outside generated code since so many blocks were invalid. */
+static void note_left(CPUState *cpu, uint64_t invalidations)
+{
+    uint64_t old = __atomic_load_n(&cpu->left, __ATOMIC_RELAXED);
+    /* [QUIESCE] pairs with the load in flush_target(). */
+    while (old < invalidations && !__atomic_compare_exchange_n(&cpu->left, &old, invalidations, true, __ATOMIC_RELEASE,
+                                                               __ATOMIC_RELAXED)) {
+    }
+}
+
 static void flush_now(CPUState *cpu, const TLBFlush *what)
 {
-    if (what->nothing) {
-        return;
-    }
-    if (what->all) {
+    if (what->leave) {
+        note_left(cpu, what->leave);
+    } else if (what->all) {
         tlb_flush(cpu);
     } else if (what->size == ~0ull) {
         tlb_flush_space(cpu, what->space);
@@ -333,10 +342,16 @@ static void synced_flush_work(CPUState *cpu, void *data)
 
 static void flush_target(SyncedFlush *f, FlushPart *p, CPUState *target)
 {
+    uint64_t leave = f->what.leave;
+    /* [QUIESCE] pairs with the store in note_left(). */
+    if (leave && __atomic_load_n(&target->left, __ATOMIC_ACQUIRE) >= leave) {
+        return;
+    }
     p->flush = f;
     __atomic_fetch_add(&f->pending, 1, __ATOMIC_RELAXED);
     __atomic_fetch_add(&f->refs, 1, __ATOMIC_RELAXED);
     if (async_run_on_cpu_lazily(target, synced_flush_work, p)) {
+        note_left(target, leave);
         count_down(f, p, PART_ALONE);
     }
 }
@@ -372,29 +387,14 @@ void tlb_flush_synced(CPUState *src, CPUState *const *targets, unsigned n, TLBFl
     }
 }
 
-/* Everybody has left generated code since `invalidations` were counted. */
-static void note_quiesced(uint64_t invalidations)
-{
-    uint64_t *quiesced = &exec_ctx.quiesced, old = __atomic_load_n(quiesced, __ATOMIC_RELAXED);
-    /* [QUIESCE] pairs with the loads in tb_quiesce() and below. */
-    while (old < invalidations && !__atomic_compare_exchange_n(quiesced, &old, invalidations, true, __ATOMIC_RELEASE,
-                                                               __ATOMIC_RELAXED)) {
-    }
-}
-
 void tlb_fence_i_synced(CPUState *src, CPUState *const *targets, unsigned n)
 {
-    ExecContext *x = &exec_ctx;
     cpu_exec_start(src);
     settle_verify(src);
     cpu_exec_end(src);
-    /* [QUIESCE] pairs with the count in tb_invalidate_locked() and with note_quiesced(). */
-    uint64_t invalidations = __atomic_load_n(&x->invalidations, __ATOMIC_ACQUIRE);
-    if (__atomic_load_n(&x->quiesced, __ATOMIC_ACQUIRE) >= invalidations) {
-        return;
-    }
-    tlb_flush_synced(src, targets, n, (TLBFlush){ .nothing = true });
-    if (n == (unsigned)__atomic_load_n(&x->ncpus, __ATOMIC_RELAXED)) {
-        note_quiesced(invalidations);
+    /* [QUIESCE] pairs with the count in tb_invalidate_locked(). */
+    uint64_t invalidations = __atomic_load_n(&exec_ctx.invalidations, __ATOMIC_ACQUIRE);
+    if (__atomic_load_n(&exec_ctx.quiesced, __ATOMIC_ACQUIRE /* [QUIESCE] */) < invalidations) {
+        tlb_flush_synced(src, targets, n, (TLBFlush){ .leave = invalidations });
     }
 }

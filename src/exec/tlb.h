@@ -46,7 +46,7 @@ typedef struct TLBFlush {
     vaddr start;
     uint64_t size;
     uint64_t space;
-    bool nothing;       /* but to have left generated code */
+    uint64_t leave;     /* unless 0: nothing of all this, but be inside none of the first so many invalidated blocks */
 } TLBFlush;
 /* As work: done before `target` next enters generated code. */
 void tlb_flush_async(CPUState *target, TLBFlush what);
