@@ -48,6 +48,8 @@ typedef struct LinuxAbi {
     unsigned core_gregs_size, core_fpregs_size;
     void (*core_gregs)(const CPUState *cpu, void *out);
     void (*core_fpregs)(const CPUState *cpu, void *out);
+    void (*set_gregs)(CPUState *cpu, const void *in);
+    void (*set_fpregs)(CPUState *cpu, const void *in);
     /* System calls 244..259; -ENOSYS if there is no such call. */
     int64_t (*arch_syscall)(GuestThread *t, uint64_t nr, const uint64_t args[6]);
     const char *(*arch_syscall_name)(uint64_t nr);

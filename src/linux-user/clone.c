@@ -24,6 +24,7 @@
 #include "linux-user/io-uring.h"
 #include "linux-user/limits.h"
 #include "linux-user/process.h"
+#include "linux-user/ptrace.h"
 #include "linux-user/seccomp.h"
 #include "linux-user/user-signal.h"
 #include "linux-user/syscall.h"
@@ -51,6 +52,8 @@ GuestThread *thread_new(CPUState *cpu)
 
 void thread_free(GuestThread *t)
 {
+    tracee_free(t);
+    tracer_free(t);
     free(t);
 }
 
@@ -160,6 +163,7 @@ void thread_end(GuestThread *t)
 
 int64_t sys_exit(GuestThread *t, const uint64_t a[6])
 {
+    tracee_exit_event(t, (int)(a[0] & 0xff) << 8);
     /* [NTHREADS] the last to leave sees everybody else's decrement. */
     if (__atomic_sub_fetch(&t->group->nthreads, 1, __ATOMIC_ACQ_REL) == 0) {
         thread_release_robust_list(t);
@@ -183,6 +187,7 @@ int64_t sys_exit(GuestThread *t, const uint64_t a[6])
 
 int64_t sys_exit_group(GuestThread *t, const uint64_t a[6])
 {
+    tracee_exit_event(t, (int)(a[0] & 0xff) << 8);
     process_exit(t, (int)a[0]);
 }
 
@@ -238,6 +243,7 @@ static void *thread_main(void *opaque)
     /* [THREAD-READY] pairs with clone_thread(); `s` and `c` are gone after it. */
     __atomic_store_n(&s->ready, 1, __ATOMIC_RELEASE);
     futex_wake_all(&s->ready);
+    tracee_child_begins(t);
     signal_set_mask(t, t->sigmask);
     cpu_loop(t->cpu);
     return NULL;
@@ -274,6 +280,7 @@ static int64_t clone_thread(GuestThread *t, const CloneArgs *c)
     ct->group = t->group;
     ct->sigmask = t->sigmask;
     seccomp_inherit(ct, t);
+    ct->trace = ct->trace_memory = tracee_for_child(t, c->flags, (int)c->exit_signal);
     ct->clear_child_tid = c->flags & CLONE_CHILD_CLEARTID ? c->child_tid : 0;
     ThreadStart s = { .t = ct, .args = c };
     __atomic_add_fetch(&t->group->nthreads, 1, __ATOMIC_RELAXED);
@@ -291,6 +298,7 @@ static int64_t clone_thread(GuestThread *t, const CloneArgs *c)
         futex_wait(&s.ready, 0, NULL);
     }
     signal_restore_host(old);
+    tracee_clone_event(t, c->flags, (int)c->exit_signal, s.tid);
     return s.tid;
 }
 
@@ -337,6 +345,10 @@ static void become_child(GuestThread *t, const CloneArgs *c)
     t->tid = (pid_t)syscall(SYS_gettid);
     t->is_main = true;
     t->held = 0;
+    tracer_free(t);
+    struct Tracee *trace = tracee_for_child(t, c->flags, (int)c->exit_signal);
+    tracee_free(t);
+    t->trace = t->trace_memory = trace;
     t->robust_list = 0;
     memset(t->rings, 0, sizeof(t->rings));
     t->clear_child_tid = c->flags & CLONE_CHILD_CLEARTID ? c->child_tid : 0;
@@ -387,6 +399,7 @@ static int64_t clone_fork(GuestThread *t, const CloneArgs *c)
         if (user_process.opt->debugger) {
             user_process.opt->debugger->fork_child(t->cpu);
         }
+        tracee_child_begins(t);
         signal_set_mask(t, t->sigmask);
         return -BRAID_NO_RESULT;
     }
@@ -394,6 +407,7 @@ static int64_t clone_fork(GuestThread *t, const CloneArgs *c)
         clone_parent_results(c, pid);
     }
     signal_restore_host(old);
+    tracee_clone_event(t, c->flags, (int)c->exit_signal, pid);
     return pid < 0 ? -err : pid;
 }
 

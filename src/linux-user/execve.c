@@ -24,6 +24,7 @@
 #include "linux-user/path.h"
 #include "linux-user/process-control.h"
 #include "linux-user/process.h"
+#include "linux-user/ptrace.h"
 #include "linux-user/procfs.h"
 #include "linux-user/seccomp.h"
 #include "linux-user/user-signal.h"
@@ -186,11 +187,10 @@ static int64_t find_program(ExecRequest *r, UserPath *p)
     return -ELOOP;
 }
 
-/* The real call: with the guest's true mask, and not begun if a signal is pending. */
+/* The real call: with this mask, and not begun if a signal is pending. */
 static int64_t exec_host(GuestThread *t, int dirfd, const char *path, char **argv, char **envp,
-                         int flags)
+                         int flags, SigSet mask)
 {
-    SigSet mask = t->sigmask;
     int64_t ret = safe_syscall6(t, SYS_rt_sigprocmask, SIG_SETMASK, (uintptr_t)&mask, 0,
                                 sizeof(mask), 0, 0);
     if (!ret) {
@@ -216,6 +216,7 @@ static void drop_own_variables(StringList *envs)
     for (size_t i = 0; i < envs->len; i++) {
         const char *s = envs->data[i];
         if (strncmp(s, LIMITS_VARIABLE "=", sizeof(LIMITS_VARIABLE)) &&
+            strncmp(s, TRACEE_VARIABLE "=", sizeof(TRACEE_VARIABLE)) &&
             strncmp(s, SECCOMP_FD_VARIABLE "=", sizeof(SECCOMP_FD_VARIABLE))) {
             envs->data[n++] = envs->data[i];
         }
@@ -264,8 +265,14 @@ static int64_t exec_braid(GuestThread *t, ExecRequest *r)
     if (filters >= 0) {
         vec_push(&r->envs, own(r, str_format(SECCOMP_FD_VARIABLE "=%d", filters)));
     }
+    char *trace = tracee_save(t);
+    if (trace) {
+        vec_push(&r->envs, own(r, trace));
+    }
     vec_push(&r->envs, NULL);
-    int64_t ret = exec_host(t, user_process.self_fd, "", args->data, r->envs.data, AT_EMPTY_PATH);
+    /* A tracer sends what braid can take only when it has set up its handlers. */
+    int64_t ret = exec_host(t, user_process.self_fd, "", args->data, r->envs.data, AT_EMPTY_PATH,
+                            trace ? ~(SigSet)0 : t->sigmask);
     if (filters >= 0) {
         close(filters);
     }
@@ -296,7 +303,8 @@ static int64_t exec_common(GuestThread *t, ExecRequest *r, UserPath *p, const ui
     } else if (ret >= 0) {
         vec_push(&r->envs, NULL);
         limits_to_host();
-        ret = exec_host(t, dirfd, host_path, r->plain.data, r->envs.data, flags);
+        ret = exec_host(t, dirfd, host_path, r->plain.data, r->envs.data, flags,
+                        t->sigmask);
         limits_from_host();
         if (by_braid && ret == -ENOEXEC && user_process.self_fd >= 0) {
             r->envs.len--;

@@ -155,13 +155,13 @@ int64_t sys_readlinkat(GuestThread *t, const uint64_t a[6])
     if (ret) {
         return ret;
     }
-    if (procfs_is_self_exe(p.guest) && user_process.exe_path) {
-        size_t n = strlen(user_process.exe_path);
-        if ((int)a[3] <= 0) {
-            return -EINVAL;
-        }
-        n = n < a[3] ? n : a[3];
-        return user_write(a[2], user_process.exe_path, n) ? (int64_t)n : -EFAULT;
+    char *exe = procfs_read_exe(p.guest);
+    if (exe) {
+        size_t n = strlen(exe) < a[3] ? strlen(exe) : a[3];
+        ret = (int)a[3] <= 0                ? -EINVAL
+              : !user_write(a[2], exe, n) ? -EFAULT : (int64_t)n;
+        free(exe);
+        return ret;
     }
     return host_pointer(&buf) ? host_syscall(SYS_readlinkat, (int)a[0], p.host, buf, (int)a[3])
                               : -EFAULT;

@@ -22,6 +22,7 @@
 #include "linux-user/path.h"
 #include "linux-user/process-control.h"
 #include "linux-user/process.h"
+#include "linux-user/ptrace.h"
 #include "linux-user/rseq.h"
 #include "linux-user/seccomp.h"
 #include "linux-user/user-signal.h"
@@ -48,13 +49,25 @@ static void handle_syscall(GuestThread *t)
     const LinuxAbi *abi = user_process.abi;
     uint64_t nr, a[6];
     abi->get_syscall(t->cpu, &nr, a);
-    int64_t ret = syscall_run(t, nr, a);
+    int64_t ret = -BRAID_NO_RESULT;
+    if (likely(!t->trace) || tracee_syscall_enter(t, &nr, a)) {
+        ret = syscall_run(t, nr, a);
+    }
+    if (unlikely(t->trace != NULL)) {
+        tracee_syscall_exit(t, ret);
+        return;
+    }
     switch (ret) {
     case -BRAID_NO_RESULT:
     case -BRAID_NOT_STARTED:
         return;
     case -BRAID_ERESTARTSYS:
-        if (!signal_pending_wants_eintr(t)) {
+    case -EINTR:
+        if (t->ptrace_call) {
+            tracee_syscall_exit(t, ret);    /* by a tracer that has come meanwhile */
+            return;
+        }
+        if (ret == -BRAID_ERESTARTSYS && !signal_pending_wants_eintr(t)) {
             return;
         }
         ret = -EINTR;
@@ -188,6 +201,7 @@ static char **edit_environment(const LinuxUserOptions *opt, char **envp)
     Vec(char *) v = VEC_INIT;
     for (; *envp; envp++) {
         if (strncmp(*envp, LIMITS_VARIABLE "=", sizeof(LIMITS_VARIABLE)) &&
+            strncmp(*envp, TRACEE_VARIABLE "=", sizeof(TRACEE_VARIABLE)) &&
             strncmp(*envp, SECCOMP_FD_VARIABLE "=", sizeof(SECCOMP_FD_VARIABLE))) {
             vec_push(&v, *envp);
         }
@@ -383,6 +397,10 @@ static CPUState *make_first_thread(const LinuxUserOptions *opt, uint64_t entry, 
     user_process.abi->start(cpu, entry, sp);
     signal_thread_init(t, NULL);
     signal_init(t);
+    const char *trace = getenv(TRACEE_VARIABLE);
+    if (trace) {
+        tracee_load(t, trace);
+    }
     signal_set_mask(t, t->sigmask);
     const char *filters = getenv(SECCOMP_FD_VARIABLE);
     if (filters) {
@@ -442,6 +460,7 @@ int linux_user_main(const LinuxUserOptions *opt, int argc, char **argv, char **e
     if (opt->debugger) {
         opt->debugger->stop(cpu);
     }
+    tracee_exec_stop(thread_of(cpu));
     cpu_loop(cpu);
     return 0;
 }

@@ -10,6 +10,7 @@
 
 #include "linux-user/iovec.h"
 #include "linux-user/process.h"
+#include "linux-user/ptrace.h"
 #include "linux-user/seccomp.h"
 #include "linux-user/syscall.h"
 #include "util/log.h"
@@ -134,5 +135,6 @@ int64_t sys_process_vm_readv(GuestThread *t, const uint64_t a[6])
 
 int64_t sys_process_vm_writev(GuestThread *t, const uint64_t a[6])
 {
+    tracer_note_write(t);
     return vm_call(SYS_process_vm_writev, a);
 }

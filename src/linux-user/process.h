@@ -27,6 +27,7 @@ typedef struct UserProcess {
     uint64_t sigreturn_addr;    /* of the trampoline */
 
     ThreadGroup group;          /* of the process that started the program, and of children of fork() */
+    uint32_t writes_memory; /* atomic: a file /proc/.../mem has been opened for writing */
     uint32_t sharers;           /* atomic: other processes that have been made to share this memory and live */
 } UserProcess;
 extern UserProcess user_process;

@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 #include "linux-user/process.h"
+#include "linux-user/ptrace.h"
 #include "linux-user/seccomp.h"
 #include "linux-user/user-mem.h"
 #include "util/error.h"
@@ -329,6 +330,69 @@ static int64_t make_file(ProcWriter *writer, int flags)
     return fd;
 }
 
+/* The number of the process or thread in "/proc/PID/name" or "/proc/PID/task/TID/name", and the name; or 0. */
+static pid_t process_part(const char *path, const char **name)
+{
+    int pid, tid, used = 0;
+    if (sscanf(path, "/proc/%d/task/%d/%n", &pid, &tid, &used) != 2 || !used) {
+        tid = 0;
+        used = 0;
+        if (sscanf(path, "/proc/%d/%n", &tid, &used) != 1 || !used) {
+            return 0;
+        }
+    }
+    *name = path + used;
+    return tid;
+}
+
+char *procfs_read_exe(const char *path)
+{
+    const char *name;
+    size_t len;
+    if (procfs_is_self_exe(path)) {
+        return user_process.exe_path ? xstrdup(user_process.exe_path) : NULL;
+    }
+    pid_t pid = process_part(path, &name);
+    return pid && !strcmp(name, "exe")
+               ? tracer_read_proc(thread_of(cpu_current()), pid, name, &len) : NULL;
+}
+
+/* auxv and exe of a thread that the caller traces: the host's are braid's. */
+static int64_t open_traced(const char *path, int flags)
+{
+    const char *name;
+    pid_t pid = process_part(path, &name);
+    size_t len;
+    if (!pid || (strcmp(name, "auxv") && strcmp(name, "exe"))) {
+        return -ENOSYS;
+    }
+    char *text = tracer_read_proc(thread_of(cpu_current()), pid, name, &len);
+    if (!text) {
+        return -ENOSYS;
+    }
+    int fd;
+    if (!strcmp(name, "exe")) {
+        fd = open(text, flags);
+    } else {
+        fd = memfd_create("proc", flags & O_CLOEXEC ? MFD_CLOEXEC : 0);
+        if (fd >= 0 && pwrite(fd, text, len, 0) < 0) {
+            close(fd);
+            fd = -1;
+        }
+    }
+    free(text);
+    return fd < 0 ? -errno : fd;
+}
+
+/* Breakpoints come by way of this file: from now on a tracee looks at its code again whenever it goes on. */
+static void note_memory_file(const char *path, int flags)
+{
+    const char *last = strrchr(path, '/');
+    if ((flags & O_ACCMODE) != O_RDONLY && !strcmp(last, "/mem")) {
+        __atomic_store_n(&user_process.writes_memory, 1, __ATOMIC_RELAXED);
+    }
+}
+
 int64_t procfs_open(const char *path, int flags)
 {
     static const struct { const char *name; ProcWriter *writer; } files[] = {
@@ -339,8 +403,9 @@ int64_t procfs_open(const char *path, int flags)
         return make_file(write_cpuinfo, flags);
     }
     const char *part = self_part(path);
+    note_memory_file(path, flags);
     if (!part) {
-        return -ENOSYS;
+        return open_traced(path, flags);
     }
     if (!strcmp(part, "exe")) {
         int fd = open(user_process.exe_path, flags);

@@ -26,6 +26,8 @@ bool procfs_maps_foreach(GuestMapVisit *visit, void *opaque);
 int64_t procfs_open(const char *path, int flags);
 /* True if the path is the link to the guest's own program; the host's would lead to braid. */
 bool procfs_is_self_exe(const char *path);
+/* Where that link, or a tracee's, leads to, to be freed; NULL: it is for the host to say. */
+char *procfs_read_exe(const char *path);
 
 /* True for an entry of /proc/self/fd or /dev/fd that is one of braid's own descriptors. */
 bool procfs_hides(const char *path);

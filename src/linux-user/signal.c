@@ -26,6 +26,7 @@
 #include "linux-user/core-dump.h"
 #include "linux-user/process-control.h"
 #include "linux-user/process.h"
+#include "linux-user/ptrace.h"
 #include "linux-user/rseq.h"
 #include "linux-user/syscall.h"
 #include "linux-user/x86_64/host-context.h"
@@ -42,6 +43,8 @@
 #define NEVER_BLOCKED (SIG_BIT(SIGKILL) | SIG_BIT(SIGSTOP))
 /* Needed by braid itself, whatever the guest blocks. */
 #define HOST_OPEN (SIG_BIT(SIGSEGV) | SIG_BIT(SIGBUS))
+/* The host does not keep these for a thread that cannot take them now. */
+#define CANNOT_WAIT (HOST_OPEN | SIG_BIT(SIGSTOP))
 #define CORE_SIGNALS                                                                     \
     (SIG_BIT(SIGQUIT) | SIG_BIT(SIGILL) | SIG_BIT(SIGTRAP) | SIG_BIT(SIGABRT) |          \
      SIG_BIT(SIGFPE) | SIG_BIT(SIGSYS) | SIG_BIT(SIGXCPU) | SIG_BIT(SIGXFSZ) | HOST_OPEN)
@@ -87,12 +90,29 @@ static void requeue_sigsafe(GuestThread *t, int sig, const siginfo_t *info)
     errno = err;
 }
 
+static siginfo_t *held_info(GuestThread *t, int sig)
+{
+    return &t->held_info[sig == SIGBUS ? 1 : sig == SIGSTOP ? 2 : 0];
+}
+
 static void hold_sigsafe(GuestThread *t, int sig, const siginfo_t *info)
 {
     if (!(t->held & SIG_BIT(sig))) {
-        t->held_info[sig == SIGBUS] = *info;
+        *held_info(t, sig) = *info;
         t->held |= SIG_BIT(sig);
     }
+}
+
+void signal_note_call(GuestThread *t)
+{
+    t->pending_sig = 0;
+    __atomic_signal_fence(__ATOMIC_RELEASE);
+    __atomic_store_n(&t->signal_pending, 1, __ATOMIC_RELAXED);
+}
+
+void signal_hold(GuestThread *t, const siginfo_t *info)
+{
+    hold_sigsafe(t, info->si_signo, info);
 }
 
 static void note_signal_sigsafe(GuestThread *t, int sig, const siginfo_t *si, ucontext_t *uc)
@@ -100,9 +120,9 @@ static void note_signal_sigsafe(GuestThread *t, int sig, const siginfo_t *si, uc
     SigSet all = ~HOST_OPEN;
     memcpy(&uc->uc_sigmask, &all, sizeof(all));
     if (__atomic_load_n(&t->signal_pending, __ATOMIC_RELAXED)) {
-        if (SIG_BIT(sig) & HOST_OPEN) {
+        if (sig && SIG_BIT(sig) & CANNOT_WAIT) {
             hold_sigsafe(t, sig, si);
-        } else {
+        } else if (sig) {
             requeue_sigsafe(t, sig, si);
         }
         return;
@@ -126,8 +146,10 @@ static void host_signal_handler(int sig, siginfo_t *si, void *context)
         }
         return;
     }
-    if (cpu && thread_of(cpu)) {
-        note_signal_sigsafe(thread_of(cpu), sig, si, uc);
+    GuestThread *t = cpu ? thread_of(cpu) : NULL;
+    bool deliver = true;
+    if (t && (!tracee_handle_mark_sigsafe(t, sig, si, &deliver) || deliver)) {
+        note_signal_sigsafe(t, si->si_signo, si, uc);
     }
 }
 
@@ -312,6 +334,7 @@ void signal_die(GuestThread *t, int sig, const siginfo_t *info)
         dprintf(STDERR_FILENO, "braid: uncaught target signal %d (%s)%s%s\n", sig,
                 strsignal(sig), dumped ? ", core dumped to " : "", core);
     }
+    tracee_exit_event(t, sig);
     process_announce_end(t, 0, sig);
     /* The host's core file would be braid's, not the guest's. */
     struct rlimit none = { 0, 0 };
@@ -330,7 +353,7 @@ static void default_action(GuestThread *t, int sig, const siginfo_t *info)
         return;
     }
     if (SIG_BIT(sig) & STOP_SIGNALS) {
-        kill(getpid(), SIGSTOP);
+        tracee_group_stop(sig);
         return;
     }
     signal_die(t, sig, SIG_BIT(sig) & CORE_SIGNALS ? info : NULL);
@@ -349,10 +372,13 @@ static GuestSigaction take_action(GuestThread *t, int sig)
     return act;
 }
 
-/* Ask the debugger, if there is one.  False: the guest shall not get the signal; or *sig becomes another. */
+/* Ask the debugger, be it the tracer or gdb.  False: the guest shall not get the signal; or *sig becomes another. */
 static bool debugger_lets_pass(GuestThread *t, int *sig, siginfo_t *info)
 {
     const UserDebugger *debugger = user_process.opt->debugger;
+    if (t->trace && !tracee_signal_stop(t, sig, info)) {
+        return false;
+    }
     int wanted = debugger ? debugger->signal(t->cpu, *sig) : *sig;
     if (wanted && wanted != *sig) {
         *sig = wanted;
@@ -375,6 +401,9 @@ static void deliver(GuestThread *t, int sig, const siginfo_t *info)
     if (act.handler == SIG_DFL_GUEST) {
         default_action(t, sig, info);
         return;
+    }
+    if (t->trace) {
+        tracee_finish_interrupted(t, &act);
     }
     rseq_update(t);
     SigSet saved = t->restore_sigmask ? t->saved_sigmask : t->sigmask;
@@ -402,6 +431,9 @@ static bool deliver_one(GuestThread *t)
         sig = t->pending_sig;
         info = t->pending_info;
         __atomic_store_n(&t->signal_pending, 0, __ATOMIC_RELAXED);
+        if (!sig) {
+            return true;        /* there is only a call of the tracer's */
+        }
         if (t->sigmask & SIG_BIT(sig)) {
             /* Blocked since it was noted.  Everything is blocked in the host now. */
             if (SIG_BIT(sig) & HOST_OPEN) {
@@ -416,8 +448,8 @@ static bool deliver_one(GuestThread *t)
         if (!ready) {
             return false;
         }
-        sig = ready & SIG_BIT(SIGBUS) ? SIGBUS : SIGSEGV;
-        info = t->held_info[sig == SIGBUS];
+        sig = ready & SIG_BIT(SIGBUS) ? SIGBUS : ready & SIG_BIT(SIGSEGV) ? SIGSEGV : SIGSTOP;
+        info = *held_info(t, sig);
         t->held &= ~SIG_BIT(sig);
     }
     if (debugger_lets_pass(t, &sig, &info)) {
@@ -432,7 +464,11 @@ void signal_deliver_pending(GuestThread *t)
         return;
     }
     do {
-        while (deliver_one(t)) {
+        do {
+            tracee_answer_call(t);
+        } while (deliver_one(t));
+        if (t->trace) {
+            tracee_forget_interrupted(t);
         }
         if (t->restore_sigmask) {
             t->sigmask = t->saved_sigmask;
@@ -464,7 +500,8 @@ void signal_deliver_forced(GuestThread *t, const siginfo_t *forced)
     mutex_lock(&t->sighand->lock);
     uint64_t handler = t->sighand->action[sig - 1].handler;
     mutex_unlock(&t->sighand->lock);
-    if (handler <= SIG_IGN_GUEST || (t->sigmask & SIG_BIT(sig))) {
+    bool same = sig == forced->si_signo;        /* another one, of a debugger's, is like any other */
+    if (same && (handler <= SIG_IGN_GUEST || (t->sigmask & SIG_BIT(sig)))) {
         if (log_enabled(LOG_STRACE)) {
             strace_signal(t, sig, info);
         }
@@ -480,6 +517,9 @@ bool signal_pending_wants_eintr(GuestThread *t)
         return false;
     }
     __atomic_signal_fence(__ATOMIC_ACQUIRE);
+    if (!t->pending_sig) {
+        return false;
+    }
     mutex_lock(&t->sighand->lock);
     GuestSigaction act = t->sighand->action[t->pending_sig - 1];
     mutex_unlock(&t->sighand->lock);

@@ -31,6 +31,10 @@ void signal_reinstall(GuestThread *t, int sig);
 
 /* Deliver what is pending; may not return (fatal signals).  pc and registers are the guest's. */
 void signal_deliver_pending(GuestThread *t);
+/* SIGSTOP, SIGSEGV or SIGBUS is to be delivered as soon as the mask allows. */
+void signal_hold(GuestThread *t, const siginfo_t *info);
+/* ptrace_call has been set, all signals being blocked in the host. */
+void signal_note_call(GuestThread *t);
 /* A signal caused by the instruction at pc. */
 void signal_deliver_fault(GuestThread *t, int sig, int code, uint64_t addr);
 /* The same with all that siginfo_t can say: it cannot be blocked or ignored. */

@@ -25,6 +25,7 @@
 #include <sys/mman.h>
 
 #include "linux-user/process.h"
+#include "linux-user/ptrace.h"
 #include "linux-user/seccomp.h"
 #include "linux-user/syscall.h"
 #include "linux-user/user-signal.h"
@@ -187,6 +188,8 @@ static int vfork_main(void *opaque)
     GuestThread *t = s->t;
     const CloneArgs *c = s->args;
     t->sighand = c->flags & CLONE_SIGHAND ? sighand_share(t->sighand) : sighand_copy(t->sighand);
+    t->trace = t->trace_memory = tracee_for_child(t, c->flags, (int)c->exit_signal);
+    t->traced = NULL;
     t->group = &s->group;
     t->in_vfork_child = true;
     t->rseq = 0;
@@ -196,6 +199,7 @@ static int vfork_main(void *opaque)
     user_process.abi->init_child(t->cpu, c->stack ? c->stack + c->stack_size : 0,
                                  c->flags & CLONE_SETTLS, c->tls);
     begin_process(t, c);
+    tracee_child_begins(t);
     signal_set_mask(t, t->sigmask);
     cpu_loop(t->cpu);
     _exit(0);
@@ -210,6 +214,12 @@ static void take_back(GuestThread *t, const GuestThread *saved)
     if (t->exec_request) {
         execve_abandon(t->exec_request);
     }
+    if (t->trace_memory != saved->trace_memory) {
+        tracee_free(t);
+    }
+    if (t->traced != saved->traced) {
+        tracer_free(t);
+    }
     *t = *saved;
     cpu_abandon(t->cpu);
 }
@@ -223,6 +233,7 @@ int64_t clone_vfork(GuestThread *t, const CloneArgs *c)
         free(regs);
         return -ENOMEM;
     }
+    tracee_prepare_vfork(t, c->flags);
     signal_block_all(&old);
     int64_t ret = -BRAID_NOT_STARTED;
     if (!__atomic_load_n(&t->signal_pending, __ATOMIC_RELAXED)) {
@@ -244,6 +255,7 @@ int64_t clone_vfork(GuestThread *t, const CloneArgs *c)
         count_sharer(-1);
         signal_restore_host(old);
     }
+    tracee_end_vfork(t, c->flags, (pid_t)ret);
     munmap(stack, STACK_OF_CHILD);
     free(regs);
     return ret;
@@ -282,6 +294,7 @@ static int sharing_main(void *opaque)
     begin_process(t, child->start->args);
     child->start->pid = child->pid;
     sharing_ready(child->start);
+    tracee_child_begins(t);
     signal_set_mask(t, t->sigmask);
     cpu_loop(t->cpu);
     _exit(0);
@@ -328,6 +341,8 @@ static GuestThread *make_child_record(GuestThread *t, const CloneArgs *c)
     ct->sighand = c->flags & CLONE_SIGHAND ? sighand_share(t->sighand) : sighand_copy(t->sighand);
     ct->sigmask = t->sigmask;
     seccomp_inherit(ct, t);
+    /* The host makes it by a vfork. */
+    ct->trace = ct->trace_memory = tracee_for_child(t, c->flags | CLONE_VFORK, SIGCHLD);
     ct->clear_child_tid = c->flags & CLONE_CHILD_CLEARTID ? c->child_tid : 0;
     return ct;
 }
@@ -365,5 +380,6 @@ int64_t clone_sharing(GuestThread *t, const CloneArgs *c)
         clone_parent_results(c, s.pid);
     }
     signal_restore_host(old);
+    tracee_clone_event(t, c->flags, (int)c->exit_signal, s.pid);
     return s.pid;
 }

@@ -11,6 +11,7 @@
 #include "guest/riscv/cpu.h"
 #include "linux-user/limits.h"
 #include "linux-user/linux-user.h"
+#include "linux-user/ptrace.h"
 #include "linux-user/seccomp.h"
 #include "main/common.h"
 #include "main/handover.h"
@@ -185,6 +186,7 @@ int main(int argc, char **argv, char **envp)
         /* braid's own messages to itself are for what it executed; this may be set-user-ID. */
         unsetenv(LIMITS_VARIABLE);
         unsetenv(SECCOMP_FD_VARIABLE);
+        unsetenv(TRACEE_VARIABLE);
     }
     common_setup_log(&c.common);
     if (c.strace) {

@@ -65,6 +65,23 @@ static void core_fpregs(const CPUState *cpu, void *out)
     memcpy(out, regs, sizeof(regs));
 }
 
+static void set_gregs(CPUState *cpu, const void *in)
+{
+    uint64_t regs[32];
+    memcpy(regs, in, sizeof(regs));
+    cpu->env.pc = regs[0] & ~1ull;
+    memcpy(&cpu->env.reg[1], &regs[1], 31 * sizeof(uint64_t));
+    cpu->llsc_addr = ~0ull;
+}
+
+static void set_fpregs(CPUState *cpu, const void *in)
+{
+    uint64_t regs[33];
+    memcpy(regs, in, sizeof(regs));
+    memcpy(&cpu->env.reg[RISCV_F], regs, 32 * sizeof(uint64_t));
+    riscv_set_fcsr(cpu, (uint32_t)regs[32]);
+}
+
 /* ---- riscv's own system calls ---- */
 
 typedef struct HwprobePair {
@@ -166,6 +183,8 @@ const LinuxAbi linux_abi_riscv64 = {
     .core_fpregs_size = 33 * sizeof(uint64_t),
     .core_gregs = core_gregs,
     .core_fpregs = core_fpregs,
+    .set_gregs = set_gregs,
+    .set_fpregs = set_fpregs,
     .arch_syscall = arch_syscall,
     .arch_syscall_name = arch_syscall_name,
     .write_cpuinfo = write_cpuinfo,

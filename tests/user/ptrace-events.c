@@ -1,0 +1,415 @@
+/*
+ * ptrace() of others: attach and seize, in a loop, in a call, of one thread among several; interrupt and
+ * detach; the events of fork, vfork, clone, exec and exit, and how the new tracees begin; stops of a
+ * whole process; tracers that die.
+ *
+ * test-native: yes
+ */
+#include <poll.h>
+#include <sched.h>
+#include "tracing.h"
+
+static struct {
+    _Atomic long count;
+    _Atomic int stage;
+    _Atomic pid_t tid[4];
+    int pipe[2];
+} *shared;
+
+static char *self;
+
+static void body_loop(void)
+{
+    for (;;) {
+        shared->count++;
+    }
+}
+
+static void body_sleep(void)
+{
+    struct timespec t = { 1, 0 };
+
+    shared->stage = 1;
+    shared->count = nanosleep(&t, NULL) ? errno : 1000;
+}
+
+/* The loop goes round. */
+static void await_progress(void)
+{
+    long before = shared->count;
+
+    for (int i = 0; shared->count == before; i++) {
+        CHECK(i < 5000, "no progress");
+        sleep_ms(1);
+    }
+}
+
+static void check_stopped(void)
+{
+    long before = shared->count;
+
+    sleep_ms(5);
+    CHECK(shared->count == before, "not stopped");
+}
+
+static void finish(pid_t pid)
+{
+    kill(pid, SIGKILL);
+    WAIT(pid, SIGKILL);
+}
+
+/* ---- attach ---- */
+
+static void check_attach(void)
+{
+    pid_t pid = start_child(body_loop);
+    unsigned long regs[NREGS];
+
+    for (int i = 0; i < 3; i++) {
+        await_progress();
+        PT(PTRACE_ATTACH, pid, 0, 0);
+        WAIT(pid, STOP_STATUS(SIGSTOP));
+        check_stopped();
+        get_regs(pid, regs);
+        CHECK(regs[REG_PC_] && regs[REG_SP_], "%lx %lx", regs[REG_PC_], regs[REG_SP_]);
+        CHECK(peek(pid, self) == *(unsigned long *)self, "%lx", peek(pid, self));
+        PT(PTRACE_DETACH, pid, 0, 0);
+        CHECK(pt(PTRACE_DETACH, pid, 0, 0) == -1 && errno == ESRCH, "%d", errno);
+    }
+    await_progress();
+    finish(pid);
+}
+
+static void check_seize(void)
+{
+    pid_t pid = start_child(body_loop);
+    siginfo_t si;
+
+    await_progress();
+    CHECK(pt(PTRACE_SEIZE, pid, 1, 0) == -1 && errno == EIO, "%d", errno);
+    CHECK(pt(PTRACE_SEIZE, pid, 0, 1 << 30) == -1 && errno == EIO, "%d", errno);
+    PT(PTRACE_SEIZE, pid, 0, PTRACE_O_TRACESYSGOOD);
+    await_progress();
+    for (int i = 0; i < 3; i++) {
+        PT(PTRACE_INTERRUPT, pid, 0, 0);
+        WAIT(pid, EVENT_STATUS(PTRACE_EVENT_STOP, SIGTRAP));
+        check_stopped();
+        PT(PTRACE_GETSIGINFO, pid, 0, &si);
+        CHECK(si.si_signo == SIGTRAP && si.si_code == (PTRACE_EVENT_STOP << 8 | SIGTRAP), "%d %x", si.si_signo,
+              si.si_code);
+        PT(PTRACE_CONT, pid, 0, 0);
+        await_progress();
+    }
+    kill(pid, SIGUSR1);
+    WAIT(pid, STOP_STATUS(SIGUSR1));
+    PT(PTRACE_DETACH, pid, 0, SIGUSR2);
+    WAIT(pid, SIGUSR2);
+}
+
+/* Stopped in a call that is gone on with, and not for longer than it was to last. */
+static void check_interrupted_sleep(bool seize)
+{
+    uint64_t start = now_ns();
+    pid_t pid = start_child(body_sleep);
+
+    while (!shared->stage) {
+        sleep_ms(1);
+    }
+    await_sleep(pid);
+    if (seize) {
+        PT(PTRACE_SEIZE, pid, 0, 0);
+        PT(PTRACE_INTERRUPT, pid, 0, 0);
+        WAIT(pid, EVENT_STATUS(PTRACE_EVENT_STOP, SIGTRAP));
+    } else {
+        PT(PTRACE_ATTACH, pid, 0, 0);
+        WAIT(pid, STOP_STATUS(SIGSTOP));
+    }
+    PT(PTRACE_CONT, pid, 0, 0);
+    WAIT(pid, 0);
+    CHECK(shared->count == 1000, "%ld", shared->count);
+    CHECK(now_ns() - start >= 1000000000, "too early");
+}
+
+static void *thread_loop(void *arg)
+{
+    shared->tid[(long)arg] = gettid();
+    for (;;) {
+        if ((long)arg == 1) {
+            shared->count++;
+        } else {
+            shared->stage++;
+        }
+    }
+    return NULL;
+}
+
+static void body_threads(void)
+{
+    start_thread(thread_loop, (void *)1);
+    thread_loop((void *)2);
+}
+
+static void check_one_thread(void)
+{
+    pid_t pid = start_child(body_threads), tid;
+    int stage;
+
+    await_progress();
+    tid = shared->tid[1];
+    PT(PTRACE_SEIZE, tid, 0, 0);
+    PT(PTRACE_INTERRUPT, tid, 0, 0);
+    WAIT(tid, EVENT_STATUS(PTRACE_EVENT_STOP, SIGTRAP));
+    check_stopped();
+    stage = shared->stage;
+    for (int i = 0; shared->stage == stage; i++) {
+        CHECK(i < 5000, "the other thread stands still, too");
+        sleep_ms(1);
+    }
+    PT(PTRACE_DETACH, tid, 0, 0);
+    await_progress();
+    finish(pid);
+}
+
+/* ---- events ---- */
+
+#define FORK_EVENTS (PTRACE_O_TRACEFORK | PTRACE_O_TRACEVFORK | PTRACE_O_TRACECLONE | PTRACE_O_TRACEVFORKDONE)
+
+static void *thread_once(void *arg)
+{
+    shared->tid[0] = gettid();
+    shared->stage++;
+    return NULL;
+}
+
+static void body_family(void)
+{
+    int status;
+    pid_t pid;
+
+    while (!shared->stage) {
+        sleep_ms(1);
+    }
+    pid = fork();
+    if (!pid) {
+        _exit(11);
+    }
+    waitpid(pid, &status, 0);
+    pid = vfork();
+    if (!pid) {
+        _exit(12);
+    }
+    waitpid(pid, &status, 0);
+    join_thread(start_thread(thread_once, NULL));
+}
+
+/* The next status but for SIGCHLD, which is passed on. */
+static int next_status(pid_t pid)
+{
+    int status;
+
+    while ((status = wait_for(pid)) == STOP_STATUS(SIGCHLD)) {
+        PT(PTRACE_CONT, pid, 0, SIGCHLD);
+    }
+    return status;
+}
+
+#define WAIT_EVENT(pid, event)                                                    \
+    do {                                                                          \
+        int status_ = next_status(pid);                                           \
+        CHECK(status_ == EVENT_STATUS(event, SIGTRAP), "status %x", status_);     \
+    } while (0)
+
+/* An event and the child's first stop; both go on. */
+static pid_t new_tracee(pid_t pid, int event, bool seized)
+{
+    siginfo_t si;
+
+    WAIT_EVENT(pid, event);
+    PT(PTRACE_GETSIGINFO, pid, 0, &si);
+    CHECK(si.si_signo == SIGTRAP && si.si_code == (event << 8 | SIGTRAP), "%d %x", si.si_signo, si.si_code);
+    pid_t child = (pid_t)event_message(pid);
+    CHECK(child > 0 && child != pid, "%d", child);
+    WAIT(child, seized ? EVENT_STATUS(PTRACE_EVENT_STOP, SIGTRAP) : STOP_STATUS(SIGSTOP));
+    CHECK(peek(child, self) == *(unsigned long *)self, "%lx", peek(child, self));
+    PT(PTRACE_CONT, child, 0, 0);
+    PT(PTRACE_CONT, pid, 0, 0);
+    return child;
+}
+
+static void check_family(bool seize)
+{
+    pid_t pid, child;
+
+    if (seize) {
+        pid = start_child(body_family);
+        PT(PTRACE_SEIZE, pid, 0, FORK_EVENTS | PTRACE_O_EXITKILL);
+    } else {
+        pid = start_traced(body_family, FORK_EVENTS);
+        PT(PTRACE_CONT, pid, 0, 0);
+    }
+    shared->stage = 1;
+    child = new_tracee(pid, PTRACE_EVENT_FORK, seize);
+    WAIT(child, 11 << 8);
+    child = new_tracee(pid, PTRACE_EVENT_VFORK, seize);
+    WAIT(child, 12 << 8);
+    WAIT_EVENT(pid, PTRACE_EVENT_VFORK_DONE);
+    CHECK(event_message(pid) == (unsigned long)child, "%lx", event_message(pid));
+    PT(PTRACE_CONT, pid, 0, 0);
+    child = new_tracee(pid, PTRACE_EVENT_CLONE, seize);
+    WAIT(child, 0);
+    CHECK(shared->tid[0] == child, "%d %d", shared->tid[0], child);
+    CHECK(next_status(pid) == 0, "status");
+}
+
+static void body_exec(void)
+{
+    execl("/proc/self/exe", "again", "child", NULL);
+    _exit(1);
+}
+
+static void check_exec(void)
+{
+    unsigned long regs[NREGS];
+    struct ptrace_syscall_info info;
+    siginfo_t si;
+    pid_t pid = start_traced(body_exec, 0);
+
+    /* Without the option: a signal. */
+    PT(PTRACE_CONT, pid, 0, 0);
+    WAIT(pid, STOP_STATUS(SIGTRAP));
+    PT(PTRACE_GETSIGINFO, pid, 0, &si);
+    CHECK(si.si_code == SI_USER, "%d", si.si_code);
+    PT(PTRACE_CONT, pid, 0, 0);
+    WAIT(pid, 33 << 8);
+
+    pid = start_traced(body_exec, PTRACE_O_TRACEEXEC | PTRACE_O_TRACESYSGOOD | PTRACE_O_TRACEEXIT);
+    PT(PTRACE_CONT, pid, 0, 0);
+    WAIT(pid, EVENT_STATUS(PTRACE_EVENT_EXEC, SIGTRAP));
+    CHECK(event_message(pid) == (unsigned long)pid, "%lx", event_message(pid));
+    get_regs(pid, regs);
+    CHECK(regs[REG_PC_] && peek(pid, (void *)regs[REG_SP_]) == 2, "argc %lx", peek(pid, (void *)regs[REG_SP_]));
+    PT(PTRACE_SYSCALL, pid, 0, 0);
+    WAIT(pid, STOP_STATUS(SIGTRAP | 0x80));
+    PT(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info);
+    CHECK(info.op == PTRACE_SYSCALL_INFO_EXIT && !info.exit.rval, "%d", info.op);
+    PT(PTRACE_CONT, pid, 0, 0);
+    WAIT(pid, EVENT_STATUS(PTRACE_EVENT_EXIT, SIGTRAP));
+    CHECK(event_message(pid) == 33 << 8, "%lx", event_message(pid));
+    PT(PTRACE_CONT, pid, 0, 0);
+    WAIT(pid, 33 << 8);
+}
+
+static void *exec_thread(void *arg)
+{
+    body_exec();
+    return NULL;
+}
+
+static void body_exec_in_thread(void)
+{
+    start_thread(exec_thread, NULL);
+    for (;;) {
+        pause();
+    }
+}
+
+/* The thread takes the place of the process. */
+static void check_exec_in_thread(void)
+{
+    pid_t pid = start_traced(body_exec_in_thread, PTRACE_O_TRACEEXEC | PTRACE_O_TRACECLONE), tid;
+
+    PT(PTRACE_CONT, pid, 0, 0);
+    tid = new_tracee(pid, PTRACE_EVENT_CLONE, false);
+    WAIT(pid, EVENT_STATUS(PTRACE_EVENT_EXEC, SIGTRAP));
+    CHECK(event_message(pid) == (unsigned long)tid, "%lx", event_message(pid));
+    PT(PTRACE_CONT, pid, 0, 0);
+    WAIT(pid, 33 << 8);
+}
+
+/* ---- the whole process ---- */
+
+static void check_group_stop(void)
+{
+    pid_t pid = start_child(body_loop);
+
+    await_progress();
+    PT(PTRACE_SEIZE, pid, 0, PTRACE_O_EXITKILL);
+    kill(pid, SIGTSTP);
+    WAIT(pid, STOP_STATUS(SIGTSTP));
+    PT(PTRACE_CONT, pid, 0, SIGSTOP);
+    WAIT(pid, EVENT_STATUS(PTRACE_EVENT_STOP, SIGSTOP));
+    check_stopped();
+    PT(PTRACE_LISTEN, pid, 0, 0);
+    check_stopped();
+    kill(pid, SIGCONT);
+    WAIT(pid, EVENT_STATUS(PTRACE_EVENT_STOP, SIGTRAP));
+    PT(PTRACE_CONT, pid, 0, 0);
+    WAIT(pid, STOP_STATUS(SIGCONT));
+    PT(PTRACE_CONT, pid, 0, SIGCONT);
+    await_progress();
+    /* Dropped, it does nothing. */
+    kill(pid, SIGSTOP);
+    WAIT(pid, STOP_STATUS(SIGSTOP));
+    PT(PTRACE_CONT, pid, 0, 0);
+    await_progress();
+    finish(pid);
+}
+
+/* A tracer of `pid` that ends when it has stopped or is running. */
+static void run_tracer(pid_t pid, unsigned long options, bool stopped)
+{
+    pid_t tracer = fork();
+
+    if (!tracer) {
+        PT(PTRACE_SEIZE, pid, 0, options);
+        PT(PTRACE_INTERRUPT, pid, 0, 0);
+        WAIT(pid, EVENT_STATUS(PTRACE_EVENT_STOP, SIGTRAP));
+        if (!stopped) {
+            PT(PTRACE_CONT, pid, 0, 0);
+        }
+        kill(getpid(), SIGKILL);
+    }
+    WAIT(tracer, SIGKILL);
+}
+
+static void check_dead_tracer(void)
+{
+    pid_t pid = start_child(body_loop);
+
+    for (int i = 0; i < 4; i++) {
+        await_progress();
+        run_tracer(pid, 0, i & 1);
+        await_progress();
+    }
+    /* And whoever comes then sees a thread like any other. */
+    PT(PTRACE_ATTACH, pid, 0, 0);
+    WAIT(pid, STOP_STATUS(SIGSTOP));
+    PT(PTRACE_DETACH, pid, 0, 0);
+    run_tracer(pid, PTRACE_O_EXITKILL, false);
+    WAIT(pid, SIGKILL);
+}
+
+int main(int argc, char **argv)
+{
+    if (argc == 2) {
+        return 33;
+    }
+    self = (char *)main;
+    shared = share(sizeof(*shared));
+    check_attach();
+    check_seize();
+    shared->stage = 0;
+    check_interrupted_sleep(false);
+    shared->stage = 0;
+    check_interrupted_sleep(true);
+    check_one_thread();
+    for (int seize = 0; seize < 2; seize++) {
+        shared->stage = 0;
+        check_family(seize);
+    }
+    check_exec();
+    check_exec_in_thread();
+    check_group_stop();
+    check_dead_tracer();
+    return 0;
+}
