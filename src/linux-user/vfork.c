@@ -166,8 +166,14 @@ static void wait_for_group(const ThreadGroup *group, pid_t pid)
 typedef struct VforkStart {
     GuestThread *t;
     const CloneArgs *args;
+    SigHand *sighand;       /* the child's; not made by the child, which may be killed inside malloc() */
     ThreadGroup group;
 } VforkStart;
+
+static SigHand *sighand_for_child(const GuestThread *t, const CloneArgs *c)
+{
+    return c->flags & CLONE_SIGHAND ? sighand_share(t->sighand) : sighand_copy(t->sighand);
+}
 
 /* What both kinds of children begin with, in the child. */
 static void begin_process(GuestThread *t, const CloneArgs *c)
@@ -187,7 +193,7 @@ static int vfork_main(void *opaque)
     VforkStart *s = opaque;
     GuestThread *t = s->t;
     const CloneArgs *c = s->args;
-    t->sighand = c->flags & CLONE_SIGHAND ? sighand_share(t->sighand) : sighand_copy(t->sighand);
+    t->sighand = s->sighand;
     t->trace = t->trace_memory = tracee_for_child(t, c->flags, (int)c->exit_signal);
     t->traced = NULL;
     t->group = &s->group;
@@ -208,9 +214,6 @@ static int vfork_main(void *opaque)
 /* Whatever became of the child: the record and the CPU are the parent's again. */
 static void take_back(GuestThread *t, const GuestThread *saved)
 {
-    if (t->sighand != saved->sighand || t->group != saved->group) {
-        sighand_drop(t->sighand);
-    }
     if (t->exec_request) {
         execve_abandon(t->exec_request);
     }
@@ -237,7 +240,7 @@ int64_t clone_vfork(GuestThread *t, const CloneArgs *c)
     signal_block_all(&old);
     int64_t ret = -BRAID_NOT_STARTED;
     if (!__atomic_load_n(&t->signal_pending, __ATOMIC_RELAXED)) {
-        VforkStart s = { t, c, { .nthreads = 1, .leader_left = 0 } };
+        VforkStart s = { t, c, sighand_for_child(t, c), { .nthreads = 1, .leader_left = 0 } };
         GuestThread saved = *t;
         cpu->guest->cpu_clone(regs, cpu);
         uint64_t pc = cpu->env.pc;
@@ -252,6 +255,7 @@ int64_t clone_vfork(GuestThread *t, const CloneArgs *c)
             cpu->env.pc = pc;
             clone_parent_results(c, pid);
         }
+        sighand_drop(s.sighand);
         count_sharer(-1);
         signal_restore_host(old);
     }
@@ -338,7 +342,7 @@ static GuestThread *make_child_record(GuestThread *t, const CloneArgs *c)
     GuestThread *ct = thread_new(child);
     ct->is_main = true;
     ct->group = t->group;
-    ct->sighand = c->flags & CLONE_SIGHAND ? sighand_share(t->sighand) : sighand_copy(t->sighand);
+    ct->sighand = sighand_for_child(t, c);
     ct->sigmask = t->sigmask;
     seccomp_inherit(ct, t);
     /* The host makes it by a vfork. */
