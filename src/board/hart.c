@@ -345,11 +345,28 @@ IRQLine hart_irq(unsigned hart, unsigned irq)
     return (IRQLine){ set_pin, hart_ctx.harts[hart].cpu, irq };
 }
 
+static uint64_t supervisor_deadline(CPUState *cpu)
+{
+    uint64_t ticks = riscv_next_timer(cpu);
+    return ticks == UINT64_MAX ? TIMER_NEVER : board_time_to_ns(ticks);
+}
+
+/* The hart may set stimecmp while another one sets the time: who set the timer last sees, behind the timers' lock, what
+   the other one stored before it did so. */
 void hart_timer_changed(CPUState *cpu)
 {
-    Hart *h = hart_of(cpu);
-    uint64_t ticks = riscv_next_timer(cpu);
-    timer_set(&h->supervisor_timer, ticks == UINT64_MAX ? TIMER_NEVER : board_time_to_ns(ticks));
+    uint64_t deadline;
+    do {
+        deadline = supervisor_deadline(cpu);
+        timer_set(&hart_of(cpu)->supervisor_timer, deadline);
+    } while (supervisor_deadline(cpu) != deadline);
+}
+
+void harts_time_set(void)
+{
+    for (unsigned i = 0; i < hart_ctx.nharts; i++) {
+        hart_timer_changed(hart_ctx.harts[i].cpu);
+    }
 }
 
 void hart_create_all(unsigned n, bool one_thread)

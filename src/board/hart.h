@@ -60,8 +60,10 @@ static inline Hart *hart_of(const CPUState *cpu) { return cpu->user_data; }
 /* The pin `irq` (RISCV_IRQ_...) of a hart as an interrupt line. */
 IRQLine hart_irq(unsigned hart, unsigned irq);
 
-/* RISCVSystemConfig.timer_changed */
+/* RISCVSystemConfig.timer_changed; any thread, without locks */
 void hart_timer_changed(CPUState *cpu);
+/* The time CSR of all harts was set: their timers are due at other times of the clock. */
+void harts_time_set(void);
 
 /* Why harts are parked: they run again when no reason is left. */
 enum {

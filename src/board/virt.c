@@ -97,6 +97,7 @@ static void create_timers(unsigned nharts)
 {
     IRQLine *msip = hart_lines(nharts, RISCV_IRQ_MSI), *mtip = hart_lines(nharts, RISCV_IRQ_MTI);
     virt.aclint = aclint_create(msip, mtip, nharts);
+    aclint_on_time_set(virt.aclint, harts_time_set);
     memory_add_mmio("clint", VIRT_CLINT, VIRT_CLINT_SIZE, &aclint_ops, virt.aclint);
     device_add("clint", &aclint_class, virt.aclint);
     free(msip);

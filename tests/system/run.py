@@ -42,6 +42,7 @@ CASES = [
     Case('hello', 'hello\n', status=7),
     Case('ipi', 'ipi\n'),
     Case('timer', 'timer\n'),
+    Case('set-time', 'set-time\n', harts=3),
     Case('plic', '....plic\n'),
     Case('reset', 'again\nagain\nagain\nreset\n', harts=4),
     Case('sbi', 'sbi\n', sbi=True),

@@ -33,6 +33,7 @@ typedef struct ACLINTHart {
 
 struct ACLINT {
     unsigned nharts;            /* constant */
+    void (*time_set)(void);     /* constant; may be NULL */
     uint64_t offset;            /* atomic: mtime - ticks of the clock */
     ACLINTHart *harts;
 };
@@ -110,6 +111,9 @@ static void write_time(ACLINT *a, hwaddr offset, uint64_t value, unsigned size)
     for (unsigned i = 0; i < a->nharts; i++) {
         timer_fired(&a->harts[i]);
     }
+    if (a->time_set) {
+        a->time_set();
+    }
 }
 
 static void aclint_write(void *opaque, hwaddr offset, uint64_t value, unsigned size)
@@ -180,6 +184,11 @@ static void reset(void *opaque) { aclint_reset(opaque); }
 const DeviceClass aclint_class = {
     .name = "clint", .reset = reset, .state = &(const StateTable){ aclint_fields, loaded },
 };
+
+void aclint_on_time_set(ACLINT *a, void (*fn)(void))
+{
+    a->time_set = fn;
+}
 
 ACLINT *aclint_create(const IRQLine *software, const IRQLine *timer, unsigned nharts)
 {

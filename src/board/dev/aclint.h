@@ -18,6 +18,8 @@ extern const MMIOOps aclint_ops;    /* opaque: the ACLINT */
 
 /* software[i] and timer[i]: MSIP and MTIP of hart i; copied. */
 ACLINT *aclint_create(const IRQLine *software, const IRQLine *timer, unsigned nharts);
+/* Whom to tell that mtime was set, or may have been: on a hart's thread, without locks.  Before harts run. */
+void aclint_on_time_set(ACLINT *a, void (*fn)(void));
 extern const DeviceClass aclint_class;
 void aclint_reset(ACLINT *a);
 /* mtime, which is also the harts' time CSR.  Any thread, no locks. */
