@@ -409,6 +409,7 @@ void harts_add_devices(void)
     static const DeviceClass hart = { .name = "hart", .state = &riscv_hart_state };
     static const StateTable table = { board_fields, loaded };
     static const DeviceClass control_of_hart = { .name = "hart control", .state = &table };
+    round_robin_init();
     for (unsigned i = 0; i < hart_ctx.nharts; i++) {
         device_add(str_format("hart.%u", i), &hart, hart_ctx.harts[i].cpu);
         device_add(str_format("hart.%u.control", i), &control_of_hart, &hart_ctx.harts[i]);

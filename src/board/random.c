@@ -8,6 +8,7 @@
 #include <string.h>
 #include <sys/random.h>
 
+#include "board/device.h"
 #include "board/timer.h"
 #include "util/lock.h"
 
@@ -15,6 +16,14 @@ static struct RandomContext {
     Mutex lock;                 /* rank LEAF */
     uint64_t state;             /* guarded by lock */
 } random_ctx = { .lock = MUTEX_INIT(LEAF) };
+
+void board_random_init(void)
+{
+    static const StateField fields[] = { STATE(struct RandomContext, state), STATE_END };
+    static const StateTable table = { fields, NULL };
+    static const DeviceClass c = { .name = "random", .state = &table };
+    device_add("random", &c, &random_ctx);
+}
 
 static uint64_t next_locked(void)
 {

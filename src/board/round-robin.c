@@ -20,6 +20,7 @@
 
 #include <pthread.h>
 
+#include "board/device.h"
 #include "board/hart.h"
 #include "exec/exec.h"
 #include "util/clock.h"
@@ -35,7 +36,7 @@ static struct RoundRobin {
     CPUState *running;          /* atomic, written by the harts' thread: whom the slice's end kicks */
     CountOptions count;         /* constant after round_robin_count() */
     uint64_t executed_hint;     /* atomic: executed(), for other threads */
-    /* owned by the harts' thread */
+    /* owned by the harts' thread, or by whoever has parked it */
     unsigned turn;              /* index of the hart whose turn it is */
     Timer slice;
     CPUState *counted;          /* counted time: who runs, ... */
@@ -142,6 +143,21 @@ static void idle_counted(void)
         uint64_t slept = host_ns() - begin;
         clock_warp(woken && slept < ns ? slept : ns);
     }
+}
+
+/* ---- Saved states ---- */
+
+static bool loaded(void *opaque)
+{
+    return rr.turn < hart_ctx.nharts && rr.slice_left >= 0 && rr.slice_left <= UNLIMITED_INSNS;
+}
+
+void round_robin_init(void)
+{
+    static const StateField fields[] = { STATE(struct RoundRobin, turn), STATE(struct RoundRobin, slice_left), STATE_END };
+    static const StateTable table = { fields, loaded };
+    static const DeviceClass c = { .name = "turns", .state = &table };
+    device_add("turns", &c, &rr);
 }
 
 /* ---- Turns ---- */

@@ -15,6 +15,8 @@ typedef struct CountOptions {
 
 /* Before hart_create_all(): what clock_ns() shows is counted by the harts' thread. */
 void round_robin_count(const CountOptions *options);
+/* Whose turn it is becomes part of the machine's saved state. */
+void round_robin_init(void);
 /* Counted time: what the hart has asked of the board is to be done before it, or another, executes more.  For the
    harts' thread; does nothing on others. */
 void round_robin_hold(void);

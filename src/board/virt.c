@@ -27,6 +27,7 @@
 #include "board/loader.h"
 #include "board/monitor.h"
 #include "board/pci/pci.h"
+#include "board/random.h"
 #include "board/round-robin.h"
 #include "board/savevm.h"
 #include "board/sbi.h"
@@ -369,6 +370,7 @@ void virt_create(const BoardOptions *o)
 {
     check_options(o);
     savevm_init();
+    board_random_init();
     if (o->aia) {
         riscv_add_aia();
     }

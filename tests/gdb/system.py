@@ -23,8 +23,8 @@ CROSS = 'riscv64-linux-gnu-'
 PC = 32
 
 
-def build(directory):
-    out = kernels.build('debug', directory + '/debug')
+def build(name, directory, **options):
+    out = kernels.build(name, directory + '/' + name, **options)
     text = subprocess.run([CROSS + 'nm', out], capture_output=True, text=True, check=True).stdout
     return out, {f[2]: int(f[0], 16) for f in map(str.split, text.splitlines()) if len(f) == 3}
 
@@ -253,15 +253,67 @@ def test_storm(kernel, directory, sym):
     check('killed', m.p.returncode == 0, m.p.returncode)
 
 
+def run_a_bit(c, sym):
+    """Until both harts have begun and ended a round."""
+    words = sym['rounds'], sym['rounds'] + 8
+    first = [c.word(w) for w in words]
+    for _ in range(1000):
+        c.send('vCont;c')
+        time.sleep(0.005)
+        c.s.sendall(b'\x03')
+        check('interrupt', c.receive().startswith('T02'))
+        if all(c.word(w) - n > 1 for w, n in zip(words, first)):
+            return
+    check('the harts run', False)
+
+
+def test_patched(directory):
+    """Code that runs is changed by gdb, by virtual and physical addresses, and by loadvm; no breakpoint drops
+    translations, no hart executes FENCE.I."""
+    kernel, sym = build('patched', directory, harts=2)
+    m = Machine(kernel, directory)
+    c = Client(m.sock)
+    check('stop', c.ask('?').startswith('T05'))
+    code, state = (sym['value'], sym['in_loop']), directory + '/state'
+    seen = [sym[name] + 8 * hart for name in ('called', 'looped') for hart in (0, 1)]
+
+    def patch(n):
+        for at, register in zip(code, (10, 12)):
+            insn = n << 20 | register << 7 | 0x13           # addi register, zero, n
+            check('patch', c.ask('M%x,4:%s' % (at, insn.to_bytes(4, 'little').hex())) == 'OK')
+
+    def look(n, what):
+        run_a_bit(c, sym)
+        values = [c.word(at) for at in seen]
+        check(what, values == [n] * 4, (n, values))
+
+    run_a_bit(c, sym)       # out of the boot ROM
+    look(1, 'as built')
+    for n in range(2, 20):
+        check('mode', c.ask('Qqemu.PhyMemMode:%d' % (n % 2)) == 'OK')
+        patch(n)
+        look(n, 'after a write')
+    check('saved', monitor(c, 'savevm ' + state) == '')
+    for n in range(30, 40):
+        patch(n)
+        look(n, 'after a write')
+        check('loaded', monitor(c, 'loadvm ' + state) == '')
+        look(19, 'after loadvm')
+    check('end', c.ask('M%x,1:01' % sym['stop_now']) == 'OK')
+    check('exit', c.ask('vCont;c') == 'W00')
+    check('console', m.end() == 'patched\n')
+
+
 def main():
     if not shutil.which(CROSS + 'gcc'):
         print(CROSS + 'gcc is missing')
         sys.exit(77)
     with tempfile.TemporaryDirectory() as directory:
-        kernel, sym = build(directory)
+        kernel, sym = build('debug', directory)
         test_gdb(kernel, directory)
         test_client(kernel, directory, sym)
         test_storm(kernel, directory, sym)
+        test_patched(directory)
     finish()
 
 

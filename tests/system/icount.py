@@ -3,7 +3,8 @@
 
 usage: icount.py EMULATOR... [--harts N] [--icount TEXT]
 
-The second run is disturbed: by a process that spins, and by SIGSTOP and SIGCONT at random times.
+The second run is disturbed: by a process that spins, and by SIGSTOP and SIGCONT at random times.  The third one is
+stopped at random times, saved, and goes on in another process.
 Exit status 77 if the kernel cannot be had.
 """
 import contextlib
@@ -12,9 +13,11 @@ import pathlib
 import random
 import re
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import time
 
 import debian
 
@@ -61,13 +64,51 @@ def run(command, work, disturb):
         return out.read(), int(count.group(1)) if count else None, status
 
 
+def tell_monitor(p, path, *commands):
+    """And wait for the answers.  The end of the machine is one."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as s:
+        s.settimeout(100)
+        while s.connect_ex(str(path)) and p.poll() is None:     # it has just been started
+            time.sleep(0.01)
+        for line in ('', *commands):
+            s.sendall((line and line + '\n').encode())
+            text = b''
+            while not text.endswith(b'(braid) '):
+                text += s.recv(4096) or b'(braid) '
+
+
+def run_in_parts(command, work, marks):
+    """As run(); stopped, saved and taken to another process whenever the console has as many bytes."""
+    out, count, saved, sock, load = b'', 0, work / 'saved', work / 'monitor', []
+    for mark in (*marks, sys.maxsize):
+        with open(work / 'console', 'w+b') as f, open(work / 'errors', 'w+b') as err:
+            p = subprocess.Popen([*command, '--stats', '-monitor', f'unix:{sock},server=on,wait=off', *load],
+                                 stdin=subprocess.DEVNULL, stdout=f, stderr=err)
+            while p.poll() is None and len(out) + (work / 'console').stat().st_size < mark:
+                time.sleep(0.01)
+            time.sleep(random.random() / 5)
+            tell_monitor(p, sock, 'stop', f'savevm {saved}.new', 'quit')
+            status = p.wait(timeout=280)
+            f.seek(0)
+            err.seek(0)
+            out += f.read()
+            errors = err.read()
+            n = re.search(rb'^insns_executed +(\d+)', errors, re.M)
+            if not n:
+                return out, errors.decode(), status
+            count += int(n.group(1))
+        new = pathlib.Path(f'{saved}.new')
+        if not new.exists():
+            break               # it has come to its end
+        new.rename(saved)
+        load = ['-loadvm', saved]
+    return out, count, status
+
+
 def find_problems(first, second):
     (out1, n1, status1), (out2, n2, status2) = first, second
     if status1 or status2:
         yield f'exit status {status1}, {status2}'
-    if b'Power down' not in out1:
-        yield 'the guest did not switch itself off'
-        print(out1[-2000:].decode('latin-1'))
     if out1 != out2:
         yield 'the consoles differ'
         text1, text2 = (o.decode('latin-1').splitlines() for o in (out1, out2))
@@ -92,15 +133,24 @@ def main():
         command = [*args, *debian.machine_options(values['--harts'], '256M', kernel, work / 'initrd'),
                    *debian.disk_options(0, disk, 'readonly=on'), *debian.disk_options(1, copy),
                    '-device', 'virtio-rng-device', '-icount', values['--icount']]
-        results = []
-        for disturb in False, True:
+        results, problems = [], []
+
+        def try_again(fn, *how):
             copy.write_bytes(bytes(1 << 20))
-            results.append(run(command, work, disturb))
-        problems = list(find_problems(*results))
-        if copy.read_bytes() != disk.read_bytes():
-            problems.append('the copy of the disk is none')
-    print(f'{len(results[0][0])} bytes, {results[0][1]} instructions', *problems, sep='; ')
-    print(f'{5 - len(problems)} passed, {len(problems)} failed')
+            results.append(fn(command, work, *how))
+            problems.extend(find_problems(results[0], results[-1]))
+            if copy.read_bytes() != disk.read_bytes():
+                problems.append('the copy of the disk is none')
+
+        try_again(run, False)
+        if b'Power down' not in results[0][0]:
+            problems.append('the guest did not switch itself off')
+            print(results[0][0][-2000:].decode('latin-1'))
+        try_again(run, True)
+        marks = sorted(random.randrange(len(results[0][0])) for _ in range(3))
+        try_again(run_in_parts, marks)
+    print(f'{len(results[0][0])} bytes, {results[0][1]} instructions, saved at {marks}', *problems, sep='; ')
+    print(f'{13 - len(problems)} passed, {len(problems)} failed')
     sys.exit(1 if problems else 0)
 
 

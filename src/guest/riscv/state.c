@@ -2,8 +2,8 @@
  *
  * What a hart of a whole machine is: the table of its saved state.
  *
- * Not in it: reservations (a guest's SC fails, as after an interrupt), translations and TLBs,
- * which are dropped.
+ * Not in it: translations and TLBs, which are dropped.  The reservation is: with -icount a machine that was
+ * saved between LR and SC executes as many instructions as one that was not.
  */
 #include "exec/tlb.h"
 #include "guest/riscv/hart.h"
@@ -35,6 +35,7 @@ static const StateField hart_fields[] = {
     STATE(RISCVHart, mcounteren), STATE(RISCVHart, scounteren), STATE(RISCVHart, mcountinhibit),
     STATE(RISCVHart, miselect), STATE(RISCVHart, siselect),
     STATE_CALL("mcycle", get_mcycle, set_mcycle), STATE_CALL("minstret", get_minstret, set_minstret),
+    STATE(RISCVHart, rv.cs.llsc_addr), STATE(RISCVHart, rv.cs.llsc_val),
     STATE(RISCVHart, pmpcfg), STATE(RISCVHart, pmpaddr), STATE_END
 };
 
@@ -49,7 +50,6 @@ static bool loaded(void *hart)
     }
     h->mstatus &= MSTATUS_WRITABLE;
     cpu->env.reg[RISCV_X] = 0;
-    cpu->llsc_addr = UINT64_MAX;
     h->exception_pending = false;
     riscv_pmp_changed(h);
     riscv_hart_changed(h);
