@@ -19,6 +19,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "debug/gdb-catch.h"
 #include "debug/gdb-file.h"
 #include "debug/gdb-packet.h"
 #include "debug/gdb-signal.h"
@@ -34,6 +35,8 @@ typedef struct GdbStop {
     CPUState *cpu;
     int sig;                    /* a signal on its way to the guest, or 0: cpu->debug says what */
     bool at_start;              /* of the guest */
+    const char *call;           /* gdb's name of the event: entry into system call `nr`, or return; NULL: neither */
+    uint64_t nr;
     bool posted;                /* nobody waits */
     int deliver;                /* set before `done` */
     uint32_t done;              /* atomic, futex [GDB-DONE] */
@@ -165,7 +168,9 @@ static void describe_stop(const GdbStop *stop, int sig)
 {
     char *p = gdb.stop_reply, *end = p + sizeof(gdb.stop_reply);
     p += snprintf(p, (size_t)(end - p), "T%02x", gdb_signal_from_linux(sig));
-    if (stop && !stop->sig && !stop->at_start) {
+    if (stop && stop->call) {
+        p += snprintf(p, (size_t)(end - p), "%s:%" PRIx64 ";", stop->call, stop->nr);
+    } else if (stop && !stop->sig && !stop->at_start) {
         const CPUDebug *d = &stop->cpu->debug;
         if (d->event == DEBUG_EVENT_WATCH) {
             p += snprintf(p, (size_t)(end - p), "%s:%" PRIx64 ";", watch_name(d->watch_kind),
@@ -249,6 +254,9 @@ static bool is_stale(const GdbStop *stop)
     if (stop->sig || stop->at_start) {
         return false;
     }
+    if (stop->call) {
+        return !gdb_catch_wants(stop->nr);
+    }
     return (d->event == DEBUG_EVENT_BREAKPOINT && !debug_breakpoint_at(stop->cpu->env.pc)) ||
            (d->event == DEBUG_EVENT_WATCH && !debug_watchpoint_is_set(d->watch_addr, d->watch_kind));
 }
@@ -284,6 +292,7 @@ static void disconnect(void)
     mutex_unlock(&gdb.lock);
     take_machine();
     debug_clear();
+    gdb_catch_set(NULL);
     resume(gdb.current ? gdb.current->sig : 0);
     gdb.owes_reply = gdb.physical = false;
     for (GdbStop *stop; (stop = take_stop());) {
@@ -546,6 +555,7 @@ static void cmd_supported(const char *args)
         "qXfer:features:read+;qXfer:threads:read+", GDB_PACKET_SIZE);
     add("%s%s", gdb.target.read_auxv ? ";qXfer:auxv:read+" : "",
         gdb.target.exec_file ? ";qXfer:exec-file:read+" : "");
+    add("%s", gdb.target.system_calls ? ";QCatchSyscalls+" : "");
 }
 
 static void cmd_thread_list(void)
@@ -629,6 +639,8 @@ static void cmd_query(char *p)
         add("OK");
     } else if (starts_with(p, "QPassSignals:", &rest)) {
         cmd_pass_signals(rest);
+    } else if (gdb.target.system_calls && starts_with(p, "QCatchSyscalls:", &rest)) {
+        add(gdb_catch_set(rest) ? "OK" : "E16");
     }
 }
 
@@ -858,6 +870,14 @@ int gdb_signal(CPUState *cpu, int sig)
     }
     GdbStop stop = { .cpu = cpu, .sig = sig };
     return wait_for_gdb(&stop);
+}
+
+void gdb_syscall(CPUState *cpu, uint64_t nr, bool returned)
+{
+    if (is_connected() && gdb_catch_wants(nr)) {
+        GdbStop stop = { .cpu = cpu, .call = returned ? "syscall_return" : "syscall_entry", .nr = nr };
+        wait_for_gdb(&stop);
+    }
 }
 
 void gdb_exit(int status, int sig)

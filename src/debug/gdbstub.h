@@ -29,6 +29,7 @@ typedef struct GdbTarget {
     size_t (*read_auxv)(uint64_t offset, void *buf, size_t n);
     void (*kill)(void);
     GdbFindFile *find_file;     /* NULL: gdb reads its own files */
+    bool system_calls;          /* gdb_syscall() is called */
     /* ---- a machine; NULL in a program ---- */
     /*
      * Stop all vCPUs outside of cpu_exec(), and let them go on; `start`: also a machine that was
@@ -66,6 +67,8 @@ void gdb_post(CPUState *cpu);
 void gdb_stop(CPUState *cpu);
 /* The guest is about to get this signal: which shall it get? Likewise. */
 int gdb_signal(CPUState *cpu, int sig);
+/* A guest thread is about to make a system call, or has made it. Likewise. */
+void gdb_syscall(CPUState *cpu, uint64_t nr, bool returned);
 /* The guest has ended with this status, or by this signal. */
 void gdb_exit(int status, int sig);
 /* In the only thread of a child after fork(): gdb stays with the parent. */

@@ -78,6 +78,21 @@ static void handle_syscall(GuestThread *t)
     abi->finish_syscall(t->cpu, ret);
 }
 
+/* With a debugger, which may change registers before and after. */
+static void handle_syscall_watched(GuestThread *t)
+{
+    const UserDebugger *debugger = user_process.opt->debugger;
+    uint64_t nr, a[6];
+    vaddr pc = t->cpu->env.pc;
+    user_process.abi->get_syscall(t->cpu, &nr, a);
+    debugger->syscall(t->cpu, nr, false);
+    handle_syscall(t);
+    /* A call that begins again behind a signal has not returned. */
+    if (!t->exiting && t->cpu->env.pc != pc) {
+        debugger->syscall(t->cpu, nr, true);
+    }
+}
+
 /* An instruction cannot be fetched: not mapped, not executable, or behind the end of a file. */
 static void handle_fetch_fault(GuestThread *t)
 {
@@ -113,7 +128,11 @@ static void handle_event(GuestThread *t, int reason)
     case 0:
         break;
     case EXIT_REASON_SYSCALL:
-        handle_syscall(t);
+        if (unlikely(user_process.opt->debugger != NULL)) {
+            handle_syscall_watched(t);
+        } else {
+            handle_syscall(t);
+        }
         break;
     case EXIT_REASON_BREAKPOINT:
         signal_deliver_fault(t, SIGTRAP, TRAP_BRKPT, cpu->env.pc);

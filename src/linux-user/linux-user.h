@@ -21,6 +21,8 @@ typedef struct UserDebugger {
     void (*stop)(CPUState *cpu);
     /* The guest is about to get the signal: which shall it get? 0: none. */
     int (*signal)(CPUState *cpu, int sig);
+    /* The guest is about to make a system call, or has made it; registers may be changed. */
+    void (*syscall)(CPUState *cpu, uint64_t nr, bool returned);
     /* The process ends. */
     void (*exit)(int status, int sig);
     /* In the child after fork(). */

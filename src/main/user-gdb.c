@@ -117,6 +117,7 @@ static void stop(CPUState *cpu)
             .read_auxv = read_auxv,
             .kill = kill_guest,
             .find_file = find_file,
+            .system_calls = true,
         };
         char *err = NULL;
         if (!gdb_start(where, &target, &err)) {
@@ -130,7 +131,7 @@ static void stop(CPUState *cpu)
 const UserDebugger *user_gdb(const char *w)
 {
     static const UserDebugger debugger = {
-        .stop = stop, .signal = gdb_signal, .exit = gdb_exit, .fork_child = gdb_fork_child,
+        .stop = stop, .signal = gdb_signal, .syscall = gdb_syscall, .exit = gdb_exit, .fork_child = gdb_fork_child,
     };
     where = w;
     return &debugger;

@@ -163,6 +163,35 @@ def test_files(dir):
     p.wait(30)
 
 
+def test_syscalls(dir):
+    """gdb's manual, "General Query Packets": QCatchSyscalls.  (gdb 13 offers `catch syscall` for other architectures only.)"""
+    p = start(dir + '/s')
+    c = Client(dir + '/s')
+    check('offered', 'QCatchSyscalls+' in c.ask('qSupported:swbreak+'))
+    c.ask('?')
+    check('nonsense', all(c.ask('QCatchSyscalls:' + s).startswith('E') for s in ('2', '1;', '1;x', '0;40', '')))
+    c.ask('QPassSignals:1e')
+    check('all', c.ask('QCatchSyscalls:1') == 'OK')
+    entry = c.ask('vCont;c')
+    nr = re.fullmatch(r'T05syscall_entry:(\w+);thread:\w+;', entry)
+    check('any entry', nr and int(nr.group(1), 16) == c.register(17), entry)
+    back = c.ask('vCont;c')
+    check('its return', back.startswith('T05syscall_return:%s;' % nr.group(1)), back)
+    check('write only', c.ask('QCatchSyscalls:1;40;fffffff') == 'OK')
+    stop = c.ask('vCont;c')
+    text, n = c.register(11), c.register(12)
+    check('write', stop.startswith('T05syscall_entry:40;') and c.register(10) == 1, stop)
+    check('its text', bytes.fromhex(c.ask('m%x,%x' % (text, n))) == b'shared 1045 scale 3\n')
+    check('written less', c.ask('Pc=' + struct.pack('<Q', 11).hex()) == 'OK')
+    stop = c.ask('vCont;c')
+    check('write returns', stop.startswith('T05syscall_return:40;') and c.register(10) == 11, stop)
+    check('another result', c.ask('Pa=' + struct.pack('<Q', n).hex()) == 'OK')
+    check('none', c.ask('QCatchSyscalls:0') == 'OK')
+    check('end', c.ask('vCont;c') == 'W07')
+    out, _ = p.communicate(timeout=30)
+    check('changed output', out == 'shared 1045', out)
+
+
 def test_toggle(dir, sym):
     """A breakpoint that comes and goes under three threads that run into it; Ctrl-C between."""
     p = start(dir + '/b', 'spin')
@@ -211,6 +240,7 @@ with tempfile.TemporaryDirectory() as d:
     s = symbols()
     test_registers_and_memory(d, s)
     test_files(d)
+    test_syscalls(d)
     test_toggle(d, s)
     test_kill(d)
     test_gdb(d)
