@@ -59,6 +59,8 @@ CASES = [
     Case('hsm', 'hsm\n', harts=4, sbi=True),
     Case('hsm', 'hsm\n', harts=4, sbi=True, firmware=True),
     Case('reset-busy', 'reset-busy\n', harts=5),
+    Case('wrs', 'wrs\n', harts=2),
+    Case('wrs', 'wrs\n', harts=8),
     Case('plic-race', 'plic-race\n', harts=4),
 ]
 
