@@ -13,13 +13,13 @@
 
 #include "linux-user/thread.h"
 
-/* si_code of a SIGBUS, or SIGSTOP, between two braids. */
+/* si_code of signals, most of them SIGBUS, between two braids. */
 enum {
     PTRACE_MARK_STOP = -0x42520001,     /* from the tracee to itself: si_value is its record */
     PTRACE_MARK_CALL = -0x42520002,     /* from the tracer: si_value is a PTRACE_CALL_... word */
     PTRACE_MARK_SIGNAL = -0x42520003,   /* from the tracer, in place of another signal; see ptrace_pack() */
     PTRACE_MARK_SIGNAL_SEIZED = -0x42520004,    /* the same, and the tracer has seized the thread */
-    PTRACE_MARK_GROUP_STOP = -0x42520005, /* from the tracee to its process: stop indeed */
+    PTRACE_MARK_PASS = -0x42520005,     /* from the tracee to itself: this signal has been reported, and shall act in the host */
 };
 
 /* The word of a MARK_CALL; the options that the tracer has set begin at bit 8. */
@@ -86,8 +86,8 @@ bool tracee_handle_mark_sigsafe(GuestThread *t, int sig, siginfo_t *info, bool *
 void tracee_answer_call(GuestThread *t);
 /* The guest is about to get the signal.  False: it shall not; *sig and *info may be changed. */
 bool tracee_signal_stop(GuestThread *t, int *sig, siginfo_t *info);
-/* Stop indeed, with the process. */
-void tracee_group_stop(int sig);
+/* To be sent where the host's default action is wanted, be there a tracer or not. */
+siginfo_t tracee_pass_mark(int sig);
 
 /* Around a system call: nr and a may be changed. False: it shall not be made, and the result register is as it shall be. */
 bool tracee_syscall_enter(GuestThread *t, uint64_t *nr, uint64_t a[6]);
@@ -96,8 +96,11 @@ void tracee_syscall_exit(GuestThread *t, int64_t ret);
 /* A handler is about to be entered: the call that its signal interrupted fails, unless it is restarted. */
 void tracee_finish_interrupted(GuestThread *t, const GuestSigaction *act);
 void tracee_forget_interrupted(GuestThread *t);
-/* SECCOMP_RET_TRACE.  False: there is nobody to ask. */
-bool tracee_seccomp_stop(GuestThread *t, uint32_t data);
+/*
+ * SECCOMP_RET_TRACE, with its value.  False: there is nobody to ask.  nr and a may be changed; *skip: the call
+ * shall not be made, and the result register is as it shall be.
+ */
+bool tracee_seccomp_stop(GuestThread *t, uint32_t data, uint64_t *nr, uint64_t a[6], bool *skip);
 
 /* clone() with these flags and this exit signal makes a tracee of the child, too; its record, or NULL. */
 Tracee *tracee_for_child(GuestThread *t, uint64_t flags, int exit_signal);

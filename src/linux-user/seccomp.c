@@ -24,6 +24,7 @@
 #include <sys/prctl.h>
 
 #include "linux-user/process.h"
+#include "linux-user/ptrace.h"
 #include "linux-user/seccomp-notify.h"
 #include "linux-user/syscall.h"
 #include "linux-user/user-signal.h"
@@ -229,6 +230,24 @@ static bool strict_allows(uint64_t nr)
     return nr == 63 || nr == 64 || nr == 93 || nr == 139;   /* read write exit rt_sigreturn */
 }
 
+static bool filters_allow(GuestThread *t, uint64_t nr, const uint64_t a[6], int64_t *ret, bool traced);
+
+/* Ask the tracer.  What it makes of the call is filtered once more, and then made here. */
+static bool ask_tracer(GuestThread *t, uint64_t nr, const uint64_t a[6], uint32_t value, int64_t *ret)
+{
+    uint64_t args[6];
+    bool skip;
+    memcpy(args, a, sizeof(args));
+    if (!tracee_seccomp_stop(t, value, &nr, args, &skip)) {
+        *ret = -ENOSYS;
+    } else if (skip) {
+        *ret = -BRAID_NO_RESULT;
+    } else if (filters_allow(t, nr, args, ret, true)) {
+        *ret = syscall_dispatch(t, nr, args);
+    }
+    return false;
+}
+
 bool seccomp_allows_slow(GuestThread *t, uint64_t nr, const uint64_t a[6], int64_t *ret)
 {
     if (t->seccomp_strict) {
@@ -237,6 +256,12 @@ bool seccomp_allows_slow(GuestThread *t, uint64_t nr, const uint64_t a[6], int64
         }
         return true;
     }
+    return filters_allow(t, nr, a, ret, false);
+}
+
+/* traced: its tracer has seen it already. */
+static bool filters_allow(GuestThread *t, uint64_t nr, const uint64_t a[6], int64_t *ret, bool traced)
+{
     struct seccomp_data data = {
         .nr = (int)nr,
         .arch = user_process.abi->audit_arch,
@@ -260,8 +285,7 @@ bool seccomp_allows_slow(GuestThread *t, uint64_t nr, const uint64_t a[6], int64
         *ret = trap(t, &info, a[0]);
         return false;
     case SECCOMP_RET_TRACE:
-        *ret = -ENOSYS;     /* there is never a tracer */
-        return false;
+        return traced || ask_tracer(t, nr, a, value, ret);
     case SECCOMP_RET_USER_NOTIF:
         *ret = -ENOSYS;
         return match->notifies && seccomp_notify(t, nr, a, ret);

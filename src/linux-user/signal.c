@@ -343,7 +343,8 @@ void signal_die(GuestThread *t, int sig, const siginfo_t *info)
     host_sigaction(sig, &dfl, NULL);
     SigSet mask = ~SIG_BIT(sig);
     host_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &mask, NULL, sizeof(mask));
-    syscall(SYS_tgkill, getpid(), syscall(SYS_gettid), sig);
+    siginfo_t mark = tracee_pass_mark(sig);
+    syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), sig, &mark);
     _exit(128 + sig);
 }
 
@@ -353,7 +354,8 @@ static void default_action(GuestThread *t, int sig, const siginfo_t *info)
         return;
     }
     if (SIG_BIT(sig) & STOP_SIGNALS) {
-        tracee_group_stop(sig);
+        siginfo_t mark = tracee_pass_mark(sig);
+        syscall(SYS_rt_sigqueueinfo, getpid(), sig, &mark);
         return;
     }
     signal_die(t, sig, SIG_BIT(sig) & CORE_SIGNALS ? info : NULL);

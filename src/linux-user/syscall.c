@@ -61,7 +61,7 @@ static bool names_own_fd(const SyscallInfo *info, const uint64_t a[6])
     return false;
 }
 
-static int64_t syscall_dispatch(GuestThread *t, uint64_t nr, const uint64_t a[6])
+int64_t syscall_dispatch(GuestThread *t, uint64_t nr, const uint64_t a[6])
 {
     if (likely(nr < SYSCALL_MAX && syscall_table[nr].name)) {
         const SyscallInfo *info = &syscall_table[nr];

@@ -42,6 +42,8 @@ extern const SyscallInfo syscall_table[SYSCALL_MAX];
 
 /* Carry out system call `nr`; logs it under -strace. */
 int64_t syscall_run(GuestThread *t, uint64_t nr, const uint64_t a[6]);
+/* The same without the log and without asking seccomp's filters. */
+int64_t syscall_dispatch(GuestThread *t, uint64_t nr, const uint64_t a[6]);
 
 /* Is this letter of a signature a pointer? */
 static inline bool syscall_arg_is_pointer(char c)

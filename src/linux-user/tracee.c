@@ -164,11 +164,6 @@ static void event_stop(GuestThread *t, unsigned event, uint64_t message, unsigne
     stop(t, code, skip);
 }
 
-static bool has_option(const GuestThread *t, unsigned event)
-{
-    return t->trace && t->trace->options & 1u << event;
-}
-
 static unsigned insn_size(void)
 {
     return user_process.abi->syscall_insn_size;
@@ -265,13 +260,13 @@ bool tracee_signal_stop(GuestThread *t, int *sig, siginfo_t *info)
     return true;
 }
 
-void tracee_group_stop(int sig)
+siginfo_t tracee_pass_mark(int sig)
 {
     siginfo_t mark;
     memset(&mark, 0, sizeof(mark));
     mark.si_signo = sig;
-    mark.si_code = PTRACE_MARK_GROUP_STOP;
-    syscall(SYS_rt_sigqueueinfo, getpid(), sig, &mark);
+    mark.si_code = PTRACE_MARK_PASS;
+    return mark;
 }
 
 /* ---- system calls ---- */
@@ -304,6 +299,30 @@ static bool reread_call(GuestThread *t, uint64_t *nr, uint64_t a[6])
         return false;
     }
     a[0] = first;
+    return true;
+}
+
+static bool has_option(const GuestThread *t, unsigned event)
+{
+    return t->trace && t->trace->options & 1u << event;
+}
+
+bool tracee_seccomp_stop(GuestThread *t, uint32_t data, uint64_t *nr, uint64_t a[6], bool *skip)
+{
+    if (!has_option(t, PTRACE_EVENT_SECCOMP)) {
+        return false;
+    }
+    PtraceRecord *r = &t->trace->rec;
+    int code = SIGTRAP | PTRACE_EVENT_SECCOMP << 8;
+    fill_info(r, SIGTRAP, code);
+    r->message = r->seccomp_data = data;
+    r->syscall_op = PTRACE_SYSCALL_INFO_SECCOMP;
+    r->nr = *nr;
+    memcpy(r->args, a, sizeof(r->args));
+    if (!stop(t, code, insn_size())) {
+        return false;
+    }
+    *skip = !reread_call(t, nr, a);
     return true;
 }
 

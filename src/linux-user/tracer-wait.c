@@ -171,7 +171,7 @@ static void host_signal(GuestThread *t, Traced *d, int sig)
         break;
     case PTRACE_MARK_SIGNAL:
     case PTRACE_MARK_SIGNAL_SEIZED:
-    case PTRACE_MARK_GROUP_STOP:
+    case PTRACE_MARK_PASS:
         host_cont(d->tid, sig);
         break;
     default:

@@ -231,8 +231,8 @@ static pid_t new_tracee(pid_t pid, int event, bool seized)
     CHECK(child > 0 && child != pid, "%d", child);
     WAIT(child, seized ? EVENT_STATUS(PTRACE_EVENT_STOP, SIGTRAP) : STOP_STATUS(SIGSTOP));
     CHECK(peek(child, self) == *(unsigned long *)self, "%lx", peek(child, self));
+    PT(PTRACE_CONT, pid, 0, 0);     /* first: what the child does may be its end */
     PT(PTRACE_CONT, child, 0, 0);
-    PT(PTRACE_CONT, pid, 0, 0);
     return child;
 }
 

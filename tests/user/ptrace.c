@@ -1,11 +1,13 @@
 /*
  * ptrace() of a child that asked for it: memory, registers, breakpoints in code that has run, system call
  * stops with changed numbers, arguments and results, what PTRACE_GET_SYSCALL_INFO says, signals that are
- * dropped, changed or replaced, interrupted calls, and wait4() and waitid() with their options.
+ * dropped, changed or replaced, interrupted calls, seccomp's events, and wait4() and waitid() with their options.
  *
  * test-native: yes
  * test-link: static dynamic
  */
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include "tracing.h"
 
 static struct {
@@ -249,6 +251,27 @@ static void check_signals(void)
     WAIT(pid, SIGKILL);
 }
 
+static void body_dies(void)
+{
+    raise(SIGUSR1);
+}
+
+/* The end has the status of the signal that was let through, be it another than the one reported. */
+static void check_deaths(void)
+{
+    const int signals[] = { SIGUSR1, SIGTERM, SIGSEGV, SIGRTMIN + 1, SIGKILL };
+
+    for (size_t i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
+        pid_t pid = start_traced(body_dies, 0);
+        int status;
+
+        next_signal(pid, 0, SIGUSR1);
+        PT(PTRACE_CONT, pid, 0, signals[i]);
+        status = wait_for(pid);
+        CHECK(WIFSIGNALED(status) && WTERMSIG(status) == signals[i], "%x, not %d", status, signals[i]);
+    }
+}
+
 static void body_blocked(void)
 {
     char c;
@@ -298,6 +321,68 @@ static void check_interrupted(void)
     CHECK(shared->got[0] == 1 && shared->got[1] == 1, "%d %d", shared->got[0], shared->got[1]);
 }
 
+/* ---- seccomp ---- */
+
+static void body_filtered(void)
+{
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getppid, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRACE | 7),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = { sizeof(filter) / sizeof(filter[0]), filter };
+
+    CHECK_ERRNO(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    CHECK_ERRNO(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+    for (int i = 0; i < 4; i++) {
+        shared->results[i] = syscall(SYS_getppid);
+        shared->value = errno;
+    }
+}
+
+static void change_call(pid_t pid, long nr, long result)
+{
+    unsigned long regs[NREGS];
+
+    get_regs(pid, regs);
+    regs[REG_NR] = (unsigned long)nr;
+    regs[REG_RESULT] = (unsigned long)result;
+    set_regs(pid, regs);
+}
+
+static void check_seccomp(void)
+{
+    pid_t pid = start_traced(body_filtered, PTRACE_O_TRACESECCOMP);
+    struct ptrace_syscall_info info;
+
+    for (int i = 0; i < 4; i++) {
+        PT(PTRACE_CONT, pid, 0, 0);
+        WAIT(pid, EVENT_STATUS(PTRACE_EVENT_SECCOMP, SIGTRAP));
+        CHECK(event_message(pid) == 7, "%lx", event_message(pid));
+        info = syscall_info(pid);
+        CHECK(info.op == PTRACE_SYSCALL_INFO_SECCOMP && info.seccomp.nr == SYS_getppid &&
+              info.seccomp.ret_data == 7, "%d %lld %d", info.op, (long long)info.seccomp.nr, info.seccomp.ret_data);
+        if (i == 1) {
+            change_call(pid, -1, 4713);
+        } else if (i == 2) {
+            change_call(pid, SYS_getpid, 0);
+        } else if (i == 3) {
+            PT(PTRACE_SETOPTIONS, pid, 0, PTRACE_O_EXITKILL);
+            change_call(pid, -1, -ENOSYS);
+        }
+    }
+    PT(PTRACE_CONT, pid, 0, 0);
+    WAIT(pid, 0);
+    CHECK(shared->results[0] == getpid() && shared->results[1] == 4713 && shared->results[2] == pid &&
+          shared->results[3] == -1 && shared->value == ENOSYS, "%ld %ld %ld %ld", shared->results[0],
+          shared->results[1], shared->results[2], shared->results[3]);
+    pid = start_traced(body_filtered, 0);
+    PT(PTRACE_CONT, pid, 0, 0);
+    WAIT(pid, 0);
+    CHECK(shared->results[0] == -1 && shared->value == ENOSYS, "%ld", shared->results[0]);
+}
+
 /* ---- waiting ---- */
 
 static void body_pause(void)
@@ -336,7 +421,8 @@ static void check_waiting(void)
 int main(void)
 {
     static void (*const checks[])(void) = {
-        check_memory, check_errors, check_syscalls, check_signals, check_interrupted, check_waiting,
+        check_memory, check_errors, check_syscalls, check_signals, check_deaths, check_interrupted, check_seccomp,
+        check_waiting,
     };
 
     shared = share(sizeof(*shared));

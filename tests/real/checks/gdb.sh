@@ -28,6 +28,7 @@ int main(int argc, char **argv)
     for (int i = 0; i < 4; i++)
         pthread_join(t[i], 0);
     printf("%x\n", total);
+    fflush(stdout);
     while (argc > 1)
         usleep(1000);
     system("exit 0");
@@ -57,7 +58,7 @@ g out 'catch exec' 'set follow-fork-mode child' run c
 grep -Eq 'exec.d .*/(da)?sh' out || FAIL "exec: $(cat out)"
 # Attach to it while it sleeps, and go.
 ./program stay > attached & pid=$!
-until_ok 20 grep -q 5555 attached || true
+until_ok 60 grep -q 5555 attached
 gdb -nx -batch -p $pid -ex 'bt' -ex 'set var argc = 1' -ex 'detach' > out 2>&1
 kill -0 $pid || FAIL "attach: $(cat out)"
 grep -q 'in main' out || FAIL "attach: $(cat out)"

@@ -2,10 +2,10 @@
 #: packages: strace bash coreutils grep python3 sed
 #: time: 240
 strace -f -o calls bash -c 'echo a | cat | wc -c; kill -USR1 $$; exit 3'; is 'status' $? 138
-is 'programs' "$(grep -c 'execve(.*) = 0$' calls)" 3
+is 'programs' "$(grep -Ec 'execve(\(.*| resumed>.*) = 0$' calls)" 3
 grep -q '+++ killed by SIGUSR1 +++' calls || FAIL 'the signal'
 grep -q -- '--- SIGUSR1 {si_signo=SIGUSR1, si_code=SI_USER, si_pid=[0-9]*' calls || FAIL 'siginfo'
-grep -Eq '^[0-9]+ write\(1, "a\\n", 2\) += 2' calls || FAIL 'write'
+grep -Eq '^[0-9]+ +write\(1, "a\\n", 2' calls || FAIL 'write'
 cat > threads.py <<'END'
 import os, threading
 def work(n):
@@ -20,9 +20,9 @@ print('done')
 END
 is 'python' "$(strace -f -o calls -e trace=pread64 python3 threads.py)" done
 for n in 0 1 2 3 4 5 6 7; do
-    is "thread $n" "$(grep -Ec "pread64\(3, .*, 10$n, [0-9]+" calls)" 50
+    is "thread $n" "$(grep -Ec "pread64.*, 10$n, [0-9]+\\) += 10$n\$" calls)" 50
 done
-is 'threads' "$(grep -E 'pread64\(3,' calls | cut -d' ' -f1 | sort -u | wc -l)" 8
+is 'threads' "$(grep -F pread64 calls | cut -d' ' -f1 | sort -u | wc -l)" 8
 is 'injected' "$(strace -o calls -e trace=geteuid -e inject=geteuid:retval=4242 id -u)" 4242
 strace -o calls -e inject=openat:error=EACCES:when=1+ cat threads.py 2> errors && FAIL 'an injected error'
 # Attach to a program that runs, and leave it alone again.
