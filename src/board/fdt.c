@@ -14,7 +14,9 @@
 #include "board/dev/plic.h"
 #include "board/random.h"
 #include "board/virt.h"
+#include "guest/riscv/extensions.h"
 #include "guest/riscv/system.h"
+#include "util/compiler.h"
 #include "util/error.h"
 #include "util/strutil.h"
 
@@ -113,11 +115,18 @@ static void set_isa(void *t, int cpu)
     set_string(t, cpu, "riscv,isa", text);
     set_string(t, cpu, "riscv,isa-base", "rv64i");
     check(fdt_setprop(t, cpu, "riscv,isa-extensions", list, (int)nlist));
-    uint64_t ext = riscv_extensions();
-    if (ext) {
-        set_cell(t, cpu, "riscv,cboz-block-size", RISCV_CBO_BLOCK_SIZE);
-        set_cell(t, cpu, "riscv,cbom-block-size", RISCV_CBO_BLOCK_SIZE);
-        set_cell(t, cpu, "riscv,cbop-block-size", RISCV_CBO_BLOCK_SIZE);
+    static const struct {
+        uint64_t extension;
+        const char *name;
+    } blocks[] = {
+        { RISCV_EXT_ZICBOZ, "riscv,cboz-block-size" },
+        { RISCV_EXT_ZICBOM, "riscv,cbom-block-size" },
+        { RISCV_EXT_ZICBOP, "riscv,cbop-block-size" },
+    };
+    for (unsigned i = 0; i < array_size(blocks); i++) {
+        if (riscv_extensions() & blocks[i].extension) {
+            set_cell(t, cpu, blocks[i].name, RISCV_CBO_BLOCK_SIZE);
+        }
     }
 }
 
@@ -150,6 +159,15 @@ static void add_cpus(void *t, unsigned nharts)
         set_string(t, intc, "compatible", "riscv,cpu-intc");
         set_cell(t, intc, "phandle", intc_phandle(i));
     }
+}
+
+/* For a firmware: which of the harts' counters can count general events 1 (cycles) and 2 (instructions). */
+static void add_pmu(void *t)
+{
+    const uint32_t hpm = (1u << RISCV_COUNTERS) - 1 - 7;
+    int n = add_node(t, 0, "pmu");
+    set_string(t, n, "compatible", "riscv,pmu");
+    set_cells(t, n, "riscv,event-to-mhpmcounters", (uint32_t[]){ 1, 1, hpm | 1, 2, 2, hpm | 4 }, 6);
 }
 
 /* The interrupts `a` and `b` of every hart, in the order in which the device numbers them. */
@@ -371,6 +389,7 @@ void *fdt_make(const FdtParameters *p, size_t *size)
         add_plic(t, soc, p->nharts);
     }
     add_cpus(t, p->nharts);
+    add_pmu(t);
     int memory = add_node_at(t, 0, "memory", VIRT_DRAM);
     set_string(t, memory, "device_type", "memory");
     set_reg(t, memory, VIRT_DRAM, p->ram_size);

@@ -113,6 +113,12 @@ static void supervisor_timer_fired(void *opaque)
     riscv_timer_expired(h->cpu);
 }
 
+static void counter_timer_fired(void *opaque)
+{
+    Hart *h = opaque;
+    riscv_counters_due(h->cpu);
+}
+
 /* ---- Parking ---- */
 
 static void park(Hart *h)
@@ -232,6 +238,14 @@ static bool begins_running(const Hart *h)
     return h->index == 0 || board_entry()->all_harts;
 }
 
+/* After its reset, or started by the SBI. */
+static void begin(Hart *h, uint64_t pc, uint64_t a0, uint64_t a1, unsigned privilege)
+{
+    sbi_pmu_reset(h);
+    riscv_reset_counters(h->cpu);
+    riscv_reset_hart(h->cpu, pc, a0, a1, privilege);
+}
+
 void hart_reset(Hart *h)
 {
     const BoardEntry *e = board_entry();
@@ -239,7 +253,7 @@ void hart_reset(Hart *h)
     __atomic_store_n(&h->state, begins_running(h) ? HART_STARTED : HART_STOPPED, __ATOMIC_RELAXED);
     timer_set(&h->supervisor_timer, TIMER_NEVER);
     if (begins_running(h)) {
-        riscv_reset_hart(h->cpu, e->pc, e->all_harts ? h->index : e->a0, e->a1, e->privilege);
+        begin(h, e->pc, e->all_harts ? h->index : e->a0, e->a1, e->privilege);
     }
 }
 
@@ -274,7 +288,7 @@ bool hart_prepare(Hart *h)
     case HART_STOPPED:
         return false;
     case HART_START_PENDING:
-        riscv_reset_hart(h->cpu, h->start_pc, h->index, h->start_arg, h->start_privilege);
+        begin(h, h->start_pc, h->index, h->start_arg, h->start_privilege);
         h->waiting = false;
         __atomic_store_n(&h->state, HART_STARTED, __ATOMIC_RELAXED);
         break;
@@ -369,6 +383,12 @@ void harts_time_set(void)
     }
 }
 
+void hart_set_alarm(CPUState *cpu, uint64_t counts)
+{
+    uint64_t now = clock_ns(), most = (TIMER_NEVER - 1 - now) >> round_robin_shift();
+    timer_set(&hart_of(cpu)->counter_timer, counts > most ? TIMER_NEVER : now + (counts << round_robin_shift()));
+}
+
 void hart_create_all(unsigned n, bool one_thread)
 {
     hart_ctx.harts = xcalloc(n, sizeof(*hart_ctx.harts));
@@ -389,13 +409,21 @@ void hart_create_all(unsigned n, bool one_thread)
         h->cpu->user_data = h;
         riscv_set_hartid(h->cpu, i);
         timer_init(&h->supervisor_timer, supervisor_timer_fired, h);
+        timer_init(&h->counter_timer, counter_timer_fired, h);
     }
 }
+
+static const StateField counter_fields[] = {
+    STATE(SBIFirmwareCounter, value), STATE_BELOW(SBIFirmwareCounter, event, SBI_N_EVENTS), STATE_END
+};
 
 static const StateField board_fields[] = {
     STATE_BELOW(Hart, state, HART_SUSPENDED + 1), STATE(Hart, start_pc), STATE(Hart, start_arg),
     STATE_BELOW(Hart, start_privilege, RISCV_PRIV_M + 1), STATE(Hart, waiting), STATE(Hart, resumes_afresh),
-    STATE(Hart, resume_pc), STATE(Hart, resume_arg), STATE_END
+    STATE(Hart, resume_pc), STATE(Hart, resume_arg), STATE(Hart, counters.events),
+    STATE_BELOW(Hart, counters.configured, 1u << SBI_COUNTERS),
+    STATE_BELOW(Hart, counters.running, 1u << SBI_COUNTERS), STATE_OBJECTS(Hart, counters.firmware, counter_fields),
+    STATE_END
 };
 
 static bool loaded(void *opaque)

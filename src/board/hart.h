@@ -9,6 +9,7 @@
 #include <pthread.h>
 
 #include "board/irq.h"
+#include "board/sbi-pmu.h"
 #include "board/timer.h"
 #include "guest/riscv/system.h"
 
@@ -28,6 +29,8 @@ typedef struct Hart {
     pthread_t thread;
     uint32_t thread_id;         /* atomic: the kernel's, 0: not started yet */
     Timer supervisor_timer;     /* Sstc */
+    Timer counter_timer;        /* a counter may have overflowed */
+    SBICounters counters;
 
     uint32_t state;             /* atomic: HART_...; [HART-START] */
     /* written before START_PENDING is stored, read after it was seen */
@@ -64,6 +67,8 @@ IRQLine hart_irq(unsigned hart, unsigned irq);
 void hart_timer_changed(CPUState *cpu);
 /* The time CSR of all harts was set: their timers are due at other times of the clock. */
 void harts_time_set(void);
+/* RISCVSystemConfig.set_alarm */
+void hart_set_alarm(CPUState *cpu, uint64_t counts);
 
 /* Why harts are parked: they run again when no reason is left. */
 enum {

@@ -60,6 +60,8 @@ static uint64_t counted_ns(void)
     return (here ? executed() : __atomic_load_n(&rr.executed_hint, __ATOMIC_RELAXED)) << rr.count.shift;
 }
 
+unsigned round_robin_shift(void) { return rr.count.shift; }
+
 static int64_t insns_until(uint64_t deadline)
 {
     uint64_t now = clock_ns(), ns = deadline > now ? deadline - now : 0;

@@ -17,6 +17,8 @@ typedef struct CountOptions {
 void round_robin_count(const CountOptions *options);
 /* Whose turn it is becomes part of the machine's saved state. */
 void round_robin_init(void);
+/* A count of the harts' counters is 2^this ns: of instructions with -icount, else they count ns. */
+unsigned round_robin_shift(void);
 /* Counted time: what the hart has asked of the board is to be done before it, or another, executes more.  For the
    harts' thread; does nothing on others. */
 void round_robin_hold(void);

@@ -8,21 +8,12 @@
 #include "board/sbi.h"
 
 #include "board/board.h"
+#include "board/sbi-pmu.h"
 #include "exec/exec.h"
 #include "exec/tlb.h"
 #include "mem/memory.h"
 #include "util/compiler.h"
 #include "util/log.h"
-
-enum {
-    SBI_SUCCESS = 0,
-    SBI_ERR_FAILED = -1,
-    SBI_ERR_NOT_SUPPORTED = -2,
-    SBI_ERR_INVALID_PARAM = -3,
-    SBI_ERR_DENIED = -4,
-    SBI_ERR_INVALID_ADDRESS = -5,
-    SBI_ERR_ALREADY_AVAILABLE = -6,
-};
 
 #define SBI_VERSION (2u << 24)
 #define SBI_IMPLEMENTATION 0xb4a1du     /* none of the registered ones */
@@ -99,6 +90,7 @@ static int64_t call_time(SBICall *c)
     if (c->function != 0) {
         return SBI_ERR_NOT_SUPPORTED;
     }
+    sbi_pmu_count(c->h, SBI_EVENT_SET_TIMER);
     riscv_set_timer(c->h->cpu, c->arg[0]);
     return SBI_SUCCESS;
 }
@@ -138,6 +130,8 @@ static int64_t call_ipi(SBICall *c)
     }
     int64_t r = select_harts(c->arg[0], c->arg[1], list, &n);
     for (unsigned i = 0; r == SBI_SUCCESS && i < n; i++) {
+        sbi_pmu_count(c->h, SBI_EVENT_IPI_SENT);
+        sbi_pmu_count(list[i], SBI_EVENT_IPI_RECEIVED);
         riscv_set_irq(list[i]->cpu, RISCV_IRQ_SSI, true);
     }
     return r;
@@ -177,6 +171,12 @@ static int64_t call_rfence(SBICall *c)
     int64_t r = select_harts(c->arg[0], c->arg[1], list, &n);
     if (r != SBI_SUCCESS) {
         return r;
+    }
+    /* For each kind two events: sent, received. */
+    unsigned sent = SBI_EVENT_FENCE_I_SENT + 2 * (unsigned)c->function;
+    for (unsigned i = 0; i < n; i++) {
+        sbi_pmu_count(c->h, sent);
+        sbi_pmu_count(list[i], sent + 1);
     }
     for (unsigned i = 0; i < n; i++) {
         /* A hart that is stopped starts with an empty TLB. */
@@ -296,6 +296,13 @@ static int64_t call_reset(SBICall *c)
     return SBI_SUCCESS;
 }
 
+/* ---- "Performance Monitoring Unit Extension" ---- */
+
+static int64_t call_pmu(SBICall *c)
+{
+    return sbi_pmu_call(c->h, c->function, c->arg, &c->value);
+}
+
 /* ---- "Debug Console Extension" ---- */
 
 static int64_t console_write(SBICall *c)
@@ -341,8 +348,7 @@ static int64_t call_console(SBICall *c)
 
 static int64_t legacy_set_timer(SBICall *c)
 {
-    riscv_set_timer(c->h->cpu, c->arg[0]);
-    return 0;
+    return call_time(&(SBICall){ .h = c->h, .arg = c->arg });
 }
 
 static int64_t legacy_putchar(SBICall *c)
@@ -408,6 +414,7 @@ static const SBIExtension extensions[] = {
     { 0x53525354, call_reset },
     { 0x4442434e, call_console },
     { 0x53555350, call_system_suspend },
+    { 0x504d55, call_pmu },
 };
 
 static const SBIExtension *find_extension(uint64_t id)

@@ -386,6 +386,8 @@ void virt_create(const BoardOptions *o)
         .sbi = sbi,
         .files = o->aia ? &interrupt_files : NULL,
         .icount = o->count.on,
+        .clock_ns = clock_ns,
+        .set_alarm = hart_set_alarm,
     };
     riscv_system_init(&config);
     hart_create_all(o->nharts, o->one_thread);

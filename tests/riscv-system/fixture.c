@@ -45,6 +45,12 @@ MemoryPlace memory_find(hwaddr pa)
 /* ---- the hart ---- */
 
 static uint64_t read_clock(void) { return fx.time; }
+static uint64_t read_ns(void) { return fx.ns; }
+static void note_alarm(CPUState *cpu, uint64_t counts)
+{
+    fx.alarm = counts;
+    fx.alarms++;
+}
 static void count_wake(CPUState *cpu) { fx.wakes++; }
 static void count_timer(CPUState *cpu) { fx.timer_changes++; }
 
@@ -69,9 +75,11 @@ int setup_hart(void **state)
     memset(fx.h, 0, sizeof(*fx.h));
     fx.cpu = &fx.h->rv.cs;
     assert_true(riscv64_system_guest.configure(NULL, err, sizeof(err)));
-    RISCVSystemConfig config = {.time = read_clock, .wake = count_wake, .timer_changed = count_timer};
+    RISCVSystemConfig config = {.time = read_clock, .clock_ns = read_ns, .wake = count_wake,
+                                .timer_changed = count_timer, .set_alarm = note_alarm};
     riscv_system_init(&config);
     riscv_set_hartid(fx.cpu, 3);
+    riscv_reset_counters(fx.cpu);
     riscv_reset_hart(fx.cpu, 0x1000, 0, 0, RISCV_PRIV_M);
     assert_true(csr_write(0x3b0, ~UINT64_C(0)));
     assert_true(csr_write(0x3a0, 0x1f));    /* NAPOT, rwx */

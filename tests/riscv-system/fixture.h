@@ -17,7 +17,9 @@ typedef struct Fixture {
     CPUState *cpu;
     uint64_t *ram;
     uint64_t time;          /* what the time CSR reads */
-    unsigned flushes, kicks, wakes, timer_changes;
+    uint64_t ns;            /* the machine's clock, which counters count */
+    uint64_t alarm;         /* what RISCVSystemConfig.set_alarm was last called with */
+    unsigned flushes, kicks, wakes, timer_changes, alarms;
     uint64_t space;         /* last tlb_set_space() */
     hwaddr readonly_from;   /* memory from here on is ROM */
     /* memory_find() stores this to `race_at` the race_countdown-th time it is asked for it */

@@ -36,6 +36,8 @@ for h in 1 2 3 4; do (j=0; while [ $j -lt 2000 ]; do j=$((j+1)); done; echo done
 wait
 echo "jobs: $(cat /tmp.* | wc -l)"
 sleep 1
+/bin/counters
+grep -q 'riscv-pmu' /proc/interrupts && echo "counters: interrupts"
 echo "shell: alive"
 poweroff -f
 '''
@@ -55,7 +57,8 @@ def main():
             raise debian.Unavailable('opensbi is not installed')
     with tempfile.TemporaryDirectory() as work:
         work = pathlib.Path(work)
-        kernel = debian.make_initramfs(work / 'initrd', INIT)
+        counters = debian.build_program(pathlib.Path(__file__).with_name('counters.c'), work)
+        kernel = debian.make_initramfs(work / 'initrd', INIT, [counters])
         disk, copy = work / 'disk', work / 'copy'
         disk.write_bytes(random.Random(1).randbytes(4 << 20))
         copy.write_bytes(bytes(4 << 20))
@@ -73,7 +76,7 @@ def main():
         output = output.decode('latin-1').replace('\r', '')
         digest = hashlib.md5(disk.read_bytes()).hexdigest()
         wanted = ['kernel: Linux riscv64', f'harts: {harts}', f'disk: {digest}', 'rng: virtio_rng.0', 'net: up',
-                  'jobs: 4', 'shell: alive', 'reboot: Power down']
+                  'jobs: 4', 'counters: ok', 'counters: interrupts', 'shell: alive', 'reboot: Power down']
         missing = [w for w in wanted if w not in output]
         if copy.read_bytes() != disk.read_bytes():
             missing.append('a copy of the disk')

@@ -8,10 +8,12 @@ import lzma
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CACHE = pathlib.Path(os.environ.get('XDG_CACHE_HOME', pathlib.Path.home() / '.cache')) / 'braid' / 'system'
+GCC = 'riscv64-linux-gnu-gcc'
 MODULES = ['virtio_mmio', 'virtio_blk', 'failover', 'net_failover', 'virtio_net', 'virtio-rng']
 
 
@@ -43,6 +45,15 @@ def get_files():
         fetch(CACHE, re.match(r'\S+', depends).group())
     kernel = sorted((CACHE / 'boot').glob('vmlinux-*'))[-1]
     return kernel, busybox, CACHE / 'usr/lib/modules' / kernel.name.removeprefix('vmlinux-')
+
+
+def build_program(source, directory):
+    """A C program for the guest, linked statically."""
+    if not shutil.which(GCC):
+        raise Unavailable(f'{GCC} is missing')
+    out = directory / source.stem
+    subprocess.run([GCC, '-O2', '-Wall', '-static', source, '-o', out], check=True)
+    return out
 
 
 class Cpio:

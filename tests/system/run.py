@@ -47,6 +47,8 @@ CASES = [
     Case('reset', 'again\nagain\nagain\nreset\n', harts=4),
     Case('sbi', 'sbi\n', sbi=True),
     Case('sbi', 'sbi\n', sbi=True, firmware=True),
+    Case('pmu', 'pmu\n', harts=1, sbi=True),
+    Case('pmu', 'pmu\n', harts=1, sbi=True, firmware=True),
     Case('fences', 'fences\n', harts=4, sbi=True),
     Case('rfence', 'rfence\n', harts=4, sbi=True),
     Case('rfence', 'rfence\n', harts=4, sbi=True, firmware=True),

@@ -34,7 +34,7 @@ static const ExtensionInfo extensions[RISCV_EXT_COUNT] = {
 
 #define EXT_AIA (E(SMAIA) | E(SSAIA))
 #define EXT_PRIVILEGED                                                                   \
-    (EXT_AIA | E(SM) | E(S) | E(SSTC) | E(SVADU) | E(SVINVAL) | E(SVNAPOT) | E(SVPBMT))
+    (EXT_AIA | E(SM) | E(S) | E(SSCOFPMF) | E(SSTC) | E(SVADU) | E(SVINVAL) | E(SVNAPOT) | E(SVPBMT))
 #define EXT_RV64I (E(I) | E(ZICSR) | E(ZIFENCEI))
 #define EXT_RV64GC (EXT_RV64I | E(M) | E(A) | E(F) | E(D) | E(C) | E(ZICNTR))
 #define EXT_RVA22U64                                                                     \
@@ -60,13 +60,13 @@ static const char *const absent[] = {
     "v",       "h",       "e",         "zve32f", "zve64f", "zve64d",
     "zvfh",    "zkn",     "zknd",      "zkne",   "zknh",   "zkr",
     "zks",     "zksed",   "zksh",      "zkt",    "zbkx",   "zdinx",
-    "zfinx",   "zhinx",   "zhinxmin",  "zcmp",   "zcmt",   "sscofpmf",
+    "zfinx",   "zhinx",   "zhinxmin",  "zcmp",   "zcmt",
     "zvbb",    "zvbc",    "zicfilp",   "zicfiss", "zmmul", "smstateen",
     "ssdtso",
 };
 /* ... that only a machine has.  In user mode nobody can tell. */
 static const char *const privileged_properties[] = {
-    "sstc", "svadu", "svinval", "svnapot", "svpbmt", "mmu", "pmp",
+    "sscofpmf", "sstc", "svadu", "svinval", "svnapot", "svpbmt", "mmu", "pmp",
 };
 #define NPRIVILEGED (sizeof(privileged_properties) / sizeof(privileged_properties[0]))
 #define NABSENT (sizeof(absent) / sizeof(absent[0]))

@@ -8,7 +8,6 @@
  * touches only those, so an interrupt that comes meanwhile is not lost.
  */
 #include <inttypes.h>
-#include <time.h>
 
 #include "exec/tlb.h"
 #include "guest/riscv/csr-info.h"
@@ -82,8 +81,10 @@ static uint64_t read_mhartid(RISCVHart *h) { return h->mhartid; }
 static uint64_t read_mie(RISCVHart *h) { return __atomic_load_n(&h->mie, __ATOMIC_RELAXED); }
 static void write_mie(RISCVHart *h, uint64_t v)
 {
-    __atomic_store_n(&h->mie, v & (MIP_SUPERVISOR | MIP_MACHINE), __ATOMIC_RELAXED);
+    __atomic_store_n(&h->mie, v & (riscv_supervisor_irqs() | MIP_MACHINE), __ATOMIC_RELAXED);
 }
+static uint64_t read_mideleg(RISCVHart *h) { return h->mideleg; }
+static void write_mideleg(RISCVHart *h, uint64_t v) { h->mideleg = v & riscv_supervisor_irqs(); }
 static uint64_t read_sie(RISCVHart *h) { return read_mie(h) & h->mideleg; }
 static void write_sie(RISCVHart *h, uint64_t v)
 {
@@ -92,6 +93,9 @@ static void write_sie(RISCVHart *h, uint64_t v)
 
 static uint64_t read_mip(RISCVHart *h) { return riscv_get_mip(h); }
 static uint64_t read_sip(RISCVHart *h) { return riscv_get_mip(h) & h->mideleg; }
+
+/* What S-mode may write of the bits that are delegated to it: "Supervisor Interrupt Registers", "Sscofpmf". */
+#define SIP_WRITABLE (MIP_BIT(RISCV_IRQ_SSI) | MIP_BIT(RISCV_IRQ_LCOFI))
 
 /* Bits of mip that software wrote: those in mask become v's. */
 static void change_mip(RISCVHart *h, uint64_t v, uint64_t mask)
@@ -105,11 +109,8 @@ static void change_mip(RISCVHart *h, uint64_t v, uint64_t mask)
     __atomic_fetch_or(&h->mip, v & mask, __ATOMIC_RELAXED);
     __atomic_fetch_and(&h->mip, v | ~mask, __ATOMIC_RELAXED);
 }
-static void write_mip(RISCVHart *h, uint64_t v) { change_mip(h, v, MIP_SUPERVISOR); }
-static void write_sip(RISCVHart *h, uint64_t v)
-{
-    change_mip(h, v, MIP_BIT(RISCV_IRQ_SSI) & h->mideleg);
-}
+static void write_mip(RISCVHart *h, uint64_t v) { change_mip(h, v, riscv_supervisor_irqs()); }
+static void write_sip(RISCVHart *h, uint64_t v) { change_mip(h, v, SIP_WRITABLE & h->mideleg); }
 
 /* ---- advanced interrupt architecture (AIA 1.0); no interrupt is filtered or virtual: mvien is zero ---- */
 
@@ -302,61 +303,27 @@ static void write_pmpaddr(RISCVHart *h, unsigned number, uint64_t v)
 
 /* ---- counters ---- */
 
-static uint64_t clock_ns(void)
-{
-    struct timespec ts;
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
-
-/*
- * What the counters count: instructions, if somebody counts them, else nanoseconds.  An instruction that reads minstret
- * has not retired then; one that writes it is not counted itself ("Machine Performance-Monitoring
- * Counters": a write takes effect behind it), so that the next reads what was written.
- */
-static uint64_t cycles(RISCVHart *h)
-{
-    return riscv_system.config.icount ? cpu_insns_executed(hart_cpu(h)) : clock_ns();
-}
-
-static uint64_t retired_with_this(RISCVHart *h)
-{
-    return riscv_system.config.icount ? cpu_insns_executed(hart_cpu(h)) - h->untired : clock_ns();
-}
-
-static uint64_t retired(RISCVHart *h) { return retired_with_this(h) - h->in_csr_insn; }
-
-static uint64_t read_mcycle(RISCVHart *h)
-{
-    return h->cycle_offset + (h->mcountinhibit & COUNTER_CYCLE ? 0 : cycles(h));
-}
-static void write_mcycle(RISCVHart *h, uint64_t v)
-{
-    h->cycle_offset = v - (h->mcountinhibit & COUNTER_CYCLE ? 0 : cycles(h));
-}
-static uint64_t read_minstret(RISCVHart *h)
-{
-    return h->instret_offset + (h->mcountinhibit & COUNTER_INSTRET ? 0 : retired(h));
-}
-static void write_minstret(RISCVHart *h, uint64_t v)
-{
-    h->instret_offset = v - (h->mcountinhibit & COUNTER_INSTRET ? 0 : retired_with_this(h));
-}
-static uint64_t read_cycle(RISCVHart *h) { return read_mcycle(h); }
-static uint64_t read_instret(RISCVHart *h) { return read_minstret(h); }
+static uint64_t read_mcycle(RISCVHart *h) { return riscv_counter_read(h, 0); }
+static void write_mcycle(RISCVHart *h, uint64_t v) { riscv_counter_write(h, 0, v); }
+static uint64_t read_minstret(RISCVHart *h) { return riscv_counter_read(h, 2); }
+static void write_minstret(RISCVHart *h, uint64_t v) { riscv_counter_write(h, 2, v); }
+static uint64_t read_cycle(RISCVHart *h) { return riscv_counter_read(h, 0); }
+static uint64_t read_instret(RISCVHart *h) { return riscv_counter_read(h, 2); }
 static uint64_t read_time(RISCVHart *h) { return riscv_system.config.time(); }
-static uint64_t read_hpmcounter(RISCVHart *h, unsigned number) { return 0; }
+/* hpmcounter3 and mhpmcounter3 are the first of their runs, in each of which the low five bits are the counter's number. */
+static uint64_t read_hpmcounter(RISCVHart *h, unsigned number) { return riscv_counter_read(h, number & 31); }
 static void write_hpmcounter(RISCVHart *h, unsigned number, uint64_t v) {}
-
+static uint64_t read_mhpmcounter(RISCVHart *h, unsigned number) { return riscv_counter_read(h, number & 31); }
+static void write_mhpmcounter(RISCVHart *h, unsigned number, uint64_t v) { riscv_counter_write(h, number & 31, v); }
+static uint64_t read_mhpmevent(RISCVHart *h, unsigned number) { return riscv_counter_read_event(h, number & 31); }
+static void write_mhpmevent(RISCVHart *h, unsigned number, uint64_t v) { riscv_counter_write_event(h, number & 31, v); }
 static uint64_t read_mcountinhibit(RISCVHart *h) { return h->mcountinhibit; }
-static void write_mcountinhibit(RISCVHart *h, uint64_t v)
+static void write_mcountinhibit(RISCVHart *h, uint64_t v) { riscv_counters_inhibit(h, v); }
+
+/* What S-mode sees of the overflow bits ("Sscofpmf"). */
+static uint64_t read_scountovf(RISCVHart *h)
 {
-    /* The write itself still counts as it was before. */
-    bool counts = h->in_csr_insn && !(h->mcountinhibit & COUNTER_INSTRET);
-    uint64_t cycle = read_mcycle(h), instret = read_minstret(h) + counts;
-    h->mcountinhibit = v & (COUNTER_CYCLE | COUNTER_INSTRET);
-    write_mcycle(h, cycle);
-    write_minstret(h, instret);
+    return riscv_counters_overflowed(h) & (h->priv == RISCV_PRIV_M ? ~UINT64_C(0) : h->mcounteren);
 }
 
 /* ---- the table ---- */
@@ -441,9 +408,9 @@ static void csr_write_bits(RISCVHart *h, const CSRInfo *c, unsigned number, uint
                            uint64_t value)
 {
     if (number == 0x344) {
-        change_mip(h, value, mask & MIP_SUPERVISOR);
+        change_mip(h, value, mask & riscv_supervisor_irqs());
     } else if (number == 0x144) {
-        change_mip(h, value, mask & MIP_BIT(RISCV_IRQ_SSI) & h->mideleg);
+        change_mip(h, value, mask & SIP_WRITABLE & h->mideleg);
     } else {
         csr_write(h, c, number, (old & ~mask) | (value & mask));
     }

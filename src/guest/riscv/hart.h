@@ -3,10 +3,11 @@
  * The privileged part of a RISC-V hart: its state, the bits of its CSRs, and what the files
  * that make up system mode share.  Private to guest/riscv/.
  *
- * All but mip, mie, stimecmp and menvcfg is touched by the hart's own thread alone (others while
+ * All but mip, mie, stimecmp, menvcfg and counters_due is touched by the hart's own thread alone (others while
  * it does not run).
  *
  *   csr-system.c   reads and writes of CSRs
+ *   counters.c     the counters
  *   trap.c         exceptions, interrupts, returns from them
  *   mmu.c, pmp.c   address translation and physical memory protection
  *   system.c       the Guest descriptor, reset, the run loop
@@ -47,7 +48,7 @@
 /* ---- mip and mie ---- */
 #define MIP_BIT(irq) (UINT64_C(1) << (irq))
 #define MIP_SUPERVISOR                                                                   \
-    (MIP_BIT(RISCV_IRQ_SSI) | MIP_BIT(RISCV_IRQ_STI) | MIP_BIT(RISCV_IRQ_SEI))
+    (MIP_BIT(RISCV_IRQ_SSI) | MIP_BIT(RISCV_IRQ_STI) | MIP_BIT(RISCV_IRQ_SEI) | MIP_BIT(RISCV_IRQ_LCOFI))
 #define MIP_MACHINE                                                                      \
     (MIP_BIT(RISCV_IRQ_MSI) | MIP_BIT(RISCV_IRQ_MTI) | MIP_BIT(RISCV_IRQ_MEI))
 
@@ -79,7 +80,7 @@ enum {
 #define MENVCFG_PBMTE (UINT64_C(1) << 62)
 #define MENVCFG_STCE (UINT64_C(1) << 63)
 
-/* ---- counteren, mcountinhibit ---- */
+/* ---- counteren ---- */
 enum { COUNTER_CYCLE = 1, COUNTER_TIME = 2, COUNTER_INSTRET = 4 };
 
 /* ---- satp ---- */
@@ -117,6 +118,7 @@ typedef struct RISCVHart {
     uint64_t stimecmp;      /* written by the hart */
     uint64_t menvcfg;       /* written by the hart */
     uint64_t seip_soft;     /* MIP bit SEI, written by software; written by the hart */
+    bool counters_due;      /* a counter may have overflowed; cleared by the hart */
 
     /* owned by the vCPU thread */
     uint8_t priv;           /* RISCV_PRIV_... */
@@ -129,8 +131,16 @@ typedef struct RISCVHart {
     uint64_t stvec, sepc, scause, stval, sscratch, senvcfg, satp;
     uint64_t mcounteren, scounteren, mcountinhibit;
     uint64_t miselect, siselect;
-    /* what is added to the clock; while inhibited, the value itself */
-    uint64_t cycle_offset, instret_offset;
+    /* counters.c: cycle, (time), instret, and from 3 on those with an mhpmevent */
+    uint64_t counter_event[RISCV_COUNTERS];     /* mhpmevent */
+    uint64_t counter_offset[RISCV_COUNTERS];    /* what is added to the source; of one that does not run: the value */
+    uint64_t counter_wrap[RISCV_COUNTERS];      /* while it runs: the source's value when it wraps */
+    uint64_t counter_alarm;     /* what `cycles` will say when riscv_counters_due() is called; UINT64_MAX: it is not */
+    uint32_t counters_running;  /* a bit for each */
+    uint8_t counters_mode;      /* h->priv when they were started */
+    bool counters_filtered;     /* some count only in some modes */
+    uint64_t exceptions[16];    /* how many of each cause were taken */
+    uint64_t insns_before;      /* icount: executed before a saved state was loaded, less those of this process then */
     uint64_t untired;       /* icount: instructions executed that did not retire, for they trapped */
     bool in_csr_insn;       /* icount: the one under way has been counted, but has not retired */
     uint64_t mhartid;
@@ -152,6 +162,12 @@ typedef struct RISCVSystem {
     unsigned satp_modes;        /* atomic: a bit for each that any hart's satp has had */
 } RISCVSystem;
 extern RISCVSystem riscv_system;
+
+/* MIP_SUPERVISOR as far as the extensions are there. */
+static inline uint64_t riscv_supervisor_irqs(void)
+{
+    return riscv_extensions() & RISCV_EXT_SSCOFPMF ? MIP_SUPERVISOR : MIP_SUPERVISOR & ~MIP_BIT(RISCV_IRQ_LCOFI);
+}
 
 /* ---- system.c ---- */
 /* Privilege, mstatus, frm or envcfg changed: bring tb_flags up to date. */
@@ -190,6 +206,22 @@ typedef enum CSRResult { CSR_OK, CSR_ILLEGAL } CSRResult;
 CSRResult riscv_csr_access(RISCVHart *h, unsigned number, bool writes, uint64_t mask,
                            uint64_t value, uint64_t *old);
 void riscv_print_csrs(RISCVHart *h, FILE *out);
+
+/* ---- counters.c; n is a counter's number, of which only those below RISCV_COUNTERS are more than 0 ---- */
+uint64_t riscv_counter_read(RISCVHart *h, unsigned n);
+void riscv_counter_write(RISCVHart *h, unsigned n, uint64_t v);
+uint64_t riscv_counter_read_event(RISCVHart *h, unsigned n);
+void riscv_counter_write_event(RISCVHart *h, unsigned n, uint64_t v);
+/* mcountinhibit = v. */
+void riscv_counters_inhibit(RISCVHart *h, uint64_t v);
+/* A bit for each counter whose mhpmevent.OF is set. */
+uint64_t riscv_counters_overflowed(RISCVHart *h);
+/* What they depend on has changed: the mode, if counters_filtered. */
+void riscv_counters_update(RISCVHart *h);
+/* counters_due is set. */
+void riscv_counters_answer_alarm(RISCVHart *h);
+/* The fields of a saved state were loaded: make them legal, and ask for an alarm. */
+void riscv_counters_loaded(RISCVHart *h);
 
 /* ---- mmu.c ---- */
 unsigned riscv_mmu_index(const CPUState *cpu, MMUAccess access);

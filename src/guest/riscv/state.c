@@ -5,6 +5,7 @@
  * Not in it: translations and TLBs, which are dropped.  The reservation is: with -icount a machine that was
  * saved between LR and SC executes as many instructions as one that was not.
  */
+#include "exec/exec.h"
 #include "exec/tlb.h"
 #include "guest/riscv/hart.h"
 #include "util/state.h"
@@ -12,17 +13,12 @@
 static uint64_t get_fcsr(const void *hart) { return riscv_get_fcsr(hart); }
 static void set_fcsr(void *hart, uint64_t value) { riscv_set_fcsr(hart, (uint32_t)value & 0xff); }
 
-/* What they are made of is this run's. */
-static uint64_t get_counter(const void *hart, unsigned number)
+/* The counters' offsets are to this; that of time is to the machine's clock, which is saved, too. */
+static uint64_t get_insns(const void *hart)
 {
-    uint64_t value = 0;
-    riscv_csr_read_debug((CPUState *)(uintptr_t)hart, number, &value);
-    return value;
+    return ((const RISCVHart *)hart)->insns_before + cpu_insns_executed(hart);
 }
-static uint64_t get_mcycle(const void *hart) { return get_counter(hart, 0xb00); }
-static uint64_t get_minstret(const void *hart) { return get_counter(hart, 0xb02); }
-static void set_mcycle(void *hart, uint64_t value) { riscv_csr_write_debug(hart, 0xb00, value); }
-static void set_minstret(void *hart, uint64_t value) { riscv_csr_write_debug(hart, 0xb02, value); }
+static void set_insns(void *hart, uint64_t value) { ((RISCVHart *)hart)->insns_before = value - cpu_insns_executed(hart); }
 
 static const StateField hart_fields[] = {
     STATE(RISCVHart, rv.cs.env.reg), STATE(RISCVHart, rv.cs.env.pc), STATE_CALL("fcsr", get_fcsr, set_fcsr),
@@ -34,8 +30,10 @@ static const StateField hart_fields[] = {
     STATE(RISCVHart, stval), STATE(RISCVHart, sscratch), STATE(RISCVHart, senvcfg),
     STATE(RISCVHart, mcounteren), STATE(RISCVHart, scounteren), STATE(RISCVHart, mcountinhibit),
     STATE(RISCVHart, miselect), STATE(RISCVHart, siselect),
-    STATE_CALL("mcycle", get_mcycle, set_mcycle), STATE_CALL("minstret", get_minstret, set_minstret),
     STATE(RISCVHart, rv.cs.llsc_addr), STATE(RISCVHart, rv.cs.llsc_val),
+    STATE(RISCVHart, counter_event), STATE(RISCVHart, counter_offset), STATE(RISCVHart, counter_wrap),
+    STATE_BELOW(RISCVHart, counters_running, 1u << RISCV_COUNTERS), STATE(RISCVHart, exceptions),
+    STATE_CALL("insns", get_insns, set_insns), STATE(RISCVHart, untired),
     STATE(RISCVHart, pmpcfg), STATE(RISCVHart, pmpaddr), STATE_END
 };
 
@@ -51,6 +49,7 @@ static bool loaded(void *hart)
     h->mstatus &= MSTATUS_WRITABLE;
     cpu->env.reg[RISCV_X] = 0;
     h->exception_pending = false;
+    riscv_counters_loaded(h);
     riscv_pmp_changed(h);
     riscv_hart_changed(h);
     tlb_flush(cpu);

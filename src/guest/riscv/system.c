@@ -54,6 +54,9 @@ void riscv_hart_changed(RISCVHart *h)
         flags |= s & MSTATUS_TSR ? RISCV_TB_TSR : 0;
     }
     h->tb_flags = flags;
+    if (unlikely(h->counters_filtered) && h->counters_mode != h->priv) {
+        riscv_counters_update(h);
+    }
 }
 
 void riscv_space_changed(RISCVHart *h)
@@ -93,8 +96,7 @@ static void reset_machine(RISCVHart *h)
     h->medeleg = h->mideleg = h->mtvec = h->mepc = h->mcause = h->mtval = h->mscratch = 0;
     h->stvec = h->sepc = h->scause = h->stval = h->sscratch = h->senvcfg = h->satp = 0;
     h->miselect = h->siselect = 0;
-    h->mcounteren = h->scounteren = h->mcountinhibit = 0;
-    h->cycle_offset = h->instret_offset = 0;
+    h->mcounteren = h->scounteren = 0;
     memset(h->pmpcfg, 0, sizeof(h->pmpcfg));
     memset(h->pmpaddr, 0, sizeof(h->pmpaddr));
 }
@@ -103,6 +105,7 @@ static void cpu_reset(CPUState *cpu)
 {
     RISCVHart *h = riscv_hart(cpu);
     reset_machine(h);
+    riscv_reset_counters(cpu);
     riscv_pmp_changed(h);
     riscv_hart_changed(h);
 }
@@ -111,7 +114,7 @@ static void cpu_reset(CPUState *cpu)
 static void hand_over(RISCVHart *h)
 {
     h->medeleg = MEDELEG_MASK & ~(UINT64_C(1) << (CAUSE_ECALL_U + RISCV_PRIV_S));
-    h->mideleg = MIP_SUPERVISOR;
+    h->mideleg = riscv_supervisor_irqs();
     h->mcounteren = 0xffffffff;
     h->scounteren = COUNTER_CYCLE | COUNTER_TIME | COUNTER_INSTRET;
     h->pmpcfg[0] = PMP_R | PMP_W | PMP_X | PMP_A_NAPOT << PMP_A_SHIFT;
@@ -213,8 +216,12 @@ static bool handle_exit(CPUState *cpu, int reason)
 /* The board wants to look after each kick, too: see riscv_system_run(). */
 static bool handle_interrupt(CPUState *cpu)
 {
+    RISCVHart *h = riscv_hart(cpu);
+    if (unlikely(__atomic_load_n(&h->counters_due, __ATOMIC_RELAXED))) {
+        riscv_counters_answer_alarm(h);
+    }
     if (!debug_defers_interrupts(cpu)) {
-        riscv_take_interrupt(riscv_hart(cpu));
+        riscv_take_interrupt(h);
     }
     return false;
 }

@@ -44,6 +44,7 @@ enum {
     RISCV_IRQ_MTI = 7,
     RISCV_IRQ_SEI = 9,
     RISCV_IRQ_MEI = 11,
+    RISCV_IRQ_LCOFI = 13,       /* a counter has overflowed: Sscofpmf */
 };
 
 /*
@@ -70,8 +71,12 @@ typedef struct RISCVSystemConfig {
     bool sbi;
     /* NULL: there is no AIA; else riscv_add_aia() was called. */
     const RISCVInterruptFiles *files;
-    /* The counters count instructions (ExecConfig.icount), else nanoseconds. */
+    /* The counters count instructions (ExecConfig.icount), else nanoseconds, which clock_ns() tells. */
     bool icount;
+    uint64_t (*clock_ns)(void);
+    /* Call riscv_counters_due() when so much more has been counted, or later; UINT64_MAX: never.  Forgets what was
+       asked for before.  The hart's thread, or while it does not run; no locks held. */
+    void (*set_alarm)(CPUState *cpu, uint64_t counts);
 } RISCVSystemConfig;
 
 /* Once, before the first hart runs. */
@@ -97,13 +102,16 @@ int riscv_system_run(CPUState *cpu);
  * memory open); satp and sstatus zero.  Interrupt lines of devices stay as they are.  The hart's thread, or while it does not run; the TLB is flushed.
  */
 void riscv_reset_hart(CPUState *cpu, vaddr pc, uint64_t a0, uint64_t a1, unsigned priv);
+/* The counters as after reset, which riscv_reset_hart() leaves as they are.  The hart's thread, or while it does not run. */
+void riscv_reset_counters(CPUState *cpu);
 /* mhartid; before the hart runs. */
 void riscv_set_hartid(CPUState *cpu, uint64_t hartid);
 uint64_t riscv_hartid(const CPUState *cpu);
 
 /* An interrupt line changes: mip's bit, one of RISCV_IRQ_....  Any thread. */
 void riscv_set_irq(CPUState *cpu, unsigned irq, bool level);
-/* A locally enabled interrupt is pending, whatever mstatus and delegation say: WFI ends.  Any thread. */
+/* A locally enabled interrupt is pending, whatever mstatus and delegation say, or a counter may have overflowed: WFI
+   ends.  Any thread. */
 bool riscv_has_work(CPUState *cpu);
 
 /* When the supervisor's timer (stimecmp) is due, in ticks; UINT64_MAX: never, or it already was due
@@ -113,6 +121,13 @@ uint64_t riscv_next_timer(const CPUState *cpu);
 void riscv_set_timer(CPUState *cpu, uint64_t when);
 /* The time that riscv_next_timer() told has come.  Any thread. */
 void riscv_timer_expired(CPUState *cpu);
+
+/* cycle, time, instret, and hpmcounter3 on; the others read as 0. */
+#define RISCV_COUNTERS 11
+/* What RISCVSystemConfig.set_alarm asked for.  Any thread. */
+void riscv_counters_due(CPUState *cpu);
+/* How many exceptions of a cause (below 16) the hart has taken.  The hart's thread. */
+uint64_t riscv_exceptions(const CPUState *cpu, unsigned cause);
 
 /* A hart's state; objects are its CPUState.  While it does not run. */
 extern const StateTable riscv_hart_state;

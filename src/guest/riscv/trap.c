@@ -19,7 +19,8 @@
 
 /* Descending priority. */
 static const uint8_t priority[] = {RISCV_IRQ_MEI, RISCV_IRQ_MSI, RISCV_IRQ_MTI,
-                                   RISCV_IRQ_SEI, RISCV_IRQ_SSI, RISCV_IRQ_STI};
+                                   RISCV_IRQ_SEI, RISCV_IRQ_SSI, RISCV_IRQ_STI,
+                                   RISCV_IRQ_LCOFI};
 
 uint64_t riscv_get_mip(const RISCVHart *h)
 {
@@ -83,7 +84,8 @@ static const char *exception_name(uint64_t cause)
     static const char *const interrupts[16] = {
         [RISCV_IRQ_SSI] = "supervisor software", [RISCV_IRQ_MSI] = "machine software",
         [RISCV_IRQ_STI] = "supervisor timer",    [RISCV_IRQ_MTI] = "machine timer",
-        [RISCV_IRQ_SEI] = "supervisor external", [RISCV_IRQ_MEI] = "machine external"};
+        [RISCV_IRQ_SEI] = "supervisor external", [RISCV_IRQ_MEI] = "machine external",
+        [RISCV_IRQ_LCOFI] = "counter overflow"};
     const char *name = cause & CAUSE_INTERRUPT ? interrupts[cause & 15] : exceptions[cause & 15];
     return name ? name : "unknown";
 }
@@ -153,6 +155,7 @@ void riscv_take_exception(RISCVHart *h, uint64_t cause, uint64_t tval)
     riscv_count_trapped(h);
     bool delegated = h->priv < RISCV_PRIV_M && (h->medeleg >> cause & 1);
     h->exception_pending = false;
+    h->exceptions[cause & 15]++;
     enter_trap(h, cause, tval, delegated ? RISCV_PRIV_S : RISCV_PRIV_M);
 }
 
@@ -166,6 +169,8 @@ bool riscv_take_interrupt(RISCVHart *h)
     enter_trap(h, CAUSE_INTERRUPT | (unsigned)irq, 0, delegated ? RISCV_PRIV_S : RISCV_PRIV_M);
     return true;
 }
+
+uint64_t riscv_exceptions(const CPUState *cpu, unsigned cause) { return riscv_hart_const(cpu)->exceptions[cause]; }
 
 void riscv_record_exception(RISCVHart *h, uint64_t cause, uint64_t tval)
 {
@@ -235,7 +240,8 @@ void riscv_set_irq(CPUState *cpu, unsigned irq, bool level)
 bool riscv_has_work(CPUState *cpu)
 {
     const RISCVHart *h = riscv_hart_const(cpu);
-    return (riscv_get_mip(h) & __atomic_load_n(&h->mie, __ATOMIC_RELAXED)) != 0;
+    return (riscv_get_mip(h) & __atomic_load_n(&h->mie, __ATOMIC_RELAXED)) != 0 ||
+           __atomic_load_n(&h->counters_due, __ATOMIC_RELAXED);
 }
 
 uint64_t riscv_next_timer(const CPUState *cpu)

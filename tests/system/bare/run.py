@@ -46,6 +46,8 @@ def main():
         if name == 'noc':
             emulator += ['-cpu', 'rv64,c=off']
             defines += ['-march=rv64g', '-mabi=lp64d']
+        if '-icount' in emulator:
+            defines += ['-DICOUNT']
         r = run(build(name, directory, *defines), harts, emulator)
     text = r.stdout.decode(errors='replace')
     sys.stdout.write(text)
