@@ -22,7 +22,7 @@
 #define DEFAULT_TB_SIZE (512ull << 20)
 #define MIN_REGION_SIZE (32u << 10)
 #define MAX_REGION_SIZE (128u << 10)
-#define THUNKS_CAPACITY (16u << 10)
+#define THUNKS_CAPACITY (24u << 10)
 /* Smallest footprint of a block in code and data together that the index is made for. */
 #define MIN_BLOCK_FOOTPRINT 192
 /* A region with less room than this is not worth giving back. */

@@ -144,7 +144,7 @@ typedef struct Guest {
 
     /* ---- system mode; NULL in a guest that has none.  All on the vCPU's thread ---- */
     /*
-     * The MMU index (below MMU_MODES) of an access in the CPU's present state.  For loads and
+     * The MMU index (below MMU_MODES; HOST_PROGRAM_MMU: programs') of an access in the CPU's present state.  For loads and
      * stores it must be a function of the flags of get_tb_state(): translations have it built in.
      */
     unsigned (*mmu_index)(const CPUState *cpu, MMUAccess access);

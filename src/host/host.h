@@ -14,6 +14,8 @@
 #ifndef BRAID_HOST_H
 #define BRAID_HOST_H
 
+#include <string.h>
+
 #include "ir/ir.h"
 
 #define JUMP_CACHE_BITS 12
@@ -75,6 +77,22 @@ typedef struct HostTLB {
     HostTLBEntry *table;
 } HostTLB;
 
+/*
+ * Where a load that stands alone, or leads a group, went last: a program's goes mostly to the same page again and again.
+ * Only for MMU index HOST_PROGRAM_MMU: a kernel's code is too large for it, and changes address spaces.
+ * Generated code compares `page`, the guest address of a page that loads may touch without further ado, and fills the line
+ * from the TLB itself.  So whatever takes lines of that index from the current table, or changes the table for another,
+ * must call host_forget_pages().  `page` is HOST_NO_PAGE if there is none.  Owned by the vCPU thread.
+ */
+#define HOST_PROGRAM_MMU 0
+#define HOST_LAST_PAGES 256
+#define HOST_NO_PAGE (~0ull)
+#define HOST_PAGE_MARKS 256
+typedef struct HostLastPage {
+    uint64_t page;
+    uintptr_t addend;
+} HostLastPage;
+
 /* The part of a CPU that generated code reads and writes. Owned by the vCPU thread except where stated. */
 typedef struct HostEnv {
     uint64_t reg[IR_MAX_REGS];  /* guest registers by number, valid while outside generated code */
@@ -99,6 +117,10 @@ typedef struct HostEnv {
     uint64_t access_reg[32];        /* all host registers, during a slow access */
     uint32_t access_active;
     uint64_t page_addend[HOST_PAGE_SLOTS];  /* for the back end's own use within a unit */
+    HostLastPage last_page[HOST_LAST_PAGES];
+    uint8_t last_page_misses[HOST_LAST_PAGES];  /* modulo 256; for the back end's own use */
+    uint8_t last_page_mark[HOST_PAGE_MARKS];    /* by page number modulo their number: 0 if no line has such a page */
+    bool last_page_used;                        /* there may be lines */
 } HostEnv;
 
 /* Why generated code came back. */
@@ -178,6 +200,36 @@ enum { HOST_NO_BMI2 = 1, HOST_NO_FMA = 2, HOST_NO_AVX = 4, HOST_NO_LZCNT = 8 };
  * fix the homes.  Once, before any host_compile().  Returns the bytes used, 0 on lack of space.
  */
 size_t host_init(const HostConfig *config, uint8_t *code, size_t capacity);
+/* Any `env` of system mode, before it is run.  (The first miss of an empty line fills it.) */
+static inline void host_init_pages(HostEnv *env)
+{
+    memset(env->last_page, 0xff, sizeof(env->last_page));
+    memset(env->last_page_misses, 0xff, sizeof(env->last_page_misses));
+    memset(env->last_page_mark, 0, sizeof(env->last_page_mark));
+    env->last_page_used = false;
+}
+
+/* For the owner, outside of units: loads from pages with bytes in [start, last] probe the TLB again. */
+static inline void host_forget_pages(HostEnv *env, uint64_t start, uint64_t last)
+{
+    uint64_t first_page = start >> HOST_PAGE_BITS, last_page = last >> HOST_PAGE_BITS;
+    if (!env->last_page_used ||
+        (first_page == last_page && !env->last_page_mark[first_page % HOST_PAGE_MARKS])) {
+        return;
+    }
+    if (start == 0 && last == UINT64_MAX) {
+        host_init_pages(env);
+        return;
+    }
+    for (unsigned n = 0; n < HOST_LAST_PAGES; n++) {
+        uint64_t page = env->last_page[n].page >> HOST_PAGE_BITS;
+        if (page >= first_page && page <= last_page) {
+            env->last_page[n].page = HOST_NO_PAGE;
+            env->last_page_misses[n] = 0xff;
+        }
+    }
+}
+
 /* Per thread, before it first enters generated code (segment base). */
 void host_thread_init(HostEnv *env);
 

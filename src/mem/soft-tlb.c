@@ -109,6 +109,7 @@ static void env_show_space(SoftTLB *t)
     for (unsigned idx = 0; idx < HOST_TLB_MODES; idx++) {
         env_show_table(t, idx);
     }
+    host_forget_pages(t->env, 0, ~0ull);
 }
 
 void soft_tlb_init(SoftTLB *t, HostEnv *env)
@@ -118,6 +119,7 @@ void soft_tlb_init(SoftTLB *t, HostEnv *env)
     t->env = env;
     t->current = &t->space[0];
     t->current->valid = true;
+    host_init_pages(env);
     env_show_space(t);
 }
 
@@ -337,6 +339,7 @@ void soft_tlb_flush_range(SoftTLB *t, vaddr *start, vaddr *last, uint64_t id)
         }
     }
     spin_unlock(&t->lock);
+    host_forget_pages(t->env, *start, *last);
 }
 
 void soft_tlb_flush_space(SoftTLB *t, uint64_t id)

@@ -13,10 +13,10 @@
 
 #include "bad-page.h"
 
-enum { MMU_IDX = 5, LINES = 8 };
+enum { OTHER_MMU = 5, LINES = 8 };
 #define GUEST_BASE UINT64_C(0xffffffe012344000)
 
-static unsigned slow, wrongly_slow;
+static unsigned slow, wrongly_slow, mmu_idx;
 static HostTLBEntry lines[LINES] __attribute__((aligned(64)));
 static uint64_t rng_slow;
 
@@ -56,6 +56,19 @@ static void fill_line(uint64_t page, bool may_flag)
     }
 }
 
+/* Loads find pages that their own last access, or that of any other, may have left. */
+static void fill_last_pages(void)
+{
+    host_init_pages(env);
+    for (unsigned n = 0; n < HOST_LAST_PAGES; n++) {
+        uint64_t page = bp.base + next_random() % (MEM_SIZE / PAGE) * PAGE;
+        if (next_random() & 1 && (page != bp.base + PAGE || bp.prot != PROT_NONE)) {
+            env->last_page[n] = (HostLastPage){ page, (uintptr_t)bp.memory - bp.base };
+        }
+        env->last_page_misses[n] = (uint8_t)next_random();
+    }
+}
+
 /* Would the probe have to hit? */
 static bool must_hit(const HostAccess *a, unsigned size)
 {
@@ -86,7 +99,7 @@ static uint64_t slow_access(HostEnv *e, const HostAccess *a)
     unsigned size = 1u << (a->memop & MO_SIZE);
     uint64_t old = 0, up = 64 - 8 * size;
     slow++;
-    if (a->mmu_idx != MMU_IDX) {
+    if (a->mmu_idx != mmu_idx) {
         puts("wrong MMU index");
         exit(1);
     }
@@ -121,7 +134,8 @@ static void check_seed(uint64_t seed, const Variant *v)
     HostConfig config = v->config;
     config.access = slow_access;
     bad_page_make_unit(&f, seed, config);
-    f.soft_mmu = 1 + MMU_IDX;
+    mmu_idx = seed & 1 ? OTHER_MMU : HOST_PROGRAM_MMU;
+    f.soft_mmu = (uint8_t)(1 + mmu_idx);
     if (harness_try_compile(&f, 0, &bp.code) == HOST_TOO_COMPLEX) {
         return;
     }
@@ -129,7 +143,7 @@ static void check_seed(uint64_t seed, const Variant *v)
     memcpy(bp.memory, bp.before, MEM_SIZE);
     *env = bp.first;
     env->jump_lines = env->jump_cache;
-    env->tlb[MMU_IDX] = (HostTLB){ .mask = (LINES - 1) * sizeof(lines[0]), .table = lines };
+    env->tlb[mmu_idx] = (HostTLB){ .mask = (LINES - 1) * sizeof(lines[0]), .table = lines };
     memset(lines, 0xff, sizeof lines);
     rng_slow = seed;
     for (unsigned k = 0; k < MEM_SIZE / PAGE; k++) {
@@ -137,6 +151,7 @@ static void check_seed(uint64_t seed, const Variant *v)
             fill_line(bp.base + k * PAGE, true);
         }
     }
+    fill_last_pages();
     bad_page_compare(seed, v, &f, host_enter(env, bp.code.code));
 }
 

@@ -121,6 +121,46 @@ static void test_upgrade(void **state)
     assert_int_equal(full->pa, 0x7000);
 }
 
+/* As generated code does it. */
+static void keep_page(unsigned n, vaddr page)
+{
+    env->last_page[n] = (HostLastPage){ page, 0 };
+    env->last_page_mark[page / TLB_PAGE_SIZE % HOST_PAGE_MARKS] = 1;
+    env->last_page_used = true;
+}
+
+/* What a load may take for granted is forgotten with the lines that it comes from. */
+static void test_last_pages(void **state)
+{
+    for (unsigned n = 0; n < HOST_LAST_PAGES; n++) {
+        assert_int_equal(env->last_page[n].page, HOST_NO_PAGE);
+    }
+    fill(0, 0x40200000, 0x80200000, 21, false);
+    keep_page(0, 0x5000);
+    keep_page(1, 0x6000);
+    keep_page(2, 0x40234000);
+    keep_page(HOST_LAST_PAGES - 1, 0x6000);
+    flush(0x7000, 0x1000, SOFT_TLB_ALL_SPACES);
+    flush(0x6fff + HOST_PAGE_MARKS * TLB_PAGE_SIZE, 1, SOFT_TLB_ALL_SPACES);    /* its mark is that of 0x6000 */
+    assert_int_equal(env->last_page[1].page, 0x6000);
+    flush(0x6fff, 1, SOFT_TLB_ALL_SPACES);
+    assert_int_equal(env->last_page[0].page, 0x5000);
+    assert_int_equal(env->last_page[1].page, HOST_NO_PAGE);
+    assert_int_equal(env->last_page[HOST_LAST_PAGES - 1].page, HOST_NO_PAGE);
+    /* A flush within a large page takes all of it. */
+    flush(0x403ff000, 0x1000, SOFT_TLB_ALL_SPACES);
+    assert_int_equal(env->last_page[2].page, HOST_NO_PAGE);
+    assert_int_equal(env->last_page[0].page, 0x5000);
+    soft_tlb_set_space(&tlb, 7);
+    assert_int_equal(env->last_page[0].page, HOST_NO_PAGE);
+    keep_page(5, 0x8000);
+    soft_tlb_flush_all(&tlb);
+    assert_int_equal(env->last_page[5].page, HOST_NO_PAGE);
+    keep_page(5, 0);
+    flush(0, 0x4000, 7);
+    assert_int_equal(env->last_page[5].page, HOST_NO_PAGE);
+}
+
 static void test_growth(void **state)
 {
     for (unsigned round = 0; round < 4; round++) {
@@ -327,6 +367,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_addresses_at_the_top, setup, teardown),
         cmocka_unit_test_setup_teardown(test_victims, setup, teardown),
         cmocka_unit_test_setup_teardown(test_upgrade, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_last_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(test_growth, setup, teardown),
         cmocka_unit_test_setup_teardown(test_large_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(test_many_large_pages, setup, teardown),

@@ -102,7 +102,7 @@ typedef struct PMPRange {
 
 /* MMU modes: what an access's address means depends on these. */
 enum {
-    RISCV_MMU_U = 0,
+    RISCV_MMU_U = HOST_PROGRAM_MMU,
     RISCV_MMU_S = 1,        /* SUM = 0 */
     RISCV_MMU_S_SUM = 2,
     RISCV_MMU_M = 3,

@@ -127,6 +127,7 @@ typedef struct HostContext {
     const uint8_t *enter, *leave, *leave_tail, *lookup, *ras_miss, *afresh;
     const uint8_t *call, *call_pure, *call_fma, *soft_access;
     const uint8_t *soft_probe[HOST_TLB_MODES][2][4]; /* by MMU index, store or load, size */
+    const uint8_t *soft_fill[4]; /* loads of HOST_PROGRAM_MMU, by size; keeps the page */
 } HostContext;
 extern HostContext host_ctx;
 
@@ -163,6 +164,9 @@ struct Cold {
     uint8_t *resume;   /* where to go back to */
     uint8_t *hit;      /* soft-tlb.c: the same, before the access */
     uint8_t slot;      /* soft-tlb.c: slot of HostEnv.page_addend to clear, or HOST_PAGE_SLOTS */
+    uint8_t temp;      /* soft-tlb.c: a register that is free there, or NO_REG */
+    uint8_t last_page; /* soft-tlb.c: line of HostEnv.last_page[] */
+    int32_t range[2];  /* soft-tlb.c: the group's first and last byte, relative to r[0] */
     uint8_t r[4];      /* registers, as the emitter wants them */
     uint32_t op;
     uint32_t exit; /* index in HostCode.exits */
@@ -227,6 +231,7 @@ struct Ctx {
     unsigned nsnap_moves;
 
     struct SoftGroups *groups; /* units with soft_mmu: soft-groups.c */
+    unsigned last_page;        /* the next line of HostEnv.last_page[] to be used */
 };
 typedef struct SoftGroups SoftGroups;
 
@@ -269,6 +274,8 @@ unsigned ra_def(Ctx *c, IRRef ref, unsigned prefer);
 unsigned ra_def_early(Ctx *c, IRRef ref);
 /* A register to use freely until the end of the instruction. */
 unsigned ra_temp(Ctx *c, bool fp);
+/* A general register that holds nothing before this instruction, NO_REG if there is none. */
+unsigned ra_free(const Ctx *c);
 /* That very register, emptied. */
 void ra_take(Ctx *c, unsigned reg);
 void ra_end_ins(Ctx *c);

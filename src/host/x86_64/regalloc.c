@@ -342,6 +342,12 @@ unsigned ra_temp(Ctx *c, bool fp)
     return r;
 }
 
+unsigned ra_free(const Ctx *c)
+{
+    uint32_t avail = free_regs(c, false, c->pos - 1) & ~(c->lock_ops | c->lock_temps);
+    return avail ? pick(avail) : NO_REG;
+}
+
 void ra_take(Ctx *c, unsigned reg)
 {
     uint32_t id = c->owner[reg];

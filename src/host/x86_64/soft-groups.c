@@ -120,6 +120,7 @@ void soft_groups_find(Ctx *c)
         g->slot = g->members > 1 && slots < HOST_PAGE_SLOTS ? (uint8_t)slots++ : HOST_PAGE_SLOTS;
     }
     c->groups = s;
+    c->last_page = (unsigned)(c->f->pc * 0x9e3779b97f4a7c15ull >> 32);
 }
 
 SoftRole soft_role(const Ctx *c, IRRef i)
