@@ -7,7 +7,9 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -206,4 +208,43 @@ void gdb_packet_send(GdbLink *l, const void *data, size_t n)
     mutex_lock(&l->send_lock);
     send_all(l, out, len);
     mutex_unlock(&l->send_lock);
+}
+
+/* ---- replies ---- */
+
+void gdb_reply_add(GdbReply *r, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    int k = vsnprintf(r->text + r->n, sizeof(r->text) - r->n, fmt, ap);
+    va_end(ap);
+    r->n += k > 0 ? (size_t)k : 0;
+    r->n = r->n < GDB_PACKET_SIZE ? r->n : GDB_PACKET_SIZE;
+}
+
+void gdb_reply_add_hex(GdbReply *r, const void *data, size_t n)
+{
+    const uint8_t *p = data;
+    for (size_t i = 0; i < n; i++) {
+        gdb_reply_add(r, "%02x", p[i]);
+    }
+}
+
+size_t gdb_parse_hex(const char *s, uint8_t *out, size_t max)
+{
+    size_t n = 0;
+    for (; n < max && str_hex_digit((uint8_t)s[0]) >= 0 && str_hex_digit((uint8_t)s[1]) >= 0; s += 2) {
+        out[n++] = (uint8_t)(str_hex_digit((uint8_t)s[0]) << 4 | str_hex_digit((uint8_t)s[1]));
+    }
+    return n;
+}
+
+bool gdb_parse_range(char **args, uint64_t *addr, uint64_t *len)
+{
+    *addr = strtoull(*args, args, 16);
+    if (**args != ',') {
+        return false;
+    }
+    *len = strtoull(*args + 1, args, 16);
+    return true;
 }

@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "util/compiler.h"
 #include "util/lock.h"
 
 #define GDB_PACKET_SIZE 0x4000  /* bytes of data in a packet at most */
@@ -23,6 +24,20 @@ typedef struct GdbLink {
     uint8_t in[GDB_PACKET_SIZE + 8];    /* bytes received and not yet used */
     size_t n_in;
 } GdbLink;
+
+/* A reply that grows.  Owned by one thread. */
+typedef struct GdbReply {
+    size_t n;
+    char text[GDB_PACKET_SIZE + 1];
+} GdbReply;
+
+/* What does not fit is cut off. */
+void gdb_reply_add(GdbReply *r, const char *fmt, ...) attr_printf(2, 3);
+void gdb_reply_add_hex(GdbReply *r, const void *data, size_t n);
+/* As many bytes as there are pairs of digits, at most max. */
+size_t gdb_parse_hex(const char *s, uint8_t *out, size_t max);
+/* ADDR,LEN in hexadecimal digits; *args goes on behind it. */
+bool gdb_parse_range(char **args, uint64_t *addr, uint64_t *len);
 
 typedef enum GdbInput {
     GDB_INPUT_NONE,             /* nothing complete so far */

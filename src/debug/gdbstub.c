@@ -13,7 +13,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -21,6 +20,8 @@
 
 #include "debug/gdb-catch.h"
 #include "debug/gdb-file.h"
+#include "debug/gdb-fork.h"
+#include "debug/gdb-memory.h"
 #include "debug/gdb-packet.h"
 #include "debug/gdb-signal.h"
 #include "exec/debug.h"
@@ -37,16 +38,13 @@ typedef struct GdbStop {
     bool at_start;              /* of the guest */
     const char *call;           /* gdb's name of the event: entry into system call `nr`, or return; NULL: neither */
     uint64_t nr;
+    uint64_t child;             /* the thread has forked this process, which waits for `decider`; 0: not so */
+    int decider;                /* gdb-fork.h; -1: gdb has decided */
     bool posted;                /* nobody waits */
     int deliver;                /* set before `done` */
     uint32_t done;              /* atomic, futex [GDB-DONE] */
     struct GdbStop *next;       /* guarded by gdb.lock */
 } GdbStop;
-
-typedef struct Reply {
-    size_t n;
-    char text[GDB_PACKET_SIZE + 1];
-} Reply;
 
 static struct GdbStub {
     /* constant after gdb_start() or the first gdb_listen() */
@@ -56,6 +54,7 @@ static struct GdbStub {
     GdbLink link;               /* constant while connected */
     int listener;               /* gdb_listen(): atomic; -1: none */
     uint32_t connected;         /* atomic; changed under lock */
+    uint32_t fork_events;       /* atomic: gdb wants to hear of forks */
     uint64_t pass_signals;      /* atomic: bit n-1: signal n does not concern gdb */
 
     Mutex lock;                 /* rank DEBUG */
@@ -67,43 +66,17 @@ static struct GdbStub {
     bool owes_reply;            /* gdb has resumed the guest and waits for a stop */
     bool knows_swbreak;
     bool physical;              /* addresses of memory are physical */
+    bool processes;             /* atomic: threads are named with their process, the multiprocess extension */
+    bool means_child;           /* Hg has named the process that current->child is */
     GdbStop *current;           /* what stopped the machine; NULL: gdb did */
     uint64_t thread;            /* what g, m, ... mean: Hg, or who stopped */
     uint64_t step_thread;       /* what s means: Hc; 0: the same */
     char stop_reply[128];
-    Reply reply;
+    int stop_sig;               /* the signal in it */
+    GdbReply reply;
 } gdb = { .wake_fd = -1, .listener = -1, .lock = MUTEX_INIT(DEBUG), .last = &gdb.first };
 
-/* ---- replies ---- */
-
-static void attr_printf(1, 2) add(const char *fmt, ...)
-{
-    Reply *r = &gdb.reply;
-    va_list ap;
-    va_start(ap, fmt);
-    int k = vsnprintf(r->text + r->n, sizeof(r->text) - r->n, fmt, ap);
-    va_end(ap);
-    r->n += k > 0 ? (size_t)k : 0;
-    r->n = r->n < GDB_PACKET_SIZE ? r->n : GDB_PACKET_SIZE;
-}
-
-static void add_hex(const void *data, size_t n)
-{
-    const uint8_t *p = data;
-    for (size_t i = 0; i < n; i++) {
-        add("%02x", p[i]);
-    }
-}
-
-/* As many bytes as there are pairs of digits, at most max. */
-static size_t parse_hex(const char *s, uint8_t *out, size_t max)
-{
-    size_t n = 0;
-    for (; n < max && str_hex_digit((uint8_t)s[0]) >= 0 && str_hex_digit((uint8_t)s[1]) >= 0; s += 2) {
-        out[n++] = (uint8_t)(str_hex_digit((uint8_t)s[0]) << 4 | str_hex_digit((uint8_t)s[1]));
-    }
-    return n;
-}
+#define add(...) gdb_reply_add(&gdb.reply, __VA_ARGS__)
 
 /* ---- threads ---- */
 
@@ -140,9 +113,36 @@ static CPUState *current_thread(void)
     return cpu ? cpu : find_thread(0);
 }
 
-static uint64_t parse_thread(const char *s)
+/* TID, or pPID.TID, or pPID for all its threads; *pid may be NULL, and becomes 0 if none is named. */
+static uint64_t parse_thread(const char *s, uint64_t *pid)
 {
+    uint64_t process = 0;
+    if (*s == 'p') {
+        char *end;
+        process = strtoull(s + 1, &end, 16);
+        s = *end == '.' ? end + 1 : "-1";
+    }
+    if (pid) {
+        *pid = process;
+    }
     return *s == '-' ? UINT64_MAX : strtoull(s, NULL, 16);
+}
+
+typedef struct ThreadName {
+    char text[40];
+} ThreadName;
+
+static ThreadName thread_name_in(uint64_t pid, uint64_t id)
+{
+    ThreadName name;
+    snprintf(name.text, sizeof(name.text), gdb.processes ? "p%" PRIx64 ".%" PRIx64 : "%.0" PRIx64 "%" PRIx64,
+             gdb.processes ? pid : 0, id);
+    return name;
+}
+
+static ThreadName thread_name(uint64_t id)
+{
+    return thread_name_in(gdb.target.pid, id);
 }
 
 /* ---- stopping and going on ---- */
@@ -170,6 +170,8 @@ static void describe_stop(const GdbStop *stop, int sig)
     p += snprintf(p, (size_t)(end - p), "T%02x", gdb_signal_from_linux(sig));
     if (stop && stop->call) {
         p += snprintf(p, (size_t)(end - p), "%s:%" PRIx64 ";", stop->call, stop->nr);
+    } else if (stop && stop->child) {
+        p += snprintf(p, (size_t)(end - p), "fork:%s;", thread_name_in(stop->child, stop->child).text);
     } else if (stop && !stop->sig && !stop->at_start) {
         const CPUDebug *d = &stop->cpu->debug;
         if (d->event == DEBUG_EVENT_WATCH) {
@@ -179,7 +181,7 @@ static void describe_stop(const GdbStop *stop, int sig)
             p += snprintf(p, (size_t)(end - p), "swbreak:;");
         }
     }
-    snprintf(p, (size_t)(end - p), "thread:%" PRIx64 ";", gdb.thread);
+    snprintf(p, (size_t)(end - p), "thread:%s;", thread_name(gdb.thread).text);
 }
 
 static void take_machine(void)
@@ -202,6 +204,7 @@ static void report(GdbStop *stop, int sig)
     CPUState *cpu = stop ? stop->cpu : current_thread();
     gdb.thread = cpu ? thread_id(cpu) : 0;
     gdb.step_thread = 0;
+    gdb.stop_sig = sig;
     describe_stop(stop, sig);
     if (gdb.owes_reply) {
         gdb.owes_reply = false;
@@ -222,10 +225,21 @@ static void release_machine(bool start)
     }
 }
 
+/* Shall gdb follow the child that the stop is about, if there is one and nobody has said so far? */
+static void decide_fork(GdbStop *stop, bool follow)
+{
+    if (stop && stop->child && stop->decider >= 0) {
+        gdb_fork_decide(stop->decider, follow);
+        stop->decider = -1;
+    }
+    gdb.means_child = false;
+}
+
 /* Go on; whoever stopped gets this signal. */
 static void resume(int deliver)
 {
     GdbStop *stop = gdb.current;
+    decide_fork(stop, false);
     gdb.current = NULL;
     gdb.owes_reply = true;
     if (stop) {
@@ -251,7 +265,7 @@ static GdbStop *take_stop(void)
 static bool is_stale(const GdbStop *stop)
 {
     const CPUDebug *d = &stop->cpu->debug;
-    if (stop->sig || stop->at_start) {
+    if (stop->sig || stop->at_start || stop->child) {
         return false;
     }
     if (stop->call) {
@@ -295,136 +309,13 @@ static void disconnect(void)
     gdb_catch_set(NULL);
     resume(gdb.current ? gdb.current->sig : 0);
     gdb.owes_reply = gdb.physical = false;
+    __atomic_store_n(&gdb.processes, false, __ATOMIC_RELAXED);
+    __atomic_store_n(&gdb.fork_events, 0, __ATOMIC_RELAXED);
     for (GdbStop *stop; (stop = take_stop());) {
+        decide_fork(stop, false);
         finish(stop, stop->sig);
     }
     close_own(gdb.link.fd);
-}
-
-/* ---- registers and memory ---- */
-
-static void cmd_read_regs(CPUState *cpu)
-{
-    uint8_t buf[16];
-    for (unsigned n = 0; n < gdb.target.guest->gdb_nregs; n++) {
-        add_hex(buf, gdb.target.guest->gdb_read_reg(cpu, n, buf));
-    }
-}
-
-static void cmd_write_regs(CPUState *cpu, const char *hex)
-{
-    uint8_t buf[16];
-    for (unsigned n = 0; n < gdb.target.guest->gdb_nregs; n++) {
-        unsigned size = gdb.target.guest->gdb_read_reg(cpu, n, buf);
-        if (parse_hex(hex, buf, size) < size) {
-            add("E16");
-            return;
-        }
-        gdb.target.guest->gdb_write_reg(cpu, n, buf);
-        hex += 2 * size;
-    }
-    add("OK");
-}
-
-/* p N, P N=VALUE */
-static void cmd_one_reg(CPUState *cpu, char *args, bool write)
-{
-    uint8_t buf[16] = { 0 };
-    char *end;
-    unsigned n = (unsigned)strtoul(args, &end, 16);
-    if (write && *end == '=') {
-        unsigned size = gdb.target.guest->gdb_read_reg(cpu, n, buf);
-        bool good = size && parse_hex(end + 1, buf, size) == size &&
-                    gdb.target.guest->gdb_write_reg(cpu, n, buf);
-        add(good ? "OK" : "E16");
-        return;
-    }
-    unsigned size = write ? 0 : gdb.target.guest->gdb_read_reg(cpu, n, buf);
-    if (size) {
-        add_hex(buf, size);
-    } else {
-        add("E16");
-    }
-}
-
-static bool parse_range(char **args, uint64_t *addr, uint64_t *len)
-{
-    *addr = strtoull(*args, args, 16);
-    if (**args != ',') {
-        return false;
-    }
-    *len = strtoull(*args + 1, args, 16);
-    return true;
-}
-
-static bool read_memory(CPUState *cpu, uint64_t addr, void *buf, size_t n)
-{
-    return gdb.physical ? gdb.target.read_physical(addr, buf, n) : gdb.target.read_memory(cpu, addr, buf, n);
-}
-
-static bool write_memory(CPUState *cpu, uint64_t addr, const void *buf, size_t n)
-{
-    return gdb.physical ? gdb.target.write_physical(addr, buf, n) : gdb.target.write_memory(cpu, addr, buf, n);
-}
-
-/* m ADDR,LEN: as much as can be read. */
-static void cmd_read_memory(CPUState *cpu, char *args)
-{
-    static uint8_t buf[GDB_PACKET_SIZE / 2];    /* owned by the stub's thread */
-    uint64_t addr, len;
-    if (!parse_range(&args, &addr, &len)) {
-        add("E16");
-        return;
-    }
-    len = len < sizeof(buf) ? len : sizeof(buf);
-    if (!read_memory(cpu, addr, buf, len)) {
-        uint64_t in_page = GUEST_PAGE_SIZE - (addr & ~GUEST_PAGE_MASK);
-        len = len > in_page ? in_page : 0;
-        if (!len || !read_memory(cpu, addr, buf, len)) {
-            add("E0e");
-            return;
-        }
-    }
-    add_hex(buf, len);
-}
-
-/* M ADDR,LEN:HEX and X ADDR,LEN:BYTES, of which n are there */
-static void cmd_write_memory(CPUState *cpu, char *args, size_t n, bool binary)
-{
-    char *p = args;
-    uint64_t addr, len;
-    bool good = parse_range(&p, &addr, &len) && *p++ == ':';
-    if (good && !binary) {
-        good = parse_hex(p, (uint8_t *)p, n / 2) == len;    /* in place: the result is shorter */
-    } else {
-        good = good && n - (size_t)(p - args) == len;
-    }
-    add(!good ? "E16" : !len || write_memory(cpu, addr, p, len) ? "OK" : "E0e");
-}
-
-/* Z TYPE,ADDR,KIND and z: for watchpoints the kind is their length */
-static void cmd_breakpoint(char *args, bool insert)
-{
-    static const WatchKind watch[] = { [2] = WATCH_WRITE, [3] = WATCH_READ, [4] = WATCH_ACCESS };
-    unsigned type = (unsigned)strtoul(args, &args, 16);
-    uint64_t addr, kind;
-    if (type > 4) {
-        return;                 /* an empty reply: not supported */
-    }
-    if (*args++ != ',' || !parse_range(&args, &addr, &kind)) {
-        add("E16");
-        return;
-    }
-    if (type < 2 && insert) {
-        debug_insert_breakpoint(addr);
-    } else if (type < 2) {
-        debug_remove_breakpoint(addr);
-    } else if (insert) {
-        debug_insert_watchpoint(addr, kind, watch[type]);
-    } else {
-        debug_remove_watchpoint(addr, kind, watch[type]);
-    }
-    add("OK");
 }
 
 /* ---- resuming ---- */
@@ -442,7 +333,7 @@ static bool apply_action(char *action, int *deliver)
     char what = *action++;
     int sig = what == 'C' || what == 'S' ? gdb_signal_to_linux((int)strtoul(action, &action, 16)) : 0;
     DebugResume how = what == 's' || what == 'S' ? DEBUG_STEP : DEBUG_RUN;
-    uint64_t id = *action == ':' ? parse_thread(action + 1) : UINT64_MAX;
+    uint64_t id = *action == ':' ? parse_thread(action + 1, NULL) : UINT64_MAX;
     CPUState *stopper = gdb.current ? gdb.current->cpu : NULL;
     if (!strchr("csCS", what)) {
         return false;
@@ -492,7 +383,7 @@ static void cmd_resume(char what, char *args)
 static void xfer_reply(const void *data, size_t size, char *range)
 {
     uint64_t offset, len;
-    if (!parse_range(&range, &offset, &len)) {
+    if (!gdb_parse_range(&range, &offset, &len)) {
         add("E16");
         return;
     }
@@ -517,7 +408,7 @@ static void xfer_threads(char *range)
         char name[128];
         gdb.target.describe_thread(cpu, name, sizeof(name));
         name[strcspn(name, "<>&")] = '\0';
-        fprintf(f, "<thread id=\"%" PRIx64 "\">%s</thread>", thread_id(cpu), name);
+        fprintf(f, "<thread id=\"%s\">%s</thread>", thread_name(thread_id(cpu)).text, name);
     }
     fprintf(f, "</threads>");
     fclose(f);
@@ -555,14 +446,19 @@ static void cmd_supported(const char *args)
         "qXfer:features:read+;qXfer:threads:read+", GDB_PACKET_SIZE);
     add("%s%s", gdb.target.read_auxv ? ";qXfer:auxv:read+" : "",
         gdb.target.exec_file ? ";qXfer:exec-file:read+" : "");
-    add("%s", gdb.target.system_calls ? ";QCatchSyscalls+" : "");
+    if (gdb.target.system_calls) {
+        bool processes = strstr(args, "multiprocess+"), forks = processes && strstr(args, ";fork-events+");
+        __atomic_store_n(&gdb.processes, processes, __ATOMIC_RELAXED);
+        __atomic_store_n(&gdb.fork_events, forks, __ATOMIC_RELAXED);
+        add(";QCatchSyscalls+%s%s", processes ? ";multiprocess+" : "", forks ? ";fork-events+" : "");
+    }
 }
 
 static void cmd_thread_list(void)
 {
     add("m");
     for (CPUState *cpu = next_thread(0); cpu; cpu = next_thread(thread_id(cpu))) {
-        add("%s%" PRIx64, gdb.reply.n > 1 ? "," : "", thread_id(cpu));
+        add("%s%s", gdb.reply.n > 1 ? "," : "", thread_name(thread_id(cpu)).text);
     }
 }
 
@@ -585,7 +481,7 @@ static void cmd_pass_signals(char *list)
 static void cmd_monitor(const char *hex)
 {
     char command[1024], *text = NULL;
-    size_t size, n = parse_hex(hex, (uint8_t *)command, sizeof(command) - 1);
+    size_t size, n = gdb_parse_hex(hex, (uint8_t *)command, sizeof(command) - 1);
     FILE *f = open_memstream(&text, &size);
     if (!f) {
         fatal("out of memory");
@@ -597,7 +493,7 @@ static void cmd_monitor(const char *hex)
         size_t piece = size - at < GDB_PACKET_SIZE / 4 ? size - at : GDB_PACKET_SIZE / 4;
         gdb.reply.n = 0;
         add("O");
-        add_hex(text + at, piece);
+        gdb_reply_add_hex(&gdb.reply, text + at, piece);
         gdb_packet_send(&gdb.link, gdb.reply.text, gdb.reply.n);
         at += piece;
     }
@@ -625,16 +521,16 @@ static void cmd_query(char *p)
     } else if (!strcmp(p, "qsThreadInfo")) {
         add("l");
     } else if (!strcmp(p, "qC")) {
-        add("QC%" PRIx64, gdb.thread);
+        add("QC%s", thread_name(gdb.thread).text);
     } else if (starts_with(p, "qAttached", &rest)) {
         add("1");               /* `quit` leaves the guest running */
     } else if (starts_with(p, "qThreadExtraInfo,", &rest)) {
-        CPUState *cpu = find_thread(parse_thread(rest));
+        CPUState *cpu = find_thread(parse_thread(rest, NULL));
         char text[128] = "gone";
         if (cpu) {
             gdb.target.describe_thread(cpu, text, sizeof(text));
         }
-        add_hex(text, strlen(text));
+        gdb_reply_add_hex(&gdb.reply, text, strlen(text));
     } else if (!strcmp(p, "QStartNoAckMode")) {
         add("OK");
     } else if (starts_with(p, "QPassSignals:", &rest)) {
@@ -662,10 +558,35 @@ static void cmd_v(char *p)
     }
 }
 
+/* The child of the fork that gdb has just been told of, and has not decided about. */
+static bool is_forked_child(uint64_t pid)
+{
+    return pid && gdb.current && gdb.current->child == pid && gdb.current->decider >= 0;
+}
+
+/*
+ * D, or D;PID: gdb leaves a process.  If that is the parent in a fork the child goes on with this connection; it has
+ * no breakpoints any more.  False: the connection is over, here.
+ */
+static bool cmd_detach(const char *args)
+{
+    uint64_t pid = *args == ';' ? strtoull(args + 1, NULL, 16) : 0;
+    gdb_packet_send(&gdb.link, "OK", 2);
+    if (is_forked_child(pid)) {
+        decide_fork(gdb.current, false);
+        return true;
+    }
+    decide_fork(gdb.current, gdb.processes);
+    return false;
+}
+
 static void cmd_set_thread(char *args)
 {
-    uint64_t id = parse_thread(args + 1);
-    if (*args == 'c') {
+    uint64_t pid, id = parse_thread(args + 1, &pid);
+    gdb.means_child = *args == 'g' && is_forked_child(pid);
+    if (gdb.means_child) {
+        add("OK");
+    } else if (*args == 'c') {
         gdb.step_thread = id == UINT64_MAX ? 0 : id;
         add("OK");
     } else if (find_thread(id)) {
@@ -680,37 +601,46 @@ static void cmd_set_thread(char *args)
 static bool handle_packet(char *p, size_t n)
 {
     CPUState *cpu = current_thread();
+    GdbView view = { &gdb.reply, &gdb.target, gdb.physical }, *v = &view;
     gdb.reply.n = 0;
     switch (*p) {
-    case '?': add("%s", gdb.stop_reply); break;
+    case '?':
+        describe_stop(gdb.current, gdb.stop_sig);   /* again: gdb may have said meanwhile how it names threads */
+        add("%s", gdb.stop_reply);
+        break;
     case 'H': cmd_set_thread(p + 1); break;
-    case 'T': add(find_thread(parse_thread(p + 1)) ? "OK" : "E16"); break;
+    case 'T': add(find_thread(parse_thread(p + 1, NULL)) ? "OK" : "E16"); break;
     case 'q':
     case 'Q': cmd_query(p); break;
     case 'v': cmd_v(p); break;
     case 'Z':
-    case 'z': cmd_breakpoint(p + 1, *p == 'Z'); break;
+    case 'z':
+        if (gdb.means_child) {
+            add("OK");          /* it has none */
+        } else {
+            gdb_breakpoint(&gdb.reply, p + 1, *p == 'Z');
+        }
+        break;
     case 'c':
     case 's':
     case 'C':
     case 'S': cmd_resume(*p, p + 1); break;
     case 'k': gdb.target.kill(); break;
-    case 'D':
-        gdb_packet_send(&gdb.link, "OK", 2);
-        return false;
+    case 'D': return cmd_detach(p + 1);
     default:
-        if (!cpu) {
+        /* The child's memory is still what the parent's is; but it must not be changed here. */
+        if (!cpu || (gdb.means_child && strchr("GPMX", *p))) {
             add("E16");
             break;
         }
         switch (*p) {
-        case 'g': cmd_read_regs(cpu); break;
-        case 'G': cmd_write_regs(cpu, p + 1); break;
+        case 'g': gdb_read_registers(v, cpu); break;
+        case 'G': gdb_write_registers(v, cpu, p + 1); break;
         case 'p':
-        case 'P': cmd_one_reg(cpu, p + 1, *p == 'P'); break;
-        case 'm': cmd_read_memory(cpu, p + 1); break;
+        case 'P': gdb_one_register(v, cpu, p + 1, *p == 'P'); break;
+        case 'm': gdb_read_memory(v, cpu, p + 1); break;
         case 'M':
-        case 'X': cmd_write_memory(cpu, p + 1, n - 1, *p == 'X'); break;
+        case 'X': gdb_write_memory(v, cpu, p + 1, n - 1, *p == 'X'); break;
         }
     }
     if (!gdb.owes_reply) {
@@ -807,11 +737,33 @@ static void *server_main(void *opaque)
     return NULL;
 }
 
+static bool start_thread(void *(*fn)(void *), void *arg, char **err)
+{
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);   /* the guest's signals are not for this thread */
+    int failed = pthread_create(&gdb.thread_handle, NULL, fn, arg);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    if (failed) {
+        *err = str_format("no thread for gdb: %s", strerror(failed));
+    }
+    return !failed;
+}
+
 /* ---- for vCPU threads ---- */
 
 static bool is_connected(void)
 {
     return unlikely(__atomic_load_n(&gdb.connected, __ATOMIC_RELAXED));
+}
+
+static int wait_until_done(GdbStop *stop)
+{
+    /* [GDB-DONE] pairs with finish(). */
+    while (!__atomic_load_n(&stop->done, __ATOMIC_ACQUIRE)) {
+        futex_wait(&stop->done, 0, NULL);
+    }
+    return stop->deliver;
 }
 
 static int wait_for_gdb(GdbStop *stop)
@@ -827,11 +779,7 @@ static int wait_for_gdb(GdbStop *stop)
     if (alone || write(gdb.wake_fd, &one, sizeof(one)) < 0) {
         return stop->sig;
     }
-    /* [GDB-DONE] pairs with finish(). */
-    while (!__atomic_load_n(&stop->done, __ATOMIC_ACQUIRE)) {
-        futex_wait(&stop->done, 0, NULL);
-    }
-    return stop->deliver;
+    return wait_until_done(stop);
 }
 
 void gdb_stop(CPUState *cpu)
@@ -883,28 +831,81 @@ void gdb_syscall(CPUState *cpu, uint64_t nr, bool returned)
 void gdb_exit(int status, int sig)
 {
     if (is_connected()) {
-        char text[8];
+        char text[40];
         int n = sig ? snprintf(text, sizeof(text), "X%02x", gdb_signal_from_linux(sig))
                     : snprintf(text, sizeof(text), "W%02x", status & 0xff);
+        if (__atomic_load_n(&gdb.processes, __ATOMIC_RELAXED)) {
+            n += snprintf(text + n, sizeof(text) - (size_t)n, ";process:%" PRIx64, gdb.target.pid);
+        }
         gdb_packet_send(&gdb.link, text, (size_t)n);
     }
 }
 
-void gdb_fork_child(CPUState *cpu)
+bool gdb_fork_begin(void)
 {
+    return is_connected() && __atomic_load_n(&gdb.fork_events, __ATOMIC_RELAXED) && gdb_fork_open();
+}
+
+void gdb_fork_parent(CPUState *cpu, int64_t child)
+{
+    GdbStop stop = { .cpu = cpu, .child = child > 0 ? (uint64_t)child : 0, .decider = gdb_fork_decider() };
+    if (child > 0 && is_connected()) {
+        wait_for_gdb(&stop);
+    }
+    if (stop.decider >= 0) {
+        gdb_fork_decide(stop.decider, false);   /* there is no child, or no gdb any more */
+    }
+}
+
+static void forget_gdb(void)
+{
+    gdb.connected = 0;
+    close_own(gdb.link.fd);
+    close_own(gdb.wake_fd);
+}
+
+/* gdb follows this process. */
+static void *followed_main(void *opaque)
+{
+    take_machine();
+    report(opaque, SIGTRAP);
+    serve(true);
+    return NULL;
+}
+
+void gdb_fork_child(CPUState *cpu, bool begun)
+{
+    bool followed = begun && gdb_fork_wait();
     if (!is_connected()) {
         return;
     }
-    gdb.connected = 0;
     gdb.first = NULL;
     gdb.last = &gdb.first;
     mutex_reinit(&gdb.lock);
-    close_own(gdb.link.fd);
-    close_own(gdb.wake_fd);
+    mutex_reinit(&gdb.link.send_lock);
     start_exclusive(cpu);
     debug_clear();
     debug_commit();
     end_exclusive(cpu);
+    int wake_fd = followed ? eventfd(0, EFD_CLOEXEC) : -1;
+    if (wake_fd < 0) {
+        forget_gdb();
+        return;
+    }
+    close_own(gdb.wake_fd);
+    gdb.wake_fd = own_fd_add(wake_fd);
+    gdb.link.n_in = 0;
+    gdb.target.pid = (uint64_t)getpid();
+    gdb.stopped = gdb.owes_reply = gdb.means_child = false;
+    GdbStop stop = { .cpu = cpu, .at_start = true };
+    char *err;
+    if (!start_thread(followed_main, &stop, &err)) {
+        warn("%s", err);
+        free(err);
+        forget_gdb();
+        return;
+    }
+    wait_until_done(&stop);
 }
 
 /* ---- start ---- */
@@ -913,19 +914,6 @@ static bool cannot_wait(const char *where, char **err)
 {
     *err = str_format("cannot wait for gdb at '%s': %s", where, strerror(errno));
     return false;
-}
-
-static bool start_thread(void *(*fn)(void *), char **err)
-{
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);   /* the guest's signals are not for this thread */
-    int failed = pthread_create(&gdb.thread_handle, NULL, fn, NULL);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (failed) {
-        *err = str_format("no thread for gdb: %s", strerror(failed));
-    }
-    return !failed;
 }
 
 bool gdb_start(const char *where, const GdbTarget *target, char **err)
@@ -939,7 +927,7 @@ bool gdb_start(const char *where, const GdbTarget *target, char **err)
     close(listener);
     gdb_link_init(&gdb.link, own_fd_add(fd));
     gdb.connected = 1;
-    return start_thread(stub_main, err);
+    return start_thread(stub_main, NULL, err);
 }
 
 bool gdb_listen(const char *where, const GdbTarget *target, char **err)
@@ -955,7 +943,7 @@ bool gdb_listen(const char *where, const GdbTarget *target, char **err)
     int old = __atomic_exchange_n(&gdb.listener, listener, __ATOMIC_RELAXED);
     if (first) {
         gdb.target = *target;
-        return start_thread(server_main, err);
+        return start_thread(server_main, NULL, err);
     }
     uint64_t one = 1;
     bool told = write(gdb.wake_fd, &one, sizeof(one)) > 0;

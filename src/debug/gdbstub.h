@@ -71,7 +71,13 @@ int gdb_signal(CPUState *cpu, int sig);
 void gdb_syscall(CPUState *cpu, uint64_t nr, bool returned);
 /* The guest has ended with this status, or by this signal. */
 void gdb_exit(int status, int sig);
-/* In the only thread of a child after fork(): gdb stays with the parent. */
-void gdb_fork_child(CPUState *cpu);
+/*
+ * Around fork(), by the forking thread, without locks.  gdb_fork_begin() is false if gdb does not want to know; then
+ * gdb_fork_parent() is left out, and gdb stays with the parent.  Both processes wait until gdb has decided which one it
+ * stays with.
+ */
+bool gdb_fork_begin(void);
+void gdb_fork_parent(CPUState *cpu, int64_t child);     /* -1: it has failed */
+void gdb_fork_child(CPUState *cpu, bool begun);
 
 #endif

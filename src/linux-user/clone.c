@@ -388,6 +388,8 @@ static int64_t clone_fork(GuestThread *t, const CloneArgs *c)
         return -BRAID_NOT_STARTED;  /* both would have it; delivery opens the mask again */
     }
     uint64_t flags = clone_host_flags(c);
+    const UserDebugger *debugger = user_process.opt->debugger;
+    bool told = debugger && !(flags & CLONE_NEWPID) && debugger->fork_begin();
     fork_prepare(t);
     /* Plain forks through the C library, which has locks of its own to see to. */
     pid_t pid = !flags && c->exit_signal == SIGCHLD && !c->set_tid_size
@@ -396,8 +398,8 @@ static int64_t clone_fork(GuestThread *t, const CloneArgs *c)
     fork_done(t, pid == 0);
     if (pid == 0) {
         become_child(t, c);
-        if (user_process.opt->debugger) {
-            user_process.opt->debugger->fork_child(t->cpu);
+        if (debugger) {
+            debugger->fork_child(t->cpu, told);
         }
         tracee_child_begins(t);
         signal_set_mask(t, t->sigmask);
@@ -405,6 +407,9 @@ static int64_t clone_fork(GuestThread *t, const CloneArgs *c)
     }
     if (pid > 0) {
         clone_parent_results(c, pid);
+    }
+    if (told) {
+        debugger->fork_parent(t->cpu, pid);
     }
     signal_restore_host(old);
     tracee_clone_event(t, c->flags, (int)c->exit_signal, pid);

@@ -25,8 +25,10 @@ typedef struct UserDebugger {
     void (*syscall)(CPUState *cpu, uint64_t nr, bool returned);
     /* The process ends. */
     void (*exit)(int status, int sig);
-    /* In the child after fork(). */
-    void (*fork_child)(CPUState *cpu);
+    /* Before fork(): true if fork_parent() shall be called behind it. */
+    bool (*fork_begin)(void);
+    void (*fork_parent)(CPUState *cpu, int64_t child);  /* -1: it has failed */
+    void (*fork_child)(CPUState *cpu, bool begun);
 } UserDebugger;
 
 typedef struct LinuxUserOptions {

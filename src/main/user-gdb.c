@@ -131,7 +131,8 @@ static void stop(CPUState *cpu)
 const UserDebugger *user_gdb(const char *w)
 {
     static const UserDebugger debugger = {
-        .stop = stop, .signal = gdb_signal, .syscall = gdb_syscall, .exit = gdb_exit, .fork_child = gdb_fork_child,
+        .stop = stop, .signal = gdb_signal, .syscall = gdb_syscall, .exit = gdb_exit,
+        .fork_begin = gdb_fork_begin, .fork_parent = gdb_fork_parent, .fork_child = gdb_fork_child,
     };
     where = w;
     return &debugger;

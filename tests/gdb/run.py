@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """braid-riscv64 -g: by gdb-multiarch, where it is installed, and by a client of our own.
 
-usage: run.py BRAID PROGRAM      PROGRAM is threads.c, compiled with -g -O1 -static
+usage: run.py BRAID THREADS FORKS      threads.c and forks.c, compiled with -g -O1 -static
 """
 import os
 import pathlib
@@ -17,11 +17,11 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'lib'))
 from checks import check, finish  # noqa: E402
 from client import Client  # noqa: E402
 
-BRAID, PROGRAM = sys.argv[1:3]
+BRAID, PROGRAM, FORKS = sys.argv[1:4]
 
 
-def start(sock, *args):
-    p = subprocess.Popen([BRAID, '-g', sock, PROGRAM, *args], stdout=subprocess.PIPE,
+def start(sock, *args, program=None):
+    p = subprocess.Popen([BRAID, '-g', sock, program or PROGRAM, *args], stdout=subprocess.PIPE,
                          stderr=subprocess.STDOUT, text=True)
     for _ in range(500):
         if os.path.exists(sock):
@@ -30,8 +30,8 @@ def start(sock, *args):
     return p
 
 
-def symbols():
-    out = subprocess.run(['riscv64-linux-gnu-nm', PROGRAM], capture_output=True, text=True,
+def symbols(program):
+    out = subprocess.run(['riscv64-linux-gnu-nm', program], capture_output=True, text=True,
                          check=True).stdout
     return {f[2]: int(f[0], 16) for f in map(str.split, out.splitlines()) if len(f) == 3}
 
@@ -61,6 +61,101 @@ continue
 print shared
 continue
 '''
+
+
+FOLLOW_PARENT = r'''
+set pagination off
+set confirm off
+target remote %s
+break in_child
+break in_parent
+catch fork
+continue
+continue
+print n
+delete 3
+continue
+continue
+'''
+
+FOLLOW_CHILD = r'''
+set pagination off
+set confirm off
+target remote %s
+set follow-fork-mode child
+break in_child
+break in_parent
+continue
+print value + n
+stepi
+info inferiors
+continue
+'''
+
+
+def test_gdb_forks(dir):
+    gdb = shutil.which('gdb-multiarch')
+    for name, script, patterns in gdb and [
+            ('parent', FOLLOW_PARENT, [r'Catchpoint 3 \(forked process \d+\)', r'Detaching after fork from child',
+                                       r'Breakpoint 2, in_parent', r'\$1 = 2', r'Inferior 1 .*exited with code 03']),
+            ('child', FOLLOW_CHILD, [r'Attaching after .* fork to child', r'Breakpoint 1\S*, in_child', r'\$1 = 15',
+                                     r'Inferior 2 .*exited with code 017'])] or []:
+        sock, path = f'{dir}/gdb-{name}', f'{dir}/script-{name}'
+        with open(path, 'w') as f:
+            f.write(script % sock)
+        p = start(sock, program=FORKS)
+        out = subprocess.run([gdb, '-nx', '-batch', '-x', path, FORKS], capture_output=True, text=True, timeout=100,
+                             stdin=subprocess.DEVNULL)
+        guest, _ = p.communicate(timeout=60)
+        for pattern in patterns:
+            check(f'gdb, following the {name}: {pattern}', re.search(pattern, out.stdout), out.stdout + out.stderr)
+        check('no breakpoint elsewhere: ' + name, ('in_child' if name == 'parent' else 'in_parent (') not in
+              out.stdout.replace('Breakpoint 1 at', ''), out.stdout)
+        check('both went on: ' + name, guest == 'child 15\nchild 21\nparent 20\n' and p.returncode == 3, guest)
+
+
+def test_forks(dir, sym):
+    """Who leaves what at a fork: the child, the parent, both without a word."""
+    for leave in ('child', 'parent', 'both', 'kill'):
+        p = start(f'{dir}/fork-{leave}', program=FORKS)
+        c = Client(f'{dir}/fork-{leave}')
+        check('forks offered', ';multiprocess+;fork-events+' in c.ask('qSupported:multiprocess+;swbreak+;fork-events+'))
+        own = 'p%x.%x' % (p.pid, p.pid)
+        check('names', c.ask('?') == f'T05thread:{own};' and c.ask('qC') == 'QC' + own and
+              c.ask('qfThreadInfo') == 'm' + own and own in c.ask('qXfer:threads:read::0,1000'))
+        c.ask('Z0,%x,2' % sym['in_child'])
+        stop = c.ask('vCont;c:p%x.-1' % p.pid)
+        event = re.fullmatch(r'T05fork:p(\w+)\.(\w+);thread:%s;' % own, stop)
+        check('fork event', event and event.group(1) == event.group(2), stop)
+        child = event.group(1)
+        if leave == 'child':
+            check('breakpoints of the child', c.ask(f'Hgp{child}.{child}') == 'OK' and
+                  c.ask('z0,%x,2' % sym['in_child']) == 'OK' and c.ask('Hg' + own) == 'OK')
+            check('it is left', c.ask('D;' + child) == 'OK')
+            stop = c.ask('vCont;c')
+            check('the next one', re.match(r'T05fork:p\w+', stop) and f':p{child}.' not in stop, stop)
+            stop = c.ask('vCont;c')
+            check('end', stop == 'W03;process:%x' % p.pid, stop)
+        elif leave == 'parent':
+            check('the parent is left', c.ask('D;%x' % p.pid) == 'OK')
+            check('the child is there', c.ask('qC') == f'QCp{child}.{child}' and c.register(10) == 0)
+            check('its breakpoint', c.ask('Z0,%x,2' % sym['in_child']) == 'OK')
+            stop = c.ask('vCont;c')
+            check('it is hit', stop.startswith('T05') and c.register(32) == sym['in_child'] and c.register(10) == 10, stop)
+            check('another argument', c.ask('Pa=' + struct.pack('<Q', 20).hex()) == 'OK' and
+                  c.ask('z0,%x,2' % sym['in_child']) == 'OK')
+            stop = c.ask('vCont;c')
+            check('its end', stop == f'W19;process:{child}', stop)
+        elif leave == 'both':
+            c.s.close()
+        else:
+            c.send('k')
+        out, _ = p.communicate(timeout=60)
+        first = 25 if leave == 'parent' else 15
+        if leave != 'kill':
+            check('output: ' + leave, out == f'child {first}\nchild 21\nparent 20\n' and p.returncode == 3, out)
+        else:
+            check('killed', p.returncode == -9 and out == '', out)
 
 
 def test_gdb(dir):
@@ -237,11 +332,13 @@ def test_kill(dir):
 
 
 with tempfile.TemporaryDirectory() as d:
-    s = symbols()
+    s = symbols(PROGRAM)
     test_registers_and_memory(d, s)
     test_files(d)
     test_syscalls(d)
+    test_forks(d, symbols(FORKS))
     test_toggle(d, s)
     test_kill(d)
     test_gdb(d)
+    test_gdb_forks(d)
 finish()
