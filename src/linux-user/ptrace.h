@@ -82,10 +82,13 @@ typedef struct Tracee Tracee;
 int64_t tracee_traceme(GuestThread *t);
 /* By the host's handler, for a SIGBUS with one of the marks. */
 bool tracee_handle_mark_sigsafe(GuestThread *t, int sig, siginfo_t *info, bool *deliver);
+/* A thread without a record got the signal: it was meant for the process, which gets it again. */
+void tracee_return_signal_sigsafe(int sig, siginfo_t *info);
 /* Something was asked of the thread by a MARK_CALL. */
 void tracee_answer_call(GuestThread *t);
-/* The guest is about to get the signal.  False: it shall not; *sig and *info may be changed. */
-bool tracee_signal_stop(GuestThread *t, int *sig, siginfo_t *info);
+/* The guest is about to get the signal.  False: it shall not; *sig and *info may be changed.  forced: even if it is
+   blocked. */
+bool tracee_signal_stop(GuestThread *t, int *sig, siginfo_t *info, bool forced);
 /* To be sent where the host's default action is wanted, be there a tracer or not. */
 siginfo_t tracee_pass_mark(int sig);
 

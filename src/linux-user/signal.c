@@ -105,9 +105,12 @@ static void hold_sigsafe(GuestThread *t, int sig, const siginfo_t *info)
 
 void signal_note_call(GuestThread *t)
 {
-    t->pending_sig = 0;
-    __atomic_signal_fence(__ATOMIC_RELEASE);
-    __atomic_store_n(&t->signal_pending, 1, __ATOMIC_RELAXED);
+    /* SIGSTOP may have come already: then the call is seen before it. */
+    if (!__atomic_load_n(&t->signal_pending, __ATOMIC_RELAXED)) {
+        t->pending_sig = 0;
+        __atomic_signal_fence(__ATOMIC_RELEASE);
+        __atomic_store_n(&t->signal_pending, 1, __ATOMIC_RELAXED);
+    }
 }
 
 void signal_hold(GuestThread *t, const siginfo_t *info)
@@ -148,7 +151,9 @@ static void host_signal_handler(int sig, siginfo_t *si, void *context)
     }
     GuestThread *t = cpu ? thread_of(cpu) : NULL;
     bool deliver = true;
-    if (t && (!tracee_handle_mark_sigsafe(t, sig, si, &deliver) || deliver)) {
+    if (!t) {
+        tracee_return_signal_sigsafe(sig, si);
+    } else if (!tracee_handle_mark_sigsafe(t, sig, si, &deliver) || deliver) {
         note_signal_sigsafe(t, si->si_signo, si, uc);
     }
 }
@@ -375,10 +380,10 @@ static GuestSigaction take_action(GuestThread *t, int sig)
 }
 
 /* Ask the debugger, be it the tracer or gdb.  False: the guest shall not get the signal; or *sig becomes another. */
-static bool debugger_lets_pass(GuestThread *t, int *sig, siginfo_t *info)
+static bool debugger_lets_pass(GuestThread *t, int *sig, siginfo_t *info, bool forced)
 {
     const UserDebugger *debugger = user_process.opt->debugger;
-    if (t->trace && !tracee_signal_stop(t, sig, info)) {
+    if (t->trace && !tracee_signal_stop(t, sig, info, forced)) {
         return false;
     }
     int wanted = debugger ? debugger->signal(t->cpu, *sig) : *sig;
@@ -454,7 +459,7 @@ static bool deliver_one(GuestThread *t)
         info = *held_info(t, sig);
         t->held &= ~SIG_BIT(sig);
     }
-    if (debugger_lets_pass(t, &sig, &info)) {
+    if (debugger_lets_pass(t, &sig, &info, false)) {
         deliver(t, sig, &info);
     }
     return true;
@@ -496,7 +501,7 @@ void signal_deliver_forced(GuestThread *t, const siginfo_t *forced)
 {
     siginfo_t changed = *forced, *info = &changed;
     int sig = info->si_signo;
-    if (!debugger_lets_pass(t, &sig, info)) {
+    if (!debugger_lets_pass(t, &sig, info, true)) {
         return;
     }
     mutex_lock(&t->sighand->lock);

@@ -214,6 +214,16 @@ bool tracee_handle_mark_sigsafe(GuestThread *t, int sig, siginfo_t *info, bool *
     }
 }
 
+void tracee_return_signal_sigsafe(int sig, siginfo_t *info)
+{
+    if (sig == SIGBUS && (info->si_code == PTRACE_MARK_SIGNAL || info->si_code == PTRACE_MARK_SIGNAL_SEIZED)) {
+        int err = errno;
+        ptrace_unpack(info);
+        syscall(SYS_rt_sigqueueinfo, getpid(), info->si_signo, info);
+        errno = err;
+    }
+}
+
 void tracee_answer_call(GuestThread *t)
 {
     uint32_t call = __atomic_exchange_n(&t->ptrace_call, 0, __ATOMIC_RELAXED);
@@ -231,13 +241,14 @@ void tracee_answer_call(GuestThread *t)
 
 /* ---- signals ---- */
 
-bool tracee_signal_stop(GuestThread *t, int *sig, siginfo_t *info)
+bool tracee_signal_stop(GuestThread *t, int *sig, siginfo_t *info, bool forced)
 {
     PtraceRecord *r = &t->trace->rec;
     r->info = *info;
     r->message = 0;
     r->syscall_op = PTRACE_SYSCALL_INFO_NONE;
-    if (!stop(t, *sig, 0)) {
+    int reported = *sig;
+    if (!stop(t, reported, 0)) {
         return true;
     }
     *sig = (int)r->signal;
@@ -253,7 +264,7 @@ bool tracee_signal_stop(GuestThread *t, int *sig, siginfo_t *info)
         info->si_pid = getppid();
         info->si_uid = getuid();
     }
-    if (t->sigmask & SIG_BIT(*sig)) {
+    if (t->sigmask & SIG_BIT(*sig) && !(forced && *sig == reported)) {
         syscall(SYS_rt_tgsigqueueinfo, getpid(), syscall(SYS_gettid), *sig, info);
         return false;
     }

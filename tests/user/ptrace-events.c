@@ -1,7 +1,7 @@
 /*
  * ptrace() of others: attach and seize, in a loop, in a call, of one thread among several; interrupt and
  * detach; the events of fork, vfork, clone, exec and exit, and how the new tracees begin; stops of a
- * whole process; tracers that die.
+ * whole process; tracers that die; and all of it at once, as strace sees it.
  *
  * test-native: yes
  */
@@ -389,6 +389,120 @@ static void check_dead_tracer(void)
     WAIT(pid, SIGKILL);
 }
 
+/* ---- everything at once ---- */
+
+/* What strace -f does: see each call of the process and all that come of it.  Returns how often they stopped. */
+static unsigned follow(pid_t pid, int expected)
+{
+    for (unsigned stops = 0;; stops++) {
+        int status, sig, event;
+        pid_t who = waitpid(-1, &status, __WALL);
+
+        CHECK_ERRNO(who > 0);
+        if (!WIFSTOPPED(status)) {
+            if (who != pid) {
+                continue;
+            }
+            CHECK(status == expected, "status %x", status);
+            return stops;
+        }
+        sig = WSTOPSIG(status);
+        event = status >> 16;
+        if (event == PTRACE_EVENT_STOP && sig != SIGTRAP) {
+            pt(PTRACE_LISTEN, who, 0, 0);
+            continue;
+        }
+        if (event || sig == (SIGTRAP | 0x80)) {
+            sig = 0;
+        }
+        /* It may have been killed meanwhile. */
+        CHECK(pt(PTRACE_SYSCALL, who, 0, (unsigned long)sig) == 0 || errno == ESRCH, "%d", errno);
+    }
+}
+
+/* Signals for children that have hardly begun, and for sleeping ones. */
+static void body_stopper(void)
+{
+    while (!shared->stage) {
+        sleep_ms(1);
+    }
+    for (unsigned long i = 0; i < scaled(40); i++) {
+        int status;
+        pid_t pid = fork();
+
+        if (!pid) {
+            for (;;) {
+                if (i & 1) {
+                    pause();
+                }
+            }
+        }
+        for (unsigned k = 0; k < i * 100; k++) {
+            __asm__ volatile("");
+        }
+        kill(pid, SIGSTOP);
+        CHECK_ERRNO(waitpid(pid, &status, WUNTRACED) == pid);
+        CHECK(status == STOP_STATUS(SIGSTOP), "%x", status);
+        kill(pid, SIGCONT);
+        CHECK_ERRNO(waitpid(pid, &status, WCONTINUED) == pid);
+        CHECK(WIFCONTINUED(status), "%x", status);
+        kill(pid, SIGTERM);
+        CHECK_ERRNO(waitpid(pid, &status, 0) == pid);
+        CHECK(status == SIGTERM, "%x", status);
+    }
+    _exit(5);
+}
+
+static void on_usr1(int sig, siginfo_t *info, void *context)
+{
+    shared->count++;
+}
+
+static void *signalling(void *arg)
+{
+    for (unsigned long i = 0; i < scaled(100); i++) {
+        raise(SIGUSR1);
+        if (i % 20 == 0) {
+            join_thread(start_thread(thread_once, NULL));
+        }
+    }
+    return NULL;
+}
+
+/* Threads that come and go, and signals for each. */
+static void body_threads_signals(void)
+{
+    pthread_t t[8];
+
+    while (!shared->stage) {
+        sleep_ms(1);
+    }
+    set_handler(SIGUSR1, on_usr1, SA_RESTART);
+    shared->count = 0;
+    for (int i = 0; i < 8; i++) {
+        t[i] = start_thread(signalling, NULL);
+    }
+    for (int i = 0; i < 8; i++) {
+        join_thread(t[i]);
+    }
+    CHECK(shared->count == 8 * (long)scaled(100), "%ld", shared->count);
+    exit(6);
+}
+
+static void check_crowd(void (*body)(void), int expected)
+{
+    shared->stage = 0;
+    pid_t pid = start_child(body);
+
+    PT(PTRACE_SEIZE, pid, 0, PTRACE_O_TRACESYSGOOD | FORK_EVENTS | PTRACE_O_EXITKILL);
+    PT(PTRACE_INTERRUPT, pid, 0, 0);
+    WAIT(pid, EVENT_STATUS(PTRACE_EVENT_STOP, SIGTRAP));
+    shared->stage = 1;
+    PT(PTRACE_SYSCALL, pid, 0, 0);
+    unsigned stops = follow(pid, expected << 8);
+    CHECK(stops > scaled(100), "%u", stops);
+}
+
 int main(int argc, char **argv)
 {
     if (argc == 2) {
@@ -411,5 +525,7 @@ int main(int argc, char **argv)
     check_exec_in_thread();
     check_group_stop();
     check_dead_tracer();
+    check_crowd(body_stopper, 5);
+    check_crowd(body_threads_signals, 6);
     return 0;
 }

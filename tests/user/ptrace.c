@@ -256,6 +256,15 @@ static void body_dies(void)
     raise(SIGUSR1);
 }
 
+static void body_faults_blocked(void)
+{
+    sigset_t all;
+
+    sigfillset(&all);
+    sigprocmask(SIG_BLOCK, &all, NULL);
+    *(volatile int *)shared->results[0] = 1;
+}
+
 /* The end has the status of the signal that was let through, be it another than the one reported. */
 static void check_deaths(void)
 {
@@ -270,6 +279,12 @@ static void check_deaths(void)
         status = wait_for(pid);
         CHECK(WIFSIGNALED(status) && WTERMSIG(status) == signals[i], "%x, not %d", status, signals[i]);
     }
+    shared->results[0] = 16;
+    pid_t pid = start_traced(body_faults_blocked, 0);
+    next_signal(pid, 0, SIGSEGV);
+    PT(PTRACE_CONT, pid, 0, SIGSEGV);
+    int status = wait_for(pid);
+    CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV, "%x", status);
 }
 
 static void body_blocked(void)
