@@ -39,6 +39,15 @@ void devices_reset(void)
     }
 }
 
+void devices_continued(void)
+{
+    for (const Device *d = devices.list; d < devices.list + devices.n; d++) {
+        if (d->c->continued) {
+            d->c->continued(d->device);
+        }
+    }
+}
+
 void devices_lock(void)
 {
     for (unsigned i = 0; i < devices.n; i++) {

@@ -15,6 +15,9 @@ typedef struct DeviceClass {
     const char *name;
     /* As the machine's reset does, and at power-on.  No hart runs.  May be NULL. */
     void (*reset)(void *device);
+    /* The machine's clock goes on after a stop: for those who follow the host's time of day.  Without locks.  May be
+       NULL. */
+    void (*continued)(void *device);
     /*
      * The fields are read, written, and loaded() is called under `lock`, with all harts parked, the clock
      * stopped and no timer firing.
@@ -42,6 +45,7 @@ typedef struct Device {
 /* The n-th, in the order in which they were added; NULL: there are no more. */
 const Device *device_get(unsigned n);
 void devices_reset(void);
+void devices_continued(void);   /* any thread */
 /* All their locks. */
 void devices_lock(void);
 void devices_unlock(void);

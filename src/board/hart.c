@@ -197,11 +197,15 @@ unsigned harts_parking(void)
 void harts_release(unsigned reason)
 {
     mutex_lock(&control.lock);
-    if (!__atomic_and_fetch(&control.parking, ~reason, __ATOMIC_RELAXED)) {
+    bool none_left = !__atomic_and_fetch(&control.parking, ~reason, __ATOMIC_RELAXED);
+    if (none_left) {
         clock_continue();
     }
     mutex_unlock(&control.lock);
     cond_broadcast(&control.changed);
+    if (none_left) {
+        devices_continued();
+    }
     for (unsigned i = 0; i < hart_ctx.nharts; i++) {
         wake(&hart_ctx.harts[i]);
     }

@@ -114,6 +114,31 @@ static void test_rtc(void **state)
     assert_true(line_level(&line));
 }
 
+/* An alarm that comes while the machine is stopped is there as soon as it goes on. */
+static void test_rtc_stopped(void **state)
+{
+    enum { LOW = 0, HIGH = 4, ALARM_LOW = 8, ALARM_HIGH = 12, ENABLE = 16 };
+    const MMIOOps *ops = &goldfish_rtc_ops;
+    TestLine line = { 0 };
+    GoldfishRTC *dev = goldfish_rtc_create(test_line(&line, 0));
+    uint64_t alarm = RD(4, LOW);
+    alarm |= RD(4, HIGH) << 32;
+    alarm += 3600ull * NS_PER_S;
+    WR(4, ENABLE, 1);
+    WR(4, ALARM_HIGH, alarm >> 32);
+    WR(4, ALARM_LOW, (uint32_t)alarm);
+    goldfish_rtc_class.continued(dev);      /* not yet */
+    assert_false(line_level(&line));
+    clock_stop();
+    alarm -= 3600ull * NS_PER_S - 20000000;
+    WR(4, ALARM_HIGH, alarm >> 32);
+    WR(4, ALARM_LOW, (uint32_t)alarm);
+    nanosleep(&(struct timespec){ .tv_nsec = 30000000 }, NULL);
+    clock_continue();
+    goldfish_rtc_class.continued(dev);
+    assert_true(line_level(&line));
+}
+
 static int off_code, resets;
 static void on_off(void *opaque, int code) { off_code = code; }
 static void on_reset(void *opaque) { resets++; }
@@ -177,7 +202,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_msip),     cmocka_unit_test(test_mtimecmp), cmocka_unit_test(test_mtime),
-        cmocka_unit_test(test_rtc),      cmocka_unit_test(test_finisher), cmocka_unit_test(test_timer_order),
+        cmocka_unit_test(test_rtc), cmocka_unit_test(test_rtc_stopped), cmocka_unit_test(test_finisher), cmocka_unit_test(test_timer_order),
     };
     timers_start();
     return cmocka_run_group_tests(tests, NULL, NULL);

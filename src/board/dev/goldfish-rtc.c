@@ -181,8 +181,9 @@ static bool loaded(void *opaque)
 
 static void reset(void *opaque) { goldfish_rtc_reset(opaque); }
 
+/* The day has gone on while the machine's clock, which the timer follows, stood still. */
 const DeviceClass goldfish_rtc_class = {
-    .name = "goldfish-rtc", .reset = reset, .state = &(const StateTable){ rtc_fields, loaded },
+    .name = "goldfish-rtc", .reset = reset, .continued = alarm_fired, .state = &(const StateTable){ rtc_fields, loaded },
 };
 
 GoldfishRTC *goldfish_rtc_create(IRQLine irq)
