@@ -42,7 +42,7 @@ static struct RoundRobin {
     CPUState *counted;          /* counted time: who runs, ... */
     uint64_t before;            /* ... what it had executed when it was granted more, ... */
     uint64_t executed;          /* ... and all harts until then */
-    int64_t slice_left;         /* instructions; 0: a turn begins */
+    int64_t slice_left;         /* 0: a turn begins; counted time: instructions */
     bool hold;
 } rr;
 
@@ -151,6 +151,9 @@ static void idle_counted(void)
 
 static bool loaded(void *opaque)
 {
+    if (!rr.count.on) {
+        rr.slice_left = 0;      /* the slice's timer is not part of the state */
+    }
     return rr.turn < hart_ctx.nharts && rr.slice_left >= 0 && rr.slice_left <= UNLIMITED_INSNS;
 }
 
@@ -173,8 +176,9 @@ void round_robin_wake(CPUState *cpu)
 
 static void end_slice(void *opaque)
 {
-    CPUState *cpu = __atomic_load_n(&rr.running, __ATOMIC_RELAXED);
     __atomic_store_n(&rr.slice_over, 1, __ATOMIC_RELAXED);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);    /* [RR-SLICE] pairs with the fence in run() */
+    CPUState *cpu = __atomic_load_n(&rr.running, __ATOMIC_RELAXED);
     if (cpu) {
         cpu_kick(cpu);
     }
@@ -203,17 +207,29 @@ static Hart *find_hart(void)
 static bool run(Hart *h)
 {
     cpu_thread_switch(h->cpu);
-    __atomic_store_n(&rr.slice_over, 0, __ATOMIC_RELAXED);
+    if (!rr.slice_left) {
+        /* Not after each kick: a hart that is interrupted often would never be through. */
+        rr.slice_left = 1;
+        __atomic_store_n(&rr.slice_over, 0, __ATOMIC_RELAXED);
+        timer_set(&rr.slice, hart_ctx.nharts > 1 ? clock_ns() + SLICE_NS : TIMER_NEVER);
+    }
     __atomic_store_n(&rr.running, h->cpu, __ATOMIC_RELAXED);
-    timer_set(&rr.slice, hart_ctx.nharts > 1 ? clock_ns() + SLICE_NS : TIMER_NEVER);
-    int why;
-    do {
+    /* [RR-SLICE] Dekker: end_slice() sees whom to kick, or its word is seen here. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    int why = RISCV_RUN_YIELD;
+    while (!__atomic_load_n(&rr.slice_over, __ATOMIC_RELAXED)) {
         why = riscv_system_run(h->cpu);
         hart_finish_run(h, why);
-    } while (why == RISCV_RUN_SBI && hart_prepare(h) && !harts_shall_park());
+        if (why != RISCV_RUN_SBI || !hart_prepare(h) || harts_shall_park()) {
+            break;
+        }
+    }
     __atomic_store_n(&rr.running, NULL, __ATOMIC_RELAXED);
-    return why == RISCV_RUN_WFI || why == RISCV_RUN_YIELD || why == RISCV_RUN_DEBUG ||
-           __atomic_load_n(&rr.slice_over, __ATOMIC_RELAXED);
+    if (why == RISCV_RUN_WFI || why == RISCV_RUN_YIELD || why == RISCV_RUN_DEBUG ||
+        __atomic_load_n(&rr.slice_over, __ATOMIC_RELAXED)) {
+        rr.slice_left = 0;
+    }
+    return !rr.slice_left;
 }
 
 void *round_robin_main(void *arg)

@@ -43,6 +43,7 @@ CASES = [
     Case('ipi', 'ipi\n'),
     Case('timer', 'timer\n'),
     Case('set-time', 'set-time\n', harts=3),
+    Case('slices', 'slices\n'),
     Case('plic', '....plic\n'),
     Case('reset', 'again\nagain\nagain\nreset\n', harts=4),
     Case('sbi', 'sbi\n', sbi=True),
@@ -69,7 +70,8 @@ CASES = [
 
 def run(case, args, directory):
     harts = args.harts if args.harts and case.harts > 2 else case.harts
-    kernel = kernels.build(case.name, f'{directory}/{case}', sbi=case.sbi, harts=harts, scale=args.scale)
+    one_thread = ['-DONE_THREAD'] if any('thread=single' in a for a in args.emulator) else []
+    kernel = kernels.build(case.name, f'{directory}/{case}', *one_thread, sbi=case.sbi, harts=harts, scale=args.scale)
     options = ['-smp', str(harts), '-kernel', kernel]
     if case.disk:
         image = pathlib.Path(directory) / 'disk'

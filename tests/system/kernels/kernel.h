@@ -5,7 +5,8 @@
  * A kernel defines main(hart), which every hart enters (with SBI: only those that were started), and
  * on_trap().  A failed check() says its line and ends the machine with exit code 1.
  *
- * HARTS is the number of harts that the machine has; SCALE is 1, or more for runs that may last.
+ * HARTS is the number of harts that the machine has; SCALE is 1, or more for runs that may last.  ONE_THREAD: the
+ * emulator runs all harts in turn.
  */
 #include <stdbool.h>
 #include <stdint.h>
