@@ -9,13 +9,16 @@
 #include "debug/gdbstub.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "debug/gdb-catch.h"
@@ -40,6 +43,8 @@ typedef struct GdbStop {
     uint64_t nr;
     uint64_t child;             /* the thread has forked this process, which waits for `decider`; 0: not so */
     int decider;                /* gdb-fork.h; -1: gdb has decided */
+    bool leaves;                /* the thread executes another program, which gets the connection */
+    uint32_t back;              /* atomic, futex [GDB-DONE]: it has failed */
     bool posted;                /* nobody waits */
     int deliver;                /* set before `done` */
     uint32_t done;              /* atomic, futex [GDB-DONE] */
@@ -55,7 +60,7 @@ static struct GdbStub {
     int listener;               /* gdb_listen(): atomic; -1: none */
     uint32_t connected;         /* atomic; changed under lock */
     uint32_t fork_events;       /* atomic: gdb wants to hear of forks */
-    uint64_t pass_signals;      /* atomic: bit n-1: signal n does not concern gdb */
+    uint32_t exec_events;       /* atomic: and of programs that are executed */
 
     Mutex lock;                 /* rank DEBUG */
     /* guarded by lock */
@@ -71,7 +76,8 @@ static struct GdbStub {
     GdbStop *current;           /* what stopped the machine; NULL: gdb did */
     uint64_t thread;            /* what g, m, ... mean: Hg, or who stopped */
     uint64_t step_thread;       /* what s means: Hc; 0: the same */
-    char stop_reply[128];
+    bool executed;              /* the program has just taken another one's place, and the connection over */
+    char stop_reply[2 * PATH_MAX + 128];
     int stop_sig;               /* the signal in it */
     GdbReply reply;
 } gdb = { .wake_fd = -1, .listener = -1, .lock = MUTEX_INIT(DEBUG), .last = &gdb.first };
@@ -172,6 +178,13 @@ static void describe_stop(const GdbStop *stop, int sig)
         p += snprintf(p, (size_t)(end - p), "%s:%" PRIx64 ";", stop->call, stop->nr);
     } else if (stop && stop->child) {
         p += snprintf(p, (size_t)(end - p), "fork:%s;", thread_name_in(stop->child, stop->child).text);
+    } else if (stop && stop->at_start && gdb.executed) {
+        gdb.executed = false;
+        p += snprintf(p, (size_t)(end - p), "exec:");
+        for (const char *c = gdb.target.exec_file; *c; c++) {
+            p += snprintf(p, (size_t)(end - p), "%02x", (uint8_t)*c);
+        }
+        p += snprintf(p, (size_t)(end - p), ";");
     } else if (stop && !stop->sig && !stop->at_start) {
         const CPUDebug *d = &stop->cpu->debug;
         if (d->event == DEBUG_EVENT_WATCH) {
@@ -275,11 +288,25 @@ static bool is_stale(const GdbStop *stop)
            (d->event == DEBUG_EVENT_WATCH && !debug_watchpoint_is_set(d->watch_addr, d->watch_kind));
 }
 
+/* While a thread executes another program gdb is not listened to. */
+static void wait_for_exec(GdbStop *stop)
+{
+    finish(stop, 0);
+    /* [GDB-DONE] pairs with gdb_exec_failed(). */
+    while (!__atomic_load_n(&stop->back, __ATOMIC_ACQUIRE)) {
+        futex_wait(&stop->back, 0, NULL);
+    }
+}
+
 /* Report what is in the list, if the machine runs. */
 static void handle_stops(void)
 {
     GdbStop *stop;
     while (!gdb.stopped && (stop = take_stop())) {
+        if (stop->leaves) {
+            wait_for_exec(stop);
+            continue;
+        }
         take_machine();
         if (is_stale(stop)) {
             finish(stop, 0);
@@ -311,6 +338,7 @@ static void disconnect(void)
     gdb.owes_reply = gdb.physical = false;
     __atomic_store_n(&gdb.processes, false, __ATOMIC_RELAXED);
     __atomic_store_n(&gdb.fork_events, 0, __ATOMIC_RELAXED);
+    __atomic_store_n(&gdb.exec_events, 0, __ATOMIC_RELAXED);
     for (GdbStop *stop; (stop = take_stop());) {
         decide_fork(stop, false);
         finish(stop, stop->sig);
@@ -449,8 +477,11 @@ static void cmd_supported(const char *args)
     if (gdb.target.system_calls) {
         bool processes = strstr(args, "multiprocess+"), forks = processes && strstr(args, ";fork-events+");
         __atomic_store_n(&gdb.processes, processes, __ATOMIC_RELAXED);
+        bool execs = processes && strstr(args, ";exec-events+");
         __atomic_store_n(&gdb.fork_events, forks, __ATOMIC_RELAXED);
-        add(";QCatchSyscalls+%s%s", processes ? ";multiprocess+" : "", forks ? ";fork-events+" : "");
+        __atomic_store_n(&gdb.exec_events, execs, __ATOMIC_RELAXED);
+        add(";QCatchSyscalls+%s%s%s", processes ? ";multiprocess+" : "", forks ? ";fork-events+" : "",
+            execs ? ";exec-events+" : "");
     }
 }
 
@@ -460,21 +491,6 @@ static void cmd_thread_list(void)
     for (CPUState *cpu = next_thread(0); cpu; cpu = next_thread(thread_id(cpu))) {
         add("%s%s", gdb.reply.n > 1 ? "," : "", thread_name(thread_id(cpu)).text);
     }
-}
-
-/* QPassSignals:N;N;...: those of which gdb wants to hear nothing */
-static void cmd_pass_signals(char *list)
-{
-    uint64_t set = 0;
-    for (char *s = list; *s; s += *s == ';') {
-        int sig = gdb_signal_to_linux((int)strtoul(s, &s, 16));
-        set |= sig ? 1ull << (sig - 1) : 0;
-        if (*s && *s != ';') {
-            break;
-        }
-    }
-    __atomic_store_n(&gdb.pass_signals, set, __ATOMIC_RELAXED);
-    add("OK");
 }
 
 /* qRcmd,HEX: what the monitor prints goes to gdb's console as it comes, in pieces. */
@@ -534,7 +550,8 @@ static void cmd_query(char *p)
     } else if (!strcmp(p, "QStartNoAckMode")) {
         add("OK");
     } else if (starts_with(p, "QPassSignals:", &rest)) {
-        cmd_pass_signals(rest);
+        gdb_catch_set_passed(rest);
+        add("OK");
     } else if (gdb.target.system_calls && starts_with(p, "QCatchSyscalls:", &rest)) {
         add(gdb_catch_set(rest) ? "OK" : "E16");
     }
@@ -812,8 +829,7 @@ void gdb_post(CPUState *cpu)
 
 int gdb_signal(CPUState *cpu, int sig)
 {
-    uint64_t passed = __atomic_load_n(&gdb.pass_signals, __ATOMIC_RELAXED);
-    if (!is_connected() || passed >> (sig - 1) & 1) {
+    if (!is_connected() || gdb_catch_passes(sig)) {
         return sig;
     }
     GdbStop stop = { .cpu = cpu, .sig = sig };
@@ -908,6 +924,53 @@ void gdb_fork_child(CPUState *cpu, bool begun)
     wait_until_done(&stop);
 }
 
+/* ---- another program ---- */
+
+enum { TAKES_NO_ACK = 1, TAKES_SWBREAK = 2, TAKES_PROCESSES = 4, TAKES_FORKS = 8 };
+
+static _Thread_local GdbStop exec_stop;
+
+char *gdb_exec_begin(CPUState *cpu)
+{
+    if (!is_connected() || !__atomic_load_n(&gdb.exec_events, __ATOMIC_RELAXED)) {
+        return NULL;
+    }
+    exec_stop = (GdbStop){ .cpu = cpu, .leaves = true };
+    wait_for_gdb(&exec_stop);
+    if (!is_connected()) {
+        return NULL;
+    }
+    fcntl(gdb.link.fd, F_SETFD, 0);
+    return str_format("fd:%d,%d", gdb.link.fd,
+                      (gdb.link.no_ack ? TAKES_NO_ACK : 0) | (gdb.knows_swbreak ? TAKES_SWBREAK : 0) |
+                      (gdb.processes ? TAKES_PROCESSES : 0) | (gdb.fork_events ? TAKES_FORKS : 0));
+}
+
+void gdb_exec_failed(void)
+{
+    fcntl(gdb.link.fd, F_SETFD, FD_CLOEXEC);
+    /* [GDB-DONE] pairs with wait_for_exec(). */
+    __atomic_store_n(&exec_stop.back, 1, __ATOMIC_RELEASE);
+    futex_wake_all(&exec_stop.back);
+}
+
+/* What gdb_exec_begin() of the program before has said.  The descriptor of the connection, or -1. */
+static int take_over(const char *where)
+{
+    int fd, takes, type;
+    socklen_t size = sizeof(type);
+    if (sscanf(where, "fd:%d,%d", &fd, &takes) != 2 || getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size)) {
+        return -1;
+    }
+    gdb_link_init(&gdb.link, own_fd_add(fd));
+    gdb.link.no_ack = takes & TAKES_NO_ACK;
+    gdb.knows_swbreak = takes & TAKES_SWBREAK;
+    gdb.processes = takes & TAKES_PROCESSES;
+    gdb.fork_events = takes & TAKES_FORKS ? 1 : 0;
+    gdb.exec_events = gdb.owes_reply = gdb.executed = true;
+    return gdb.link.fd;
+}
+
 /* ---- start ---- */
 
 static bool cannot_wait(const char *where, char **err)
@@ -919,13 +982,18 @@ static bool cannot_wait(const char *where, char **err)
 bool gdb_start(const char *where, const GdbTarget *target, char **err)
 {
     gdb.target = *target;
-    int listener = gdb_link_listen(where), fd = listener < 0 ? -1 : gdb_link_accept(listener);
-    gdb.wake_fd = fd < 0 ? -1 : own_fd_add(eventfd(0, EFD_CLOEXEC));
+    if (take_over(where) < 0) {
+        int listener = gdb_link_listen(where), fd = listener < 0 ? -1 : gdb_link_accept(listener);
+        if (fd < 0) {
+            return cannot_wait(where, err);
+        }
+        close(listener);
+        gdb_link_init(&gdb.link, own_fd_add(fd));
+    }
+    gdb.wake_fd = own_fd_add(eventfd(0, EFD_CLOEXEC));
     if (gdb.wake_fd < 0) {
         return cannot_wait(where, err);
     }
-    close(listener);
-    gdb_link_init(&gdb.link, own_fd_add(fd));
     gdb.connected = 1;
     return start_thread(stub_main, NULL, err);
 }

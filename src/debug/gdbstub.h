@@ -79,5 +79,12 @@ void gdb_exit(int status, int sig);
 bool gdb_fork_begin(void);
 void gdb_fork_parent(CPUState *cpu, int64_t child);     /* -1: it has failed */
 void gdb_fork_child(CPUState *cpu, bool begun);
+/*
+ * The thread is about to execute another program under braid, outside cpu_exec() and without locks.  Returns what that braid's -g
+ * shall be, freed by the caller: it goes on with this connection, to which nobody listens any more; gdb_exec_failed() follows
+ * if it comes to nothing.  NULL: gdb does not want that, and is gone with this program.
+ */
+char *gdb_exec_begin(CPUState *cpu);
+void gdb_exec_failed(void);
 
 #endif

@@ -224,8 +224,8 @@ static void drop_own_variables(StringList *envs)
     envs->len = n;
 }
 
-/* braid [options] -0 argv[0] -- path argv[1]... */
-static int64_t exec_braid(GuestThread *t, ExecRequest *r)
+/* braid [options] -0 argv[0] -- path argv[1]...; `gdb`: its -g, or NULL */
+static int64_t exec_braid_under(GuestThread *t, ExecRequest *r, char *gdb)
 {
     StringList *args = &r->host_args;
     char *const *opts = user_process.opt->reexec_options;
@@ -237,6 +237,10 @@ static int64_t exec_braid(GuestThread *t, ExecRequest *r)
         const char *sysroot = path_sysroot();
         vec_push(args, (char *)"-L");
         vec_push(args, (char *)(sysroot ? sysroot : "/"));
+    }
+    if (gdb) {
+        vec_push(args, (char *)"-g");
+        vec_push(args, gdb);
     }
     vec_push(args, (char *)"-0");
     vec_push(args, r->args.len ? r->args.data[0] : (char *)"");
@@ -275,6 +279,17 @@ static int64_t exec_braid(GuestThread *t, ExecRequest *r)
                             trace ? ~(SigSet)0 : t->sigmask);
     if (filters >= 0) {
         close(filters);
+    }
+    return ret;
+}
+
+static int64_t exec_braid(GuestThread *t, ExecRequest *r)
+{
+    const UserDebugger *debugger = t->group == &user_process.group ? user_process.opt->debugger : NULL;
+    char *gdb = debugger ? debugger->exec_begin(t->cpu) : NULL;
+    int64_t ret = exec_braid_under(t, r, gdb ? own(r, gdb) : NULL);
+    if (gdb) {
+        debugger->exec_failed();
     }
     return ret;
 }

@@ -29,6 +29,9 @@ typedef struct UserDebugger {
     bool (*fork_begin)(void);
     void (*fork_parent)(CPUState *cpu, int64_t child);  /* -1: it has failed */
     void (*fork_child)(CPUState *cpu, bool begun);
+    /* Before braid is executed for another program: its -g, freed by the caller, or NULL; exec_failed() behind it if there is one. */
+    char *(*exec_begin)(CPUState *cpu);
+    void (*exec_failed)(void);
 } UserDebugger;
 
 typedef struct LinuxUserOptions {

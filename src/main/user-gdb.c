@@ -133,6 +133,7 @@ const UserDebugger *user_gdb(const char *w)
     static const UserDebugger debugger = {
         .stop = stop, .signal = gdb_signal, .syscall = gdb_syscall, .exit = gdb_exit,
         .fork_begin = gdb_fork_begin, .fork_parent = gdb_fork_parent, .fork_child = gdb_fork_child,
+        .exec_begin = gdb_exec_begin, .exec_failed = gdb_exec_failed,
     };
     where = w;
     return &debugger;

@@ -1,6 +1,8 @@
 /*
- * For the gdb tests: two forks, of which each child and the parent call a function of their own.
+ * For the gdb tests: two forks, of which each child and the parent call a function of their own.  With a path as
+ * its argument: first a thread executes what does not exist, then that path.
  */
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,8 +19,23 @@ __attribute__((noinline)) void in_parent(int n)
     value = value * n;
 }
 
-int main(void)
+static void *execute(void *path)
 {
+    char *none[] = { "none", NULL }, *next[] = { "next", NULL };
+
+    execv("/nowhere/at/all", none);
+    execv(path, next);
+    return NULL;
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1) {
+        pthread_t id;
+        pthread_create(&id, NULL, execute, argv[1]);
+        pthread_join(id, NULL);
+        return 9;
+    }
     for (int i = 0; i < 2; i++) {
         int status = 0;
         pid_t pid = fork();

@@ -93,23 +93,39 @@ continue
 '''
 
 
+FOLLOW_EXEC = r'''
+set pagination off
+set confirm off
+target remote %s
+catch exec
+break in_parent
+continue
+continue
+print n
+delete
+continue
+'''
+
+
 def test_gdb_forks(dir):
     gdb = shutil.which('gdb-multiarch')
     for name, script, patterns in gdb and [
             ('parent', FOLLOW_PARENT, [r'Catchpoint 3 \(forked process \d+\)', r'Detaching after fork from child',
                                        r'Breakpoint 2, in_parent', r'\$1 = 2', r'Inferior 1 .*exited with code 03']),
             ('child', FOLLOW_CHILD, [r'Attaching after .* fork to child', r'Breakpoint 1\S*, in_child', r'\$1 = 15',
-                                     r'Inferior 2 .*exited with code 017'])] or []:
+                                     r'Inferior 2 .*exited with code 017']),
+            ('exec', FOLLOW_EXEC, [r"Catchpoint 1 \(exec'd .*gdb-forks\)", r'Breakpoint 2.*, in_parent', r'\$1 = 2',
+                                   r'Inferior 1 .*exited with code 03'])] or []:
         sock, path = f'{dir}/gdb-{name}', f'{dir}/script-{name}'
         with open(path, 'w') as f:
             f.write(script % sock)
-        p = start(sock, program=FORKS)
+        p = start(sock, *([FORKS] if name == 'exec' else []), program=FORKS)
         out = subprocess.run([gdb, '-nx', '-batch', '-x', path, FORKS], capture_output=True, text=True, timeout=100,
                              stdin=subprocess.DEVNULL)
         guest, _ = p.communicate(timeout=60)
         for pattern in patterns:
             check(f'gdb, following the {name}: {pattern}', re.search(pattern, out.stdout), out.stdout + out.stderr)
-        check('no breakpoint elsewhere: ' + name, ('in_child' if name == 'parent' else 'in_parent (') not in
+        check('no breakpoint elsewhere: ' + name, ('in_parent (' if name == 'child' else 'in_child') not in
               out.stdout.replace('Breakpoint 1 at', ''), out.stdout)
         check('both went on: ' + name, guest == 'child 15\nchild 21\nparent 20\n' and p.returncode == 3, guest)
 
@@ -156,6 +172,32 @@ def test_forks(dir, sym):
             check('output: ' + leave, out == f'child {first}\nchild 21\nparent 20\n' and p.returncode == 3, out)
         else:
             check('killed', p.returncode == -9 and out == '', out)
+
+
+def test_exec(dir, sym):
+    """The program that takes this one's place goes on with the connection; if gdb does not know how, that ends."""
+    path = os.path.realpath(FORKS)
+    for known in (True, False):
+        p = start(f'{dir}/exec-{known}', path, program=FORKS)
+        c = Client(f'{dir}/exec-{known}')
+        offer = c.ask('qSupported:multiprocess+;swbreak+' + (';exec-events+' if known else ''))
+        check('exec offered', known == (';exec-events+' in offer), offer)
+        c.ask('?')
+        c.ask('Z0,%x,2' % sym['in_child'])
+        if known:
+            stop = c.ask('vCont;c')
+            check('exec event', stop == 'T05exec:%s;thread:p%x.%x;' % (path.encode().hex(), p.pid, p.pid), stop)
+            check('at its start', c.register(32) == sym['_start'] and
+                  c.ask('Z0,%x,2' % sym['in_parent']) == 'OK')
+            stop = c.ask('vCont;c')
+            check('its breakpoint', stop.startswith('T05swbreak:;') and c.register(32) == sym['in_parent'], stop)
+            check('removed', c.ask('z0,%x,2' % sym['in_parent']) == 'OK')
+            stop = c.ask('vCont;c')
+            check('its end', stop == 'W03;process:%x' % p.pid, stop)
+        else:
+            c.send('vCont;c')
+        out, _ = p.communicate(timeout=60)
+        check('output', out == 'child 15\nchild 21\nparent 20\n' and p.returncode == 3, out)
 
 
 def test_gdb(dir):
@@ -337,6 +379,7 @@ with tempfile.TemporaryDirectory() as d:
     test_files(d)
     test_syscalls(d)
     test_forks(d, symbols(FORKS))
+    test_exec(d, symbols(FORKS))
     test_toggle(d, s)
     test_kill(d)
     test_gdb(d)

@@ -74,7 +74,7 @@ class Check:
                                       'user', 'options'}
         if unknown or 'packages' not in self.fields or 'time' not in self.fields:
             sys.exit(f'{path}: fields: {", ".join(unknown) or "packages and time must be there"}')
-        self.limit = float(self.fields['time'])
+        self.limit = float(self.fields['time']) * float(os.environ.get('PATIENCE', 1))
 
     def has(self, field):
         return field in self.fields
