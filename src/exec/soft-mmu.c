@@ -407,12 +407,6 @@ bool cpu_load(CPUState *cpu, vaddr va, unsigned size, uint64_t *value)
     return cpu_access(cpu, IR_LD, va, size, 0, value);
 }
 
-bool cpu_store(CPUState *cpu, vaddr va, unsigned size, uint64_t value)
-{
-    uint64_t nothing;
-    return cpu_access(cpu, IR_ST, va, size, value, &nothing);
-}
-
 bool cpu_memory_debug(CPUState *cpu, vaddr va, void *buf, size_t n, bool write)
 {
     uint8_t *p = buf;

@@ -65,10 +65,9 @@ void tlb_fence_i_synced(CPUState *src, CPUState *const *targets, unsigned n);
 
 /*
  * The guest's view of memory for C code on the vCPU's thread (helpers, handle_exit()): with the CPU's MMU index
- * for `access`.  False: the exception is recorded.
+ * for loads.  False: the exception is recorded.
  */
 bool cpu_load(CPUState *cpu, vaddr va, unsigned size, uint64_t *value);
-bool cpu_store(CPUState *cpu, vaddr va, unsigned size, uint64_t value);
 /* For debuggers (mmu_probe()): no exceptions, no dirty bits, RAM only; any thread while the vCPU is stopped. */
 bool cpu_memory_debug(CPUState *cpu, vaddr va, void *buf, size_t n, bool write);
 

@@ -269,6 +269,5 @@ void host_fp_set_rounding(HostEnv *env, IRRound rm);    /* RNE..RUP */
 
 /* One line of text a caller may print for -d out_asm; needs Capstone at build time. */
 void host_disas(FILE *out, const uint8_t *code, size_t size);
-const char *host_name(void);
 
 #endif

@@ -145,26 +145,6 @@ void *arena_grow(Arena *a, void *p, size_t old_size, size_t new_size)
     return q;
 }
 
-char *arena_strdup(Arena *a, const char *s)
-{
-    size_t n = strlen(s) + 1;
-    return memcpy(arena_alloc(a, n), s, n);
-}
-
-char *arena_printf(Arena *a, const char *fmt, ...)
-{
-    va_list ap, again;
-    va_start(ap, fmt);
-    va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
-    va_end(ap);
-    braid_assert(n >= 0);
-    char *s = arena_alloc(a, (size_t)n + 1);
-    vsnprintf(s, (size_t)n + 1, fmt, again);
-    va_end(again);
-    return s;
-}
-
 size_t arena_used(const Arena *a)
 {
     size_t n = 0;

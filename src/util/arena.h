@@ -76,11 +76,7 @@ void *arena_calloc(Arena *a, size_t n, size_t size);
  * if @p was the last one handed out and there is room. */
 void *arena_grow(Arena *a, void *p, size_t old_size, size_t new_size);
 
-char *arena_strdup(Arena *a, const char *s);
-char *arena_printf(Arena *a, const char *fmt, ...) attr_printf(2, 3);
-
 /* Zeroed objects. */
-#define arena_new(a, type) ((type *)arena_zalloc((a), sizeof(type)))
 #define arena_array(a, type, n) ((type *)arena_calloc((a), (n), sizeof(type)))
 
 /* Bytes handed out since the last reset, and bytes of all chunks. */

@@ -18,14 +18,10 @@
 #define attr_always_inline __attribute__((always_inline)) inline
 #define attr_printf(fmt, args) __attribute__((format(printf, fmt, args)))
 #define attr_cache_aligned __attribute__((aligned(CACHE_LINE)))
-#define attr_unused __attribute__((unused))
 
 #define array_size(a) (sizeof(a) / sizeof((a)[0]))
 #define container_of(ptr, type, member)                                                  \
     ((type *)((char *)(ptr) - offsetof(type, member)))
-
-#define CAT_(a, b) a##b
-#define CAT(a, b) CAT_(a, b)
 
 /* Tells the core that this thread spins, so that its sibling gets the execution units. */
 static inline void cpu_pause(void)

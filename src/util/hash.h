@@ -5,7 +5,6 @@
 #ifndef UTIL_HASH_H
 #define UTIL_HASH_H
 
-#include <stddef.h>
 #include <stdint.h>
 
 /* The two halves of a 128-bit product, folded: every bit of the result depends on most of
@@ -36,22 +35,5 @@ static inline uint32_t hash_u64x2(uint64_t a, uint64_t b)
     h = hash_fold(h ^ HASH_K2, HASH_K0);
     return (uint32_t)(h ^ (h >> 32));
 }
-
-static inline uint32_t hash_u64x3(uint64_t a, uint64_t b, uint64_t c)
-{
-    uint64_t h = hash_fold(a ^ HASH_K1, HASH_K0) + b;
-    h = hash_fold(h ^ HASH_K2, HASH_K0) + c;
-    h = hash_fold(h ^ HASH_K1, HASH_K2);
-    return (uint32_t)(h ^ (h >> 32));
-}
-
-static inline uint32_t hash_ptr(const void *p)
-{
-    return hash_u64((uintptr_t)p);
-}
-
-/* @n bytes at @p, any alignment. */
-uint32_t hash_bytes(const void *p, size_t n);
-uint32_t hash_string(const char *s);
 
 #endif

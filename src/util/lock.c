@@ -170,11 +170,6 @@ void spin_lock_slow(SpinLock *l)
     }
 }
 
-void cond_init(Cond *c)
-{
-    *c = (Cond)COND_INIT;
-}
-
 /*
  * The count is read while the mutex is held, so a wake-up that follows a change of the
  * condition under the mutex comes after, changes the word, and futex_wait() does not

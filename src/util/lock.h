@@ -96,7 +96,6 @@ _Static_assert(sizeof(Mutex) == 4 && sizeof(SpinLock) == 4, "locks are embedded 
 /* A free lock of this rank. */
 void mutex_init(Mutex *m, LockRank rank);
 void spin_init(SpinLock *l, LockRank rank);
-void cond_init(Cond *c);
 /* In the child after fork(), or when every other user is known to be gone: free again,
  * whoever held it. The rank stays. */
 void mutex_reinit(Mutex *m);

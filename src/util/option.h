@@ -126,7 +126,4 @@ typedef struct SubOptionDef {
 bool suboption_parse(const char *what, const char *text, const SubOptionDef *defs,
                      size_t n_defs, void *config, char **name, char **err);
 
-/* "  key=on|off   help" lines, for -accel help. */
-void suboption_print_help(const SubOptionDef *defs, size_t n_defs, FILE *out);
-
 #endif

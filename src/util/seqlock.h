@@ -15,7 +15,7 @@
  *
  * Progress: readers are lock-free only while no writer is inside; a writer never waits
  * for readers. A writer that is stopped inside stops the readers: no calls that block,
- * and seqlock_reinit() in the child after fork().
+ * no fork().
  */
 #ifndef UTIL_SEQLOCK_H
 #define UTIL_SEQLOCK_H
@@ -29,21 +29,9 @@ typedef struct SeqLock {
     uint32_t count; /* atomic: odd while a writer is inside */
 } SeqLock;
 
-#define SEQLOCK_INIT { 0 }
-
 #define seqlock_load(p) __atomic_load_n((p), __ATOMIC_ACQUIRE) /* [SEQLOCK-DATA] */
 #define seqlock_store(p, v)                                                              \
     __atomic_store_n((p), (v), __ATOMIC_RELEASE) /* [SEQLOCK-DATA] */
-
-static inline void seqlock_init(SeqLock *sl)
-{
-    __atomic_store_n(&sl->count, 0, __ATOMIC_RELAXED);
-}
-
-static inline void seqlock_reinit(SeqLock *sl)
-{
-    seqlock_init(sl);
-}
 
 /* Even, or odd while a writer is inside; an odd one always leads to a retry. */
 static inline uint32_t seqlock_read_begin(const SeqLock *sl)

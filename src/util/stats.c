@@ -158,11 +158,6 @@ void stats_reset(void)
     stats_unlock(&mask);
 }
 
-const char *stat_name(StatId id)
-{
-    return stat_names[id];
-}
-
 void stats_fork_prepare(void)
 {
     sigset_t mask;

@@ -60,7 +60,6 @@ uint64_t stat_read(StatId id);
 void stats_print(FILE *out);
 /* All counters to zero; adds that run at the same time may survive or be lost. */
 void stats_reset(void);
-const char *stat_name(StatId id);
 
 /* Around fork(), called by util/fork.h. The child starts from zero with one block in use.
  * */

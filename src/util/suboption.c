@@ -173,14 +173,3 @@ bool suboption_parse(const char *what, const char *text, const SubOptionDef *def
     return suboption_foreach(text, name, set_suboption, &p, err);
 }
 
-void suboption_print_help(const SubOptionDef *defs, size_t n_defs, FILE *out)
-{
-    static const char *const kinds[] = { "on|off", "string", "number", "size", NULL };
-    for (size_t i = 0; i < n_defs; i++) {
-        const SubOptionDef *d = &defs[i];
-        char *head = str_format("%s=%s", d->name,
-                                d->kind == SUBOPTION_ENUM ? d->choices : kinds[d->kind]);
-        fprintf(out, "  %-24s %s\n", head, d->help);
-        free(head);
-    }
-}

@@ -31,12 +31,6 @@ void *vec_grow(void *data, size_t *cap, size_t need, size_t elem_size);
          : (void)((v)->data = vec_grow((v)->data, &(v)->cap, (n), sizeof(*(v)->data))))
 #define vec_push(v, x)                                                                   \
     (vec_reserve((v), (v)->len + 1), (void)((v)->data[(v)->len++] = (x)))
-/* The last element, taken off. The vector must not be empty. */
-#define vec_pop(v) ((v)->data[--(v)->len])
-#define vec_last(v) ((v)->data[(v)->len - 1])
-/* Removes element @i by moving the last one to its place. */
-#define vec_swap_remove(v, i) ((void)((v)->data[i] = (v)->data[--(v)->len]))
-#define vec_clear(v) ((void)((v)->len = 0))
 #define vec_free(v)                                                                      \
     (free((v)->data), (v)->data = NULL, (void)((v)->len = (v)->cap = 0))
 

@@ -61,7 +61,8 @@ static void test_mark(void **state)
     Arena a;
     arena_init(&a, 256);
     ArenaMark start = arena_mark(&a);
-    char *keep = arena_strdup(&a, "kept over the rewind");
+    char *keep = arena_alloc(&a, 21);
+    strcpy(keep, "kept over the rewind");
     ArenaMark m = arena_mark(&a);
     size_t used = arena_used(&a);
     void *first = arena_alloc(&a, 40);
@@ -96,13 +97,10 @@ static void test_grow(void **state)
     arena_destroy(&a);
 }
 
-static void test_strings(void **state)
+static void test_zeroes(void **state)
 {
     Arena a;
     arena_init(&a, 128);
-    char *s = arena_printf(&a, "%s-%d-%*s", "x", 42, 500, "end");
-    assert_int_equal(strlen(s), 5 + 500);
-    assert_memory_equal(s, "x-42-", 5);
     int *zeroes = arena_array(&a, int, 100);
     for (int i = 0; i < 100; i++) {
         assert_int_equal(zeroes[i], 0);
@@ -171,7 +169,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_alloc),   cmocka_unit_test(test_reset_keeps_chunks),
         cmocka_unit_test(test_mark),    cmocka_unit_test(test_grow),
-        cmocka_unit_test(test_strings), cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_zeroes), cmocka_unit_test(test_overflow),
 #ifdef ARENA_ASAN
         cmocka_unit_test(test_poison),
 #endif

@@ -1,6 +1,5 @@
 /*
- * bitops.h, hash.h, vec.h, seqlock.h: expected values are worked out by hand or by a slow
- * loop over single bits.
+ * bitops.h, hash.h, vec.h, seqlock.h: expected values are worked out by hand.
  */
 #include "unit.h"
 
@@ -9,69 +8,20 @@
 #include "util/seqlock.h"
 #include "util/vec.h"
 
-/* Bit by bit, so that it shares nothing with the shifts under test. */
-static uint64_t slow_extract(uint64_t v, unsigned pos, unsigned len)
-{
-    uint64_t r = 0;
-    for (unsigned i = 0; i < len; i++) {
-        if (v & (UINT64_C(1) << (pos + i))) {
-            r |= UINT64_C(1) << i;
-        }
-    }
-    return r;
-}
-
-static void test_fields(void **state)
-{
-    const uint64_t words[] = {0, UINT64_MAX, UINT64_C(0x0123456789abcdef),
-                              UINT64_C(0x8000000000000001), UINT64_C(0xdeadbeefcafef00d)};
-    for (size_t w = 0; w < sizeof(words) / sizeof(words[0]); w++) {
-        for (unsigned len = 1; len <= 64; len++) {
-            for (unsigned pos = 0; pos + len <= 64; pos++) {
-                uint64_t v = words[w], e = slow_extract(v, pos, len);
-                assert_true(extract64(v, pos, len) == e);
-                bool negative = (e >> (len - 1)) & 1;
-                uint64_t s = negative && len < 64 ? e | ~mask64(len) : e;
-                assert_true((uint64_t)sextract64(v, pos, len) == s);
-                uint64_t d = deposit64(v, pos, len, ~v);
-                assert_true(slow_extract(d, pos, len) == slow_extract(~v, 0, len));
-                assert_true((d ^ v) >> pos >> (len - 1) >> 1 == 0);
-                assert_true(pos == 0 || ((d ^ v) & mask64(pos)) == 0);
-                if (pos + len <= 32) {
-                    assert_true(extract32((uint32_t)v, pos, len) == e);
-                    assert_true((uint32_t)sextract32((uint32_t)v, pos, len) ==
-                                (uint32_t)s);
-                    assert_true(deposit32((uint32_t)v, pos, len, (uint32_t)~v) ==
-                                (uint32_t)d);
-                }
-            }
-        }
-    }
-}
-
 static void test_counts(void **state)
 {
-    assert_int_equal(ctz64(0), 64);
     assert_int_equal(clz64(0), 64);
-    assert_int_equal(ctz32(0), 32);
-    assert_int_equal(clz32(0), 32);
     for (unsigned i = 0; i < 64; i++) {
         uint64_t bit = UINT64_C(1) << i;
-        assert_int_equal(ctz64(bit), i);
         assert_int_equal(clz64(bit), 63 - i);
-        assert_int_equal(ctz64(bit | UINT64_C(1) << 63), i);
-        assert_int_equal(popcount64(bit - 1), i);
-        assert_true(is_pow2(bit));
         assert_true(pow2_ceil(bit) == bit);
         if (i >= 2) {
-            assert_false(is_pow2(bit - 1));
             assert_true(pow2_ceil(bit - 1) == bit);
         }
     }
-    assert_false(is_pow2(0));
     assert_true(pow2_ceil(0) == 1);
     assert_true(pow2_ceil(UINT64_MAX) == 0);
-    assert_true(mask64(0) == 0 && mask64(64) == UINT64_MAX && mask32(32) == UINT32_MAX);
+    assert_true(mask64(0) == 0 && mask64(64) == UINT64_MAX);
 }
 
 static void test_shapes(void **state)
@@ -83,11 +33,6 @@ static void test_shapes(void **state)
     assert_false(fits_signed(-2049, 12) || fits_signed(2048, 12));
     assert_true(fits_signed(INT64_MIN, 64) && fits_unsigned(UINT64_MAX, 64));
     assert_true(fits_unsigned(4095, 12) && !fits_unsigned(4096, 12));
-    assert_true(ror32(1, 1) == UINT32_C(0x80000000) && ror32(5, 0) == 5 &&
-                rol32(5, 32) == 5);
-    assert_true(ror64(1, 1) == UINT64_C(1) << 63 && rol64(1, 63) == UINT64_C(1) << 63);
-    assert_true(bswap16(0x1234) == 0x3412 && bswap32(0x12345678) == 0x78563412);
-    assert_true(bswap64(UINT64_C(0x0102030405060708)) == UINT64_C(0x0807060504030201));
     unsigned i;
     uint64_t seen = 0, mask = UINT64_C(0x8000000000010005);
     for_each_bit64 (i, mask) {
@@ -128,31 +73,6 @@ static void test_hash_spread(void **state)
         h[i] = hash_u64x2(0x7f0000000000 + (i & 255) * 4096, i >> 8);
     }
     check_spread(h, 65536);
-    for (uint64_t i = 0; i < 65536; i++) {
-        h[i] = hash_u64x3(i & 15, (i >> 4) & 255, i >> 12);
-    }
-    check_spread(h, 65536);
-    for (uint32_t i = 0; i < 65536; i++) {
-        char s[16];
-        h[i] = hash_bytes(s, (size_t)snprintf(s, sizeof(s), "name%u", i));
-    }
-    check_spread(h, 65536);
-}
-
-static void test_hash_bytes(void **state)
-{
-    const char text[] = "abcdefghijklmnopqrstuvwxyz\0\0\0\0\0";
-    char moved[40];
-    for (size_t n = 0; n < sizeof(text); n++) {
-        memcpy(moved + 3, text, n);
-        assert_int_equal(hash_bytes(text, n), hash_bytes(moved + 3, n));
-        if (n) {
-            assert_int_not_equal(hash_bytes(text, n), hash_bytes(text, n - 1));
-            moved[3 + n / 2] ^= 1;
-            assert_int_not_equal(hash_bytes(text, n), hash_bytes(moved + 3, n));
-        }
-    }
-    assert_int_equal(hash_string("abc"), hash_bytes("abc", 3));
 }
 
 static void test_vec(void **state)
@@ -165,21 +85,15 @@ static void test_vec(void **state)
     for (uint32_t i = 0; i < 10000; i++) {
         assert_int_equal(v.data[i], i * 3);
     }
-    assert_int_equal(vec_last(&v), 29997);
-    assert_int_equal(vec_pop(&v), 29997);
-    vec_swap_remove(&v, 0);
-    assert_int_equal(v.len, 9998);
-    assert_int_equal(v.data[0], 9998 * 3);
-    vec_clear(&v);
     vec_reserve(&v, 20000);
-    assert_true(v.len == 0 && v.cap >= 20000);
+    assert_true(v.len == 10000 && v.cap >= 20000);
     vec_free(&v);
     assert_null(v.data);
 }
 
 static void test_seqlock(void **state)
 {
-    SeqLock sl = SEQLOCK_INIT;
+    SeqLock sl = { 0 };
     uint32_t s = seqlock_read_begin(&sl);
     assert_false(seqlock_read_retry(&sl, s));
     seqlock_write_begin(&sl);
@@ -196,10 +110,8 @@ static void test_seqlock(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields),      cmocka_unit_test(test_counts),
-        cmocka_unit_test(test_shapes),      cmocka_unit_test(test_hash_spread),
-        cmocka_unit_test(test_hash_bytes),  cmocka_unit_test(test_vec),
-        cmocka_unit_test(test_seqlock),
+        cmocka_unit_test(test_counts),      cmocka_unit_test(test_shapes),      cmocka_unit_test(test_hash_spread),
+        cmocka_unit_test(test_vec),         cmocka_unit_test(test_seqlock),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -84,14 +84,6 @@ void virtio_interrupt_locked(VirtIODevice *d, VirtQueue *q)
     }
 }
 
-void virtio_config_changed_locked(VirtIODevice *d)
-{
-    d->config_generation++;
-    if (d->status & STATUS_DRIVER_OK) {
-        interrupt_locked(d, d->config_vector, ISR_CONFIG);
-    }
-}
-
 /* ---- The worker ---- */
 
 void virtio_wake(VirtIODevice *d, unsigned queue)

@@ -81,7 +81,6 @@ static inline bool virtio_has(const VirtIODevice *d, uint64_t feature) { return 
 bool virtio_is_live_locked(const VirtIODevice *d);
 /* Requests of the queue were pushed: interrupt the driver if it wants that.  Notices broken queues too. */
 void virtio_interrupt_locked(VirtIODevice *d, VirtQueue *q);
-void virtio_config_changed_locked(VirtIODevice *d);
 /* Notify the device's own worker, as if the driver had. */
 void virtio_wake(VirtIODevice *d, unsigned queue);
 

@@ -93,13 +93,6 @@ static inline void put_x_sext(DisasContext *ctx, unsigned reg, IRRef val)
     }
 }
 
-static inline void put_x_zext(DisasContext *ctx, unsigned reg, IRRef val)
-{
-    if (reg) {
-        put_x(ctx, reg, ir_gen_zext(ctx->b, IR_I64, val));
-    }
-}
-
 /* ---- translate.c: ends of a unit ---- */
 /* Leave for a known pc; chained. */
 void gen_goto(DisasContext *ctx, vaddr pc);

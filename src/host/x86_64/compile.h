@@ -270,8 +270,6 @@ Rm ra_use_rm(Ctx *c, IRRef ref);
 /* A register for the instruction's result; may be that of an operand that ends here,
    `prefer` for one (NO_REG: no preference). */
 unsigned ra_def(Ctx *c, IRRef ref, unsigned prefer);
-/* One that is no operand's: for results written before the operands are read. */
-unsigned ra_def_early(Ctx *c, IRRef ref);
 /* A register to use freely until the end of the instruction. */
 unsigned ra_temp(Ctx *c, bool fp);
 /* A general register that holds nothing before this instruction, NO_REG if there is none. */
@@ -333,8 +331,6 @@ void recovery_mark(Ctx *c, uint32_t snap);
 /* ---- lower-*.c ---- */
 void lower_int(Ctx *c, IRRef i);
 void lower_exitif(Ctx *c, IRRef i);
-/* Set the flags for `x cond y`; returns the condition code. */
-enum HostCC emit_compare(Ctx *c, IRCond cond, IRRef x, IRRef y);
 /* Operand extended to at least 32 bits in a register. */
 unsigned use_extended(Ctx *c, IRRef ref, bool sign);
 void lower_mem(Ctx *c, IRRef i);

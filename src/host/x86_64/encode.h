@@ -370,13 +370,6 @@ static inline uint8_t *ins_jcc_forward(Emit *e, enum HostCC cc)
     return e->p - 4;
 }
 
-static inline uint8_t *ins_jmp_forward(Emit *e)
-{
-    emit_u8(e, 0xe9);
-    emit_u32(e, 0);
-    return e->p - 4;
-}
-
 static inline void bind_rel32(uint8_t *field, const void *target)
 {
     int32_t rel = emit_rel(field + 4, target);
@@ -387,13 +380,6 @@ static inline void bind_rel32(uint8_t *field, const void *target)
 static inline uint8_t *ins_jcc_short(Emit *e, enum HostCC cc)
 {
     emit_u8(e, 0x70 | cc);
-    emit_u8(e, 0);
-    return e->p - 1;
-}
-
-static inline uint8_t *ins_jmp_short(Emit *e)
-{
-    emit_u8(e, 0xeb);
     emit_u8(e, 0);
     return e->p - 1;
 }

@@ -698,13 +698,6 @@ static void compare_emit(Ctx *c, const Compare *k)
     }
 }
 
-enum HostCC emit_compare(Ctx *c, IRCond cond, IRRef x, IRRef y)
-{
-    Compare k = compare_prepare(c, cond, x, y);
-    compare_emit(c, &k);
-    return k.cc;
-}
-
 static void lower_setcc(Ctx *c, IRRef i)
 {
     const IRIns *ins = ctx_ins(c, i);

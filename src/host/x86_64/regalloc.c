@@ -306,20 +306,20 @@ static bool relocate(Ctx *c, unsigned reg)
     return true;
 }
 
-static unsigned define(Ctx *c, IRRef ref, unsigned prefer, uint32_t limit)
+unsigned ra_def(Ctx *c, IRRef ref, unsigned prefer)
 {
     Value *v = &c->v[ref];
-    bool fp = is_fp(v), early = limit < c->pos;
-    uint32_t taken = c->lock_temps | (early ? c->lock_ops : 0);
+    bool fp = is_fp(v);
+    uint32_t taken = c->lock_temps;
     unsigned want = wanted_reg(c, v), r = NO_REG;
     bool weak = v->flags & V_WEAK_HINT;
     if (want != NO_REG && !(taken >> want & 1) &&
-        (c->dies[want] <= limit || (!weak && relocate(c, want)))) {
+        (c->dies[want] <= c->pos || (!weak && relocate(c, want)))) {
         r = want;
-    } else if (prefer != NO_REG && !(taken >> prefer & 1) && c->dies[prefer] <= limit) {
+    } else if (prefer != NO_REG && !(taken >> prefer & 1) && c->dies[prefer] <= c->pos) {
         r = prefer;
     } else {
-        uint32_t avail = free_regs(c, fp, limit) & ~taken;
+        uint32_t avail = free_regs(c, fp, c->pos) & ~taken;
         /* An operand that lives on keeps its register: dies[] says so. */
         r = avail ? pick(avail) : evict_best(c, fp);
     }
@@ -327,12 +327,6 @@ static unsigned define(Ctx *c, IRRef ref, unsigned prefer, uint32_t limit)
     c->lock_temps |= 1u << r;
     return r;
 }
-
-unsigned ra_def(Ctx *c, IRRef ref, unsigned prefer)
-{
-    return define(c, ref, prefer, c->pos);
-}
-unsigned ra_def_early(Ctx *c, IRRef ref) { return define(c, ref, NO_REG, c->pos - 1); }
 
 unsigned ra_temp(Ctx *c, bool fp)
 {

@@ -433,4 +433,3 @@ void host_patch_jump(uint8_t *field, const void *target)
     __atomic_store_n((uint32_t *)(void *)field, rel, __ATOMIC_RELEASE);
 }
 
-const char *host_name(void) { return "x86_64"; }
