@@ -52,7 +52,7 @@ class Machine:
 
     def connect(self):
         self.s = socket.socket(socket.AF_UNIX)
-        self.s.settimeout(60)
+        self.s.settimeout(200)
         while True:
             try:
                 self.s.connect(self.sock)
@@ -101,7 +101,7 @@ class Machine:
 
     def quit(self):
         self.s.sendall(b'quit\n')
-        self.p.communicate(timeout=60)
+        self.p.communicate(timeout=200)
 
     def end(self):
         try:
