@@ -16,28 +16,23 @@
  * no reason is left.  A hart that is in an MMIO access finishes it first.  The machine's clock stops after the
  * last hart and goes on before the first.
  *
- * PAUSE, WRS.  Who executes one waits for another hart, which needs a processor for what is waited for: in a machine with more
- * harts than the host has processors the wait is handed to the host.  See give_way().
- *
  * With thread=single and -icount one thread runs all harts (round-robin.c), and uses what is here but for
  * the threads.
  */
 #include "board/hart.h"
 
-#include <sched.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "board/board.h"
 #include "board/device.h"
+#include "board/give-way.h"
 #include "board/round-robin.h"
 #include "board/sbi.h"
 #include "exec/debug.h"
 #include "exec/exec.h"
-#include "util/clock.h"
 #include "util/error.h"
 #include "util/lock.h"
-#include "util/stats.h"
 #include "util/strutil.h"
 
 struct HartContext hart_ctx;
@@ -49,8 +44,6 @@ static struct HartControl {
     /* guarded by lock */
     unsigned nparked;
     bool one_thread;            /* constant after hart_create_all(): round-robin.c runs all harts */
-    unsigned nprocessors;       /* constant after hart_create_all(): of the host, for this process */
-    uint32_t nawake;            /* atomic: harts that are not in sleep_and_serve(); a hint */
     Mutex start_lock;           /* rank BOARD: of two that start one hart, one fails */
 } control = { .lock = MUTEX_INIT(BOARD), .start_lock = MUTEX_INIT(BOARD), .changed = COND_INIT };
 
@@ -74,35 +67,10 @@ static void wake(Hart *h)
 /* Until something is asked of this hart, which does not run; does what others may wait for. */
 static void sleep_and_serve(Hart *h)
 {
-    __atomic_fetch_sub(&control.nawake, 1, __ATOMIC_RELAXED);
+    give_way_asleep();
     cpu_wait(h->cpu, ~0ull);
-    __atomic_fetch_add(&control.nawake, 1, __ATOMIC_RELAXED);
+    give_way_awake();
     cpu_answer_kick(h->cpu);
-}
-
-/*
- * The hart has executed PAUSE or WRS.  At first another thread may run.  One that goes on pausing, with nothing much
- * in between, sleeps if there are more harts awake than processors: as long as it has waited already, so that a wait
- * lasts twice as long as it must at the worst, but not so long that few of the pausing harts look at a time.
- */
-static void give_way(Hart *h)
-{
-    enum { PAUSES_AWAKE = 32 };
-    const uint64_t gap_ns = 5000, share_ns = 250000;
-    uint64_t now = host_ns();
-    if (now - h->gave_way_ns > gap_ns) {
-        h->pauses = 0;
-        h->pausing_ns = now;
-    }
-    unsigned awake = __atomic_load_n(&control.nawake, __ATOMIC_RELAXED);
-    if (++h->pauses <= PAUSES_AWAKE || awake <= control.nprocessors) {
-        sched_yield();
-    } else {
-        uint64_t waited = now - h->pausing_ns, limit = share_ns * awake / control.nprocessors;
-        cpu_wait(h->cpu, now + (waited < limit ? waited : limit));
-        stat_inc(STAT_PAUSE_SLEEPS);
-    }
-    h->gave_way_ns = host_ns();
 }
 
 /* ---- Timers ---- */
@@ -343,8 +311,8 @@ static void *hart_main(void *arg)
             continue;
         }
         int why = riscv_system_run(h->cpu);
-        if (why == RISCV_RUN_YIELD) {
-            give_way(h);
+        if (why == RISCV_RUN_PAUSE || why == RISCV_RUN_WRS) {
+            give_way(h, why == RISCV_RUN_WRS);
         }
         hart_finish_run(h, why);
     }
@@ -399,9 +367,7 @@ void hart_create_all(unsigned n, bool one_thread)
     hart_ctx.nharts = n;
     control.parking = PARK_STOPPED;
     control.one_thread = one_thread;
-    control.nawake = n;
-    cpu_set_t set;
-    control.nprocessors = sched_getaffinity(0, sizeof(set), &set) ? 1 : (unsigned)CPU_COUNT(&set);
+    give_way_init(n);
     for (unsigned i = 0; i < n; i++) {
         Hart *h = &hart_ctx.harts[i];
         h->index = i;

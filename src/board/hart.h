@@ -22,6 +22,14 @@ enum {
     HART_SUSPENDED = 4,
 };
 
+/* A word that a hart waits for after WRS; see give-way.c. */
+typedef struct HartAwaited {
+    const uint32_t *word;       /* in the host's memory */
+    uint32_t seen;              /* a head returns when this changes */
+    bool head;
+    struct Hart *next;
+} HartAwaited;
+
 typedef struct Hart {
     CPUState *cpu;              /* constant after hart_create_all() */
     unsigned index;
@@ -40,9 +48,11 @@ typedef struct Hart {
     bool waiting;               /* after WFI, or suspended: until an interrupt that is enabled is pending */
     bool resumes_afresh;        /* when suspended: goes on at resume_pc, like a hart that was started */
     uint64_t resume_pc, resume_arg;
+    /* give-way.c */
     unsigned pauses;            /* in a row: PAUSE, and WRS, */
-    uint64_t pausing_ns;        /* the host's time of the first one, */
-    uint64_t gave_way_ns;       /* and when the last one was over */
+    uint64_t pausing_ns;        /* the host's time of the first one, ... */
+    uint64_t paused_thread_ns;  /* ... and the thread's when the last one was over */
+    HartAwaited awaited;        /* guarded by a lock there; pausing_ns does not change while it is in the list */
 } Hart;
 
 extern struct HartContext {

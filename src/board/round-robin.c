@@ -98,6 +98,8 @@ void round_robin_hold(void)
     }
 }
 
+static bool gives_turn_away(int why) { return why == RISCV_RUN_PAUSE || why == RISCV_RUN_WRS; }
+
 /* Returns true if its turn is over. */
 static bool run_counted(Hart *h)
 {
@@ -117,7 +119,7 @@ static bool run_counted(Hart *h)
     rr.executed += n;
     __atomic_store_n(&rr.executed_hint, rr.executed, __ATOMIC_RELAXED);
     rr.slice_left -= (int64_t)n;
-    if (why == RISCV_RUN_WFI || why == RISCV_RUN_YIELD) {
+    if (why == RISCV_RUN_WFI || gives_turn_away(why)) {
         rr.slice_left = 0;
     }
     return !rr.slice_left;
@@ -216,7 +218,7 @@ static bool run(Hart *h)
     __atomic_store_n(&rr.running, h->cpu, __ATOMIC_RELAXED);
     /* [RR-SLICE] Dekker: end_slice() sees whom to kick, or its word is seen here. */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
-    int why = RISCV_RUN_YIELD;
+    int why = RISCV_RUN_PAUSE;
     while (!__atomic_load_n(&rr.slice_over, __ATOMIC_RELAXED)) {
         why = riscv_system_run(h->cpu);
         hart_finish_run(h, why);
@@ -225,7 +227,7 @@ static bool run(Hart *h)
         }
     }
     __atomic_store_n(&rr.running, NULL, __ATOMIC_RELAXED);
-    if (why == RISCV_RUN_WFI || why == RISCV_RUN_YIELD || why == RISCV_RUN_DEBUG ||
+    if (why == RISCV_RUN_WFI || gives_turn_away(why) || why == RISCV_RUN_DEBUG ||
         __atomic_load_n(&rr.slice_over, __ATOMIC_RELAXED)) {
         rr.slice_left = 0;
     }

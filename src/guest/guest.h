@@ -79,6 +79,7 @@ typedef enum ExitReason {
     EXIT_REASON_FENCE_I,        /* instruction stream must be made coherent; pc is the next instruction */
     EXIT_REASON_EXCLUSIVE,      /* run the instruction at pc alone, in an exclusive section, by the interpreter */
     EXIT_REASON_YIELD,          /* pause hint: other threads should run */
+    EXIT_REASON_WAIT,           /* the same, until what was reserved (CPUState.llsc_addr) changes */
     EXIT_REASON_MEMORY_FAULT,   /* load, store or AMO at pc faulted (fault_addr, fault_is_store) */
     EXIT_REASON_MISALIGNED_JUMP, /* the jump at pc has no aligned target (fault_addr) */
     EXIT_REASON_EXCEPTION,      /* system mode: mmu_translate() or raise_access_fault() recorded one */

@@ -156,6 +156,7 @@ static void handle_event(GuestThread *t, int reason)
         }
         break;
     case EXIT_REASON_YIELD:
+    case EXIT_REASON_WAIT:
         sched_yield();
         break;
     default:

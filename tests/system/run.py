@@ -57,6 +57,7 @@ CASES = [
     Case('sleep-fence', 'sleep-fence\n', sbi=True, firmware=True),
     Case('storm', 'storm\n', harts=4),
     Case('storm', 'storm\n', harts=4, sbi=True),
+    Case('ticket', 'ticket\n', harts=16),
     Case('text', 'text\n', harts=4, sbi=True),
     Case('dma', 'dma\n', harts=4, disk=True),
     Case('hsm', 'hsm\n', harts=4, sbi=True),

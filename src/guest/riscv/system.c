@@ -16,6 +16,7 @@
 #include "guest/riscv/disas.h"
 #include "guest/riscv/hart.h"
 #include "guest/riscv/helpers-system.h"
+#include "mem/memory.h"
 
 RISCVSystem riscv_system;
 
@@ -236,9 +237,20 @@ int riscv_system_run(CPUState *cpu)
         return RISCV_RUN_SBI;
     case EXIT_REASON_RISCV_WFI: return RISCV_RUN_WFI;
     case EXIT_REASON_DEBUG: return RISCV_RUN_DEBUG;
-    case EXIT_REASON_YIELD: return RISCV_RUN_YIELD;
+    case EXIT_REASON_YIELD: return RISCV_RUN_PAUSE;
+    case EXIT_REASON_WAIT: return RISCV_RUN_WRS;
     default: return RISCV_RUN_KICKED;
     }
+}
+
+const uint32_t *riscv_reserved_word(CPUState *cpu, uint32_t *seen)
+{
+    MMUResult page;
+    *seen = (uint32_t)cpu->llsc_val;
+    if (cpu->llsc_addr == UINT64_MAX || !riscv_mmu_probe(cpu, cpu->llsc_addr & ~UINT64_C(3), &page)) {
+        return NULL;
+    }
+    return memory_ram_host(page.pa, 4);
 }
 
 /* ---- the descriptor ---- */

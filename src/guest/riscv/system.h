@@ -12,7 +12,8 @@
  *                                a wish of others; break;
  *         case RISCV_RUN_SBI:    a0-a7 are a call's arguments, put the answer in a0 and a1; break;
  *         case RISCV_RUN_DEBUG:  a breakpoint of the debugger; break;
- *         case RISCV_RUN_YIELD:  let others run; break;
+ *         case RISCV_RUN_PAUSE:
+ *         case RISCV_RUN_WRS:    let others run; break;
  *         }
  *     }
  *
@@ -91,10 +92,14 @@ enum {
     RISCV_RUN_WFI,      /* pc is behind the WFI; calling again goes on from there */
     RISCV_RUN_SBI,      /* pc is behind the ECALL */
     RISCV_RUN_DEBUG,    /* pc is at the breakpoint */
-    RISCV_RUN_YIELD,    /* a hint that others should run */
+    RISCV_RUN_PAUSE,    /* a hint that others should run */
+    RISCV_RUN_WRS,      /* the same, until the word that is reserved has changed, or for a while */
 };
 /* Run the hart, delivering its traps.  Its own thread, no locks held. */
 int riscv_system_run(CPUState *cpu);
+
+/* After RISCV_RUN_WRS: the word in RAM that is reserved and what the hart saw there; or NULL.  The hart's thread. */
+const uint32_t *riscv_reserved_word(CPUState *cpu, uint32_t *seen);
 
 /*
  * Set the hart as after reset, to run at pc in the mode `priv` with a0 and a1.  In S-mode: as a firmware

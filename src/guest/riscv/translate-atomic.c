@@ -308,14 +308,14 @@ bool trans_sc_d(DisasContext *ctx, arg_amo *a) { return gen_sc(ctx, a, MO_64); }
 
 /* ---- Zawrs: waiting may end at any time; let others run ---- */
 
-static bool gen_wait(DisasContext *ctx)
+static bool gen_wait(DisasContext *ctx, ExitReason reason)
 {
     if (ctx_parallel(ctx)) {
-        gen_exit_reason(ctx, ctx->next_pc, EXIT_REASON_YIELD);
+        gen_exit_reason(ctx, ctx->next_pc, reason);
     }
     return true;
 }
 
-bool trans_wrs_nto(DisasContext *ctx, arg_empty *a) { return gen_wait(ctx); }
-bool trans_wrs_sto(DisasContext *ctx, arg_empty *a) { return gen_wait(ctx); }
-bool trans_pause(DisasContext *ctx, arg_empty *a) { return gen_wait(ctx); }
+bool trans_wrs_nto(DisasContext *ctx, arg_empty *a) { return gen_wait(ctx, EXIT_REASON_WAIT); }
+bool trans_wrs_sto(DisasContext *ctx, arg_empty *a) { return gen_wait(ctx, EXIT_REASON_WAIT); }
+bool trans_pause(DisasContext *ctx, arg_empty *a) { return gen_wait(ctx, EXIT_REASON_YIELD); }
