@@ -278,7 +278,7 @@ int main(void)
     check_core();
     run(20000, true);
     read_core();
-    CHECK(core_size <= 20000, "%zu bytes", core_size);
+    CHECK(core_size < 20000 + PAGE, "%zu bytes", core_size);   /* some kernels fill the last page */
     CHECK_ERRNO(chdir("..") == 0 && rmdir(directory) == 0);
     return 0;
 }
