@@ -7,12 +7,21 @@
  * test-time: 60
  */
 #include <math.h>
+#include <sys/mman.h>
 #include <sys/wait.h>
 #include "test.h"
 
 enum { BUSY = 4 };
 
 static _Atomic int stop;
+static int file;
+
+static void use_file(void)
+{
+    char *p = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE, file, 0);
+
+    CHECK_ERRNO(p != MAP_FAILED && p[1] == 0 && munmap(p, PAGE) == 0);
+}
 
 static void *busy(void *arg)
 {
@@ -28,6 +37,7 @@ static void *busy(void *arg)
         CHECK_ERRNO(mprotect(pages, PAGE, PROT_READ) == 0 &&
                     munmap(pages, 2 * PAGE) == 0);
         free(block);
+        use_file();
         seed = seed * 6364136223846793005u + 1;
     }
     return NULL;
@@ -46,6 +56,7 @@ static void child(int n)
     pthread_t id;
 
     CHECK(block, "malloc in the child");
+    use_file();
     memset(block, n, 10000);
     id = start_thread(in_child, &x);
     join_thread(id);
@@ -56,6 +67,8 @@ int main(void)
 {
     pthread_t ids[BUSY];
 
+    file = memfd_create("file", 0);
+    CHECK_ERRNO(file >= 0 && ftruncate(file, PAGE) == 0);
     for (uintptr_t i = 0; i < BUSY; i++) {
         ids[i] = start_thread(busy, (void *)(i + 1));
     }
