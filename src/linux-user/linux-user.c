@@ -63,7 +63,7 @@ static void handle_syscall(GuestThread *t)
         return;
     case -BRAID_ERESTARTSYS:
     case -EINTR:
-        if (t->ptrace_call) {
+        if (tracee_is_called(t)) {
             tracee_syscall_exit(t, ret);    /* by a tracer that has come meanwhile */
             return;
         }

@@ -1,9 +1,9 @@
 /*
  * ptrace: what a tracer's braid and a tracee's say to each other.  docs/ptrace.md has the whole picture.
  *
- * The host's ptrace carries the relation and the waiting.  A tracee stops for its tracer by sending itself SIGBUS, which
- * the host never blocks, with PTRACE_MARK_STOP and the address of its record; the tracer's braid reads and writes
- * the record there.  The other marks go the other way.
+ * The host's ptrace carries the relation and the waiting.  A tracee stops for its tracer by sending itself
+ * SIGBUS, which the host never blocks, with PTRACE_MARK_STOP and the address of its record; the tracer's
+ * braid reads and writes the record there.
  */
 #ifndef LINUX_USER_PTRACE_H
 #define LINUX_USER_PTRACE_H
@@ -17,15 +17,18 @@
 enum {
     PTRACE_MARK_STOP = -0x42520001,     /* from the tracee to itself: si_value is its record */
     PTRACE_MARK_CALL = -0x42520002,     /* from the tracer: si_value is a PTRACE_CALL_... word */
-    PTRACE_MARK_SIGNAL = -0x42520003,   /* from the tracer, in place of another signal; see ptrace_pack() */
+    PTRACE_MARK_SIGNAL = -0x42520003,   /* from the tracer, for another signal: ptrace_pack() */
     PTRACE_MARK_SIGNAL_SEIZED = -0x42520004,    /* the same, and the tracer has seized the thread */
-    PTRACE_MARK_PASS = -0x42520005,     /* from the tracee to itself: this signal has been reported, and shall act in the host */
+    PTRACE_MARK_PASS = -0x42520005,     /* from the tracee: it is to act in the host */
 };
 
 /* The word of a MARK_CALL; the options that the tracer has set begin at bit 8. */
 #define PTRACE_CALL_SEIZED 1u       /* by PTRACE_SEIZE */
 #define PTRACE_CALL_SYSCALL 2u      /* stop at system calls */
 #define PTRACE_CALL_STOP 4u         /* by PTRACE_INTERRUPT */
+/* A group stop by SIGSTOP ... SIGTTOU is to be reported. */
+#define PTRACE_CALL_GROUP_STOP(sig) (((unsigned)(sig) - SIGSTOP + 1) << 4)
+#define PTRACE_CALL_GROUP_STOP_MASK 0x70u
 
 typedef enum PtraceState {
     PTRACE_STATE_RUNNING,
@@ -35,7 +38,11 @@ typedef enum PtraceState {
     PTRACE_STATE_ORPHANED,      /* there is no tracer any more */
 } PtraceState;
 
-typedef enum PtraceResume { PTRACE_RESUME_CONT, PTRACE_RESUME_SYSCALL, PTRACE_RESUME_DETACH } PtraceResume;
+typedef enum PtraceResume {
+    PTRACE_RESUME_CONT,
+    PTRACE_RESUME_SYSCALL,
+    PTRACE_RESUME_DETACH,
+} PtraceResume;
 
 #define PTRACE_REGS_MAX 512
 
@@ -45,9 +52,9 @@ typedef struct PtraceRecord {
     uint32_t code;              /* the wait status >> 8; 0: a stop that the guest does not see */
     uint32_t syscall_op;        /* PTRACE_SYSCALL_INFO_... */
     uint32_t seccomp_data;
-    int32_t tgid;
     uint32_t seized;
-    uint64_t guest_base, task_size, auxv, exe_path;     /* the latter two: the host's addresses */
+    uint64_t guest_base, task_size;
+    uint64_t auxv, exe_path;    /* the host's addresses */
     siginfo_t info;
     uint64_t message;
     uint64_t sigmask;
@@ -62,7 +69,7 @@ typedef struct PtraceRecord {
     bool regs_changed, fpregs_changed, info_changed, sigmask_changed, memory_changed;
 } PtraceRecord;
 
-/* A signal's number, and what becomes of si_code, in si_errno of a MARK_SIGNAL; the rest of siginfo is as it was. */
+/* A signal's number and si_code in si_errno of a MARK_SIGNAL; the rest of siginfo is as it was. */
 static inline int ptrace_pack(const siginfo_t *info)
 {
     return (int)((uint32_t)info->si_code << 8 | (uint32_t)info->si_signo);
@@ -80,19 +87,27 @@ typedef struct Tracee Tracee;
 
 /* PTRACE_TRACEME */
 int64_t tracee_traceme(GuestThread *t);
-/* By the host's handler, for a SIGBUS with one of the marks. */
+/*
+ * In the host's handler.  True: the signal had one of the marks; then *deliver says whether info is now one that
+ * the run loop shall have (si_signo 0: only ptrace_call).
+ */
 bool tracee_handle_mark_sigsafe(GuestThread *t, int sig, siginfo_t *info, bool *deliver);
 /* A thread without a record got the signal: it was meant for the process, which gets it again. */
 void tracee_return_signal_sigsafe(int sig, siginfo_t *info);
 /* Something was asked of the thread by a MARK_CALL. */
+static inline bool tracee_is_called(const GuestThread *t)
+{
+    return __atomic_load_n(&t->ptrace_call, __ATOMIC_RELAXED);
+}
 void tracee_answer_call(GuestThread *t);
-/* The guest is about to get the signal.  False: it shall not; *sig and *info may be changed.  forced: even if it is
-   blocked. */
+/* The guest is about to get the signal.  False: it shall not; *sig and *info may be changed.
+   forced: even if it is blocked. */
 bool tracee_signal_stop(GuestThread *t, int *sig, siginfo_t *info, bool forced);
 /* To be sent where the host's default action is wanted, be there a tracer or not. */
 siginfo_t tracee_pass_mark(int sig);
 
-/* Around a system call: nr and a may be changed. False: it shall not be made, and the result register is as it shall be. */
+/* Around a system call: nr and a may be changed. False: it shall not be made, and the result register is
+   as it shall be. */
 bool tracee_syscall_enter(GuestThread *t, uint64_t *nr, uint64_t a[6]);
 /* It ended with this (syscall.h): the registers are as they shall be then. */
 void tracee_syscall_exit(GuestThread *t, int64_t ret);
@@ -149,6 +164,7 @@ struct Traced {
     bool reported;
     bool memory_changed;
     bool called;            /* a MARK_CALL is on its way */
+    int want_group_stop;    /* its signal, or 0: to be reported with registers */
     bool want_stop;         /* by PTRACE_INTERRUPT */
     uint32_t want_syscall;  /* how it shall go on */
     uint32_t options;
@@ -166,6 +182,8 @@ uint64_t tracer_host_options(uint32_t options);
 bool tracer_is_braid(pid_t tid);
 pid_t tracer_find_tgid(pid_t tid);
 bool tracer_copy(const Traced *d, bool write, uint64_t remote, void *local, size_t n);
+/* Ask the tracee to look at what the tracer wants; that is filled in when the signal passes. */
+int64_t tracer_call(Traced *d);
 /* Let it run on from a stop with a record. */
 int64_t tracer_answer(GuestThread *t, Traced *d, PtraceResume how, uint32_t sig);
 /* The tracee has been called: see that it runs on, as it would if it had not. */

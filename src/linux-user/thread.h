@@ -66,7 +66,7 @@ typedef struct GuestThread {
     uint32_t rseq_len, rseq_sig, rseq_cpu;  /* rseq_cpu: what it says now */
     uint64_t rings[16];     /* what its registered io_uring rings are, see io-uring.c */
     void *exec_request;     /* execve()'s memory, see execve_abandon() */
-    SigSet held;            /* SIGSEGV and SIGBUS sent while the guest blocks them; SIGSTOP for the tracer to see */
+    SigSet held;            /* SIGSEGV and SIGBUS sent while the guest blocks them; SIGSTOP for a tracer */
     siginfo_t held_info[3];
     struct Tracee *trace;   /* NULL: the thread is not traced, as far as it knows */
     struct Tracee *trace_memory;    /* what that points at, kept for the next time */
@@ -80,7 +80,7 @@ typedef struct GuestThread {
     uint32_t signal_pending;    /* atomic, read by safe_syscall_asm() */
     int pending_sig;
     siginfo_t pending_info;
-    uint32_t ptrace_call;       /* written by the handler as well: what its tracer wants (ptrace.h) */
+    uint32_t ptrace_call;       /* atomic, by the handler as well: what the tracer wants (ptrace.h) */
 } GuestThread;
 
 /* The thread that calls. */

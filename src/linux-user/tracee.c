@@ -1,10 +1,10 @@
 /*
  * A guest thread that is traced: where it stops, and what the tracer may change there.
  *
- * Everything but the part of the host's handler runs on the thread itself, outside cpu_exec() and without
- * locks; the record is the tracer's while the thread is stopped.  Whether the thread is traced at all only
- * the host knows for certain: a thread that thinks so and is not gets its own mark back, and then knows
- * better.
+ * Everything but the part of the host's handler runs on the thread itself, outside cpu_exec() and
+ * without locks; the record is the tracer's while the thread is stopped.  Whether the thread is traced
+ * at all only the host knows for certain: a thread that thinks so and is not gets its own mark back, and
+ * then knows better.
  */
 #include "linux-user/ptrace.h"
 
@@ -65,7 +65,6 @@ static void fill_record(GuestThread *t, PtraceRecord *r, unsigned skip)
     r->pc = cpu->env.pc;
     cpu->env.pc -= skip;
     r->sp = cpu->env.reg[abi->sp_reg];
-    r->tgid = getpid();
     r->seized = t->trace->seized;
     r->options = t->trace->options;
     r->guest_base = user_mem.guest_base;
@@ -183,6 +182,11 @@ int64_t tracee_traceme(GuestThread *t)
     return ret;
 }
 
+static void set_call(GuestThread *t, uint32_t word)
+{
+    __atomic_store_n(&t->ptrace_call, CALL_PRESENT | word, __ATOMIC_RELAXED);
+}
+
 bool tracee_handle_mark_sigsafe(GuestThread *t, int sig, siginfo_t *info, bool *deliver)
 {
     *deliver = false;
@@ -196,15 +200,14 @@ bool tracee_handle_mark_sigsafe(GuestThread *t, int sig, siginfo_t *info, bool *
         }
         return true;
     case PTRACE_MARK_CALL:
-        t->ptrace_call = CALL_PRESENT | (uint32_t)info->si_value.sival_int;
+        set_call(t, (uint32_t)info->si_value.sival_int);
         info->si_signo = 0;
         *deliver = true;
         return true;
     case PTRACE_MARK_SIGNAL:
     case PTRACE_MARK_SIGNAL_SEIZED:
-        if (!t->trace && !t->ptrace_call) {
-            t->ptrace_call = CALL_PRESENT |
-                             (info->si_code == PTRACE_MARK_SIGNAL_SEIZED ? PTRACE_CALL_SEIZED : 0);
+        if (!t->trace && !tracee_is_called(t)) {
+            set_call(t, info->si_code == PTRACE_MARK_SIGNAL_SEIZED ? PTRACE_CALL_SEIZED : 0);
         }
         ptrace_unpack(info);
         *deliver = true;
@@ -216,7 +219,8 @@ bool tracee_handle_mark_sigsafe(GuestThread *t, int sig, siginfo_t *info, bool *
 
 void tracee_return_signal_sigsafe(int sig, siginfo_t *info)
 {
-    if (sig == SIGBUS && (info->si_code == PTRACE_MARK_SIGNAL || info->si_code == PTRACE_MARK_SIGNAL_SEIZED)) {
+    if (sig == SIGBUS && (info->si_code == PTRACE_MARK_SIGNAL ||
+                          info->si_code == PTRACE_MARK_SIGNAL_SEIZED)) {
         int err = errno;
         ptrace_unpack(info);
         syscall(SYS_rt_sigqueueinfo, getpid(), info->si_signo, info);
@@ -236,6 +240,11 @@ void tracee_answer_call(GuestThread *t)
     tr->syscalls = call & PTRACE_CALL_SYSCALL;
     if (call & PTRACE_CALL_STOP) {
         event_stop(t, PTRACE_EVENT_STOP, 0, 0);
+    } else if (call & PTRACE_CALL_GROUP_STOP_MASK) {
+        PtraceRecord *r = &tr->rec;
+        memset(&r->info, 0, sizeof(r->info));       /* there is none in such a stop */
+        r->syscall_op = PTRACE_SYSCALL_INFO_NONE;
+        stop(t, (int)((call & PTRACE_CALL_GROUP_STOP_MASK) >> 4) + SIGSTOP - 1, 0);
     }
 }
 
@@ -439,7 +448,7 @@ void tracee_child_begins(GuestThread *t)
         return;
     }
     if (t->trace->seized) {
-        t->ptrace_call = CALL_PRESENT | PTRACE_CALL_SEIZED | PTRACE_CALL_STOP | t->trace->options << 8;
+        set_call(t, PTRACE_CALL_SEIZED | PTRACE_CALL_STOP | t->trace->options << 8);
         signal_note_call(t);
     } else {
         siginfo_t info;
@@ -495,7 +504,8 @@ void tracee_end_vfork(GuestThread *t, uint64_t flags, pid_t child)
 void tracee_exit_event(GuestThread *t, int status)
 {
     if (has_option(t, PTRACE_EVENT_EXIT)) {
-        event_stop(t, PTRACE_EVENT_EXIT, (uint64_t)(uint32_t)status, status & 0x7f ? 0 : insn_size());
+        /* By a signal, or inside a call. */
+        event_stop(t, PTRACE_EVENT_EXIT, (uint32_t)status, status & 0x7f ? 0 : insn_size());
     }
 }
 

@@ -132,8 +132,10 @@ static void pass_call(Traced *d, siginfo_t *si)
 {
     uint32_t word = d->options << 8 | (d->seized ? PTRACE_CALL_SEIZED : 0) |
                     (d->want_syscall ? PTRACE_CALL_SYSCALL : 0) |
-                    (d->want_stop ? PTRACE_CALL_STOP : 0);
+                    (d->want_stop ? PTRACE_CALL_STOP : 0) |
+                    (d->want_group_stop ? PTRACE_CALL_GROUP_STOP(d->want_group_stop) : 0);
     d->want_stop = d->called = false;
+    d->want_group_stop = 0;
     si->si_value.sival_ptr = NULL;
     si->si_value.sival_int = (int)word;
     host_ptrace(PTRACE_SETSIGINFO, d->tid, si);
@@ -154,11 +156,26 @@ static void pass_signal(Traced *d, siginfo_t *si)
     host_cont(d->tid, sig);
 }
 
+/*
+ * The process stops, and this thread, which was attached and not seized, is in the host's stop.  It is let go
+ * as far as where its registers are known; from there its tracer may have it go on alone, as from this one.
+ */
+static void group_stop(Traced *d, int sig)
+{
+    if (d->seized || !tracer_is_braid(d->tid)) {
+        report(d, (uint32_t)sig, true);
+        return;
+    }
+    d->want_group_stop = sig;
+    tracer_call(d);
+    host_cont(d->tid, 0);
+}
+
 static void host_signal(GuestThread *t, Traced *d, int sig)
 {
     siginfo_t si;
     if (host_ptrace(PTRACE_GETSIGINFO, d->tid, &si) == -EINVAL) {
-        report(d, (uint32_t)sig, true);     /* a group stop */
+        group_stop(d, sig);
         return;
     }
     switch (si.si_code) {
@@ -317,9 +334,9 @@ static int64_t wait_for(GuestThread *t, int type, pid_t id, int options, siginfo
             poll = !(options & WNOHANG);
         }
         memset(si, 0, sizeof(*si));
-        int64_t ret = safe_syscall6(t, SYS_waitid, (uint64_t)type, (uint64_t)(int64_t)id, (uintptr_t)si,
-                                    (uint64_t)(unsigned)(options | (poll ? WNOHANG : 0)), (uintptr_t)ru,
-                                    0);
+        unsigned host_options = (unsigned)options | (poll ? WNOHANG : 0);
+        int64_t ret = safe_syscall6(t, SYS_waitid, (uint64_t)type, (uint64_t)(int64_t)id,
+                                    (uintptr_t)si, host_options, (uintptr_t)ru, 0);
         if (ret < 0) {
             return ret;
         }
@@ -330,12 +347,14 @@ static int64_t wait_for(GuestThread *t, int type, pid_t id, int options, siginfo
             }
         } else if (si->si_code == CLD_TRAPPED) {
             siginfo_t taken = *si;
-            if (!(options & WNOWAIT) ||
-                (!host_waitid(P_PID, si->si_pid, &taken, WSTOPPED | WNOHANG | __WALL) && taken.si_pid)) {
+            if (options & WNOWAIT) {
+                host_waitid(P_PID, si->si_pid, &taken, WSTOPPED | WNOHANG | __WALL);
+            }
+            if (taken.si_pid) {
                 classify(t, taken.si_pid, taken.si_status);
             }
-        } else if (options & WNOWAIT || si->si_code == CLD_STOPPED || si->si_code == CLD_CONTINUED ||
-                   !forget(t, si->si_pid)) {
+        } else if (options & WNOWAIT || si->si_code == CLD_STOPPED ||
+                   si->si_code == CLD_CONTINUED || !forget(t, si->si_pid)) {
             return 0;
         }
     }
@@ -388,8 +407,9 @@ int64_t sys_wait4(GuestThread *t, const uint64_t a[6])
         return -ESRCH;
     }
     memset(&ru, 0, sizeof(ru));
-    int64_t ret = wait_for(t, pid > 0 ? P_PID : pid == -1 ? P_ALL : P_PGID, pid < -1 ? -pid : pid > 0 ? pid : 0,
-                           options | WEXITED, &si, &ru);
+    int type = pid > 0 ? P_PID : pid == -1 ? P_ALL : P_PGID;
+    pid_t id = pid < -1 ? -pid : pid > 0 ? pid : 0;
+    int64_t ret = wait_for(t, type, id, options | WEXITED, &si, &ru);
     if (ret || !si.si_pid) {
         return ret;
     }

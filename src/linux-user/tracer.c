@@ -1,8 +1,8 @@
 /*
  * ptrace() as a tracer calls it.
  *
- * A thread has a list of its tracees, in which only it looks: ptrace() is refused to any other.  For each there
- * is a copy of its record from when it stopped; requests read and change the copy, and resuming
+ * A thread has a list of its tracees, in which only it looks: ptrace() is refused to any other.  For each
+ * there is a copy of its record from when it stopped; requests read and change the copy, and resuming
  * writes it back.
  */
 #include "linux-user/ptrace.h"
@@ -90,8 +90,8 @@ bool tracer_is_braid(pid_t tid)
     char path[64];
     struct stat here, there;
     snprintf(path, sizeof(path), "/proc/%d/exe", (int)tid);
-    return user_process.self_fd >= 0 && !fstat(user_process.self_fd, &here) && !stat(path, &there) &&
-           here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+    return user_process.self_fd >= 0 && !fstat(user_process.self_fd, &here) &&
+           !stat(path, &there) && here.st_dev == there.st_dev && here.st_ino == there.st_ino;
 }
 
 bool tracer_copy(const Traced *d, bool write, uint64_t remote, void *local, size_t n)
@@ -116,8 +116,7 @@ pid_t tracer_find_tgid(pid_t tid)
     return tgid;
 }
 
-/* Ask the tracee to look at what the tracer wants; that is filled in when the signal passes. */
-static int64_t call_tracee(Traced *d)
+int64_t tracer_call(Traced *d)
 {
     d->called = true;
     siginfo_t mark;
@@ -133,7 +132,8 @@ int64_t tracer_answer(GuestThread *t, Traced *d, PtraceResume how, uint32_t sig)
     r->resume = how;
     r->signal = sig;
     r->options = d->options;
-    r->memory_changed = d->memory_changed || __atomic_load_n(&user_process.writes_memory, __ATOMIC_RELAXED);
+    r->memory_changed = d->memory_changed ||
+                        __atomic_load_n(&user_process.writes_memory, __ATOMIC_RELAXED);
     r->state = PTRACE_STATE_RESUMED;
     if (!tracer_copy(d, true, d->record, r, sizeof(*r))) {
         return -ESRCH;
@@ -163,7 +163,7 @@ static int64_t attach(GuestThread *t, pid_t tid, bool seize, uint64_t options)
     d->seized = seize;
     d->named = true;
     d->options = (uint32_t)options;
-    call_tracee(d);
+    tracer_call(d);
     tracer_settle(t, tid);
     return 0;
 }
@@ -221,6 +221,9 @@ static int64_t siginfo(Traced *d, uint64_t data, bool set)
     if (d->host_stop) {
         int64_t ret = set ? -EINVAL : host_ptrace(PTRACE_GETSIGINFO, d->tid, 0, (uintptr_t)&info);
         return ret ? ret : user_write(data, &info, sizeof(info)) ? 0 : -EFAULT;
+    }
+    if (!d->rec.info.si_signo) {
+        return -EINVAL;     /* a group stop */
     }
     if (set) {
         d->rec.info_changed = true;
@@ -308,7 +311,7 @@ static int64_t resume(GuestThread *t, Traced *d, PtraceResume how, uint64_t sig)
         if (how == PTRACE_RESUME_DETACH) {
             ret = host_ptrace(PTRACE_DETACH, d->tid, 0, sig);
         } else {
-            call_tracee(d);
+            tracer_call(d);
             ret = host_ptrace(PTRACE_CONT, d->tid, 0, 0);
             tracer_settle(t, tid);
         }
@@ -339,7 +342,7 @@ static int64_t interrupt(Traced *d)
         return -EIO;
     }
     d->want_stop = true;
-    return call_tracee(d);
+    return tracer_call(d);
 }
 
 static int64_t peek_siginfo(pid_t tid, uint64_t addr, uint64_t data)
@@ -348,7 +351,8 @@ static int64_t peek_siginfo(pid_t tid, uint64_t addr, uint64_t data)
                ? host_ptrace(PTRACE_PEEKSIGINFO, tid, addr, data) : -EFAULT;
 }
 
-static int64_t request_stopped(GuestThread *t, Traced *d, long request, uint64_t addr, uint64_t data)
+static int64_t request_stopped(GuestThread *t, Traced *d, long request, uint64_t addr,
+                               uint64_t data)
 {
     switch (request) {
     case PTRACE_PEEKTEXT: case PTRACE_PEEKDATA: return peek(d, addr, data);

@@ -355,6 +355,32 @@ static void check_group_stop(void)
     finish(pid);
 }
 
+/* Without SEIZE: such a stop looks like the signal, and the thread can go on alone. */
+static void check_group_stop_attached(void)
+{
+    pid_t pid = start_child(body_loop);
+    unsigned long regs[NREGS];
+    siginfo_t si;
+
+    await_progress();
+    PT(PTRACE_ATTACH, pid, 0, 0);
+    WAIT(pid, STOP_STATUS(SIGSTOP));
+    PT(PTRACE_GETSIGINFO, pid, 0, &si);
+    PT(PTRACE_CONT, pid, 0, SIGSTOP);
+    WAIT(pid, STOP_STATUS(SIGSTOP));
+    CHECK(pt(PTRACE_GETSIGINFO, pid, 0, (unsigned long)&si) == -1 && errno == EINVAL, "%d", errno);
+    get_regs(pid, regs);
+    CHECK(regs[REG_PC_], "%lx", regs[REG_PC_]);
+    check_stopped();
+    PT(PTRACE_CONT, pid, 0, 0);
+    await_progress();
+    kill(pid, SIGCONT);
+    WAIT(pid, STOP_STATUS(SIGCONT));
+    PT(PTRACE_CONT, pid, 0, SIGCONT);
+    await_progress();
+    finish(pid);
+}
+
 /* A tracer of `pid` that ends when it has stopped or is running. */
 static void run_tracer(pid_t pid, unsigned long options, bool stopped)
 {
@@ -524,6 +550,7 @@ int main(int argc, char **argv)
     check_exec();
     check_exec_in_thread();
     check_group_stop();
+    check_group_stop_attached();
     check_dead_tracer();
     check_crowd(body_stopper, 5);
     check_crowd(body_threads_signals, 6);
