@@ -241,26 +241,16 @@ static void fake_dump(const CPUState *cpu, FILE *out)
 {
 }
 
-const Guest fake_guest = {
-    .name = "fake",
-    .cpu_size = sizeof(FakeCPU),
-    .min_insn_size = 4,
-    .cpu_reset = fake_reset,
-    .get_tb_state = fake_get_tb_state,
-    .translate = fake_translate,
-    .disas = fake_disas,
-    .dump_state = fake_dump,
-};
+#define FAKE_GUEST                                                                       \
+    .cpu_size = sizeof(FakeCPU), .min_insn_size = 4, .cpu_reset = fake_reset,            \
+    .get_tb_state = fake_get_tb_state, .translate = fake_translate, .disas = fake_disas, \
+    .dump_state = fake_dump
+
+const Guest fake_guest = { .name = "fake", FAKE_GUEST };
 
 const Guest fake_system_guest = {
     .name = "fake with an MMU",
-    .cpu_size = sizeof(FakeCPU),
-    .min_insn_size = 4,
-    .cpu_reset = fake_reset,
-    .get_tb_state = fake_get_tb_state,
-    .translate = fake_translate,
-    .disas = fake_disas,
-    .dump_state = fake_dump,
+    FAKE_GUEST,
     .mmu_index = fake_mmu_index,
     .mmu_translate = fake_mmu_translate,
     .raise_access_fault = fake_access_fault,

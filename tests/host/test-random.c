@@ -11,58 +11,18 @@
 #include <string.h>
 
 #include "harness.h"
-#include "ir-gen.h"
-#include "ir/interp.h"
 #include "opt/opt.h"
+#include "random-unit.h"
 #include "test-guest.h"
 
-#define MEM_SIZE 1024
 #define DENORMAL_FLAG 2u /* MXCSR: tells nothing the guest can see */
 
-typedef struct State {
-    HostEnv env;
-    HostExit exit;
-    uint8_t mem[MEM_SIZE] __attribute__((aligned(64)));
-} State;
-
-static uint8_t memory[MEM_SIZE] __attribute__((aligned(64)));
-static State first_state, reference, result;
+static RandomUnitState first_state, reference, result;
 static Arena arena;
 static IRInterp interp;
 static unsigned too_complex, compiled;
 static const char *stage;
-
-static void random_state(uint64_t seed, State *s)
-{
-    uint64_t rng = seed ^ 0x5555;
-    memset(s, 0, sizeof *s);
-    s->env = *env;
-    for (unsigned i = 0; i < test_guest.nregs; i++) {
-        s->env.reg[i] = ir_random_value(&rng, test_guest.regs[i].type);
-        if (test_guest.regs[i].type == IR_F64 && (rng & 1)) {
-            s->env.reg[i] = UINT64_C(0xffffffff00000000) | ir_random_value(&rng, IR_F32);
-        }
-    }
-    s->env.reg[TEST_GUEST_INTS - 1] = 1 + seed % 3;
-    s->env.fp_state = 0x1f80 | (uint32_t)(seed & 3) << 13;
-    s->env.exit_request = seed % 5 == 0;
-    s->env.insns_left = seed % 11 == 0 ? 3 : 100000;
-    for (unsigned i = 0; i < MEM_SIZE; i += 8) {
-        uint64_t v = ir_random_value(&rng, IR_I64);
-        memcpy(s->mem + i, &v, 8);
-    }
-}
-
-static void run_reference(const IRFunc *f, State *s)
-{
-    static const IRInterpHooks hooks = { .fault_reason = 90,
-                                         .misaligned_reason = MISALIGNED_REASON,
-                                         .exclusive_reason = 92 };
-    *s = first_state;
-    memcpy(memory, s->mem, MEM_SIZE);
-    s->exit = ir_interp_run(&interp, f, &s->env, &hooks);
-    memcpy(s->mem, memory, MEM_SIZE);
-}
+_Static_assert((int)RANDOM_UNIT_MISALIGNED == (int)MISALIGNED_REASON, "both leave for the same reason");
 
 static void fail(uint64_t seed, const Variant *v, const char *what, const IRFunc *f,
                  const HostCode *code)
@@ -99,7 +59,7 @@ static void run_compiled(uint64_t seed, const Variant *v, const IRFunc *f)
     }
     compiled++;
     *env = first_state.env;
-    memcpy(memory, first_state.mem, MEM_SIZE);
+    memcpy(random_unit_memory, first_state.mem, RANDOM_UNIT_MEMORY);
     result.exit = host_enter(env, code.code);
     result.env = *env;
     if (result.exit.kind == HOST_EXIT_LINK) {
@@ -116,7 +76,7 @@ static void run_compiled(uint64_t seed, const Variant *v, const IRFunc *f)
     if (memcmp(result.env.reg, reference.env.reg, test_guest.nregs * 8)) {
         fail(seed, v, "registers", f, &code);
     }
-    if (memcmp(memory, reference.mem, MEM_SIZE)) {
+    if (memcmp(random_unit_memory, reference.mem, RANDOM_UNIT_MEMORY)) {
         fail(seed, v, "memory", f, &code);
     }
     if (result.env.insns_left != reference.env.insns_left) {
@@ -130,38 +90,19 @@ static void run_compiled(uint64_t seed, const Variant *v, const IRFunc *f)
     }
 }
 
-static IRRandomOptions random_options(uint64_t seed)
-{
-    uint64_t bits = seed * UINT64_C(0x9e3779b97f4a7c15) >> 40;
-    return (IRRandomOptions){
-        .nins = 4 + (unsigned)(bits % 120),
-        .small_ints = bits >> 8 & 1,
-        .fp = bits >> 9 & 1,
-        .blocks = (bits >> 10 & 7) == 0,
-        .calls = bits >> 12 & 1,
-        .exits = bits >> 13 & 1,
-        .loop = bits >> 14 & 1,
-        .mem_base = (uintptr_t)memory,
-        .mem_size = bits >> 15 & 1 ? MEM_SIZE : 0,
-        .atomics = bits >> 16 & 1,
-        .misaligned = bits >> 17 & 1,
-        .env_offset = offsetof(HostEnv, stats),
-        .env_count = bits >> 18 & 1 ? 4 : 0,
-        .no_fold = bits >> 19 & 1,
-    };
-}
-
 static void check_seed(uint64_t seed, const Variant *v)
 {
     IRFunc f;
-    IRRandomOptions o = random_options(seed);
+    IRRandomOptions o = random_unit_options(seed, 8);
     HostConfig config = v->config;
     config.guest = &test_guest;
     harness_host_init(config);
     arena_reset(&arena);
-    random_state(seed, &first_state);
+    memset(&first_state, 0, sizeof first_state);
+    first_state.env = *env;
+    random_unit_fill_state(seed, &first_state);
     ir_random_func(&f, &test_guest, &arena, seed, &o);
-    run_reference(&f, &reference);
+    random_unit_interpret(&interp, &f, &first_state, &reference);
     stage = "as built";
     run_compiled(seed, v, &f);
     opt_run(&f, 1);

@@ -9,55 +9,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "ir-gen.h"
 #include "ir-rebuild.h"
-#include "ir/interp.h"
 #include "opt/opt.h"
+#include "random-unit.h"
 #include "test-guest.h"
 #include "util/arena.h"
 
-#define MEM_SIZE 1024
-
-typedef struct State {
-    HostEnv env;
-    HostExit exit;
-    uint8_t mem[MEM_SIZE] __attribute__((aligned(64)));
-} State;
-
-static uint8_t memory[MEM_SIZE] __attribute__((aligned(64)));
-static State first_state, reference, result;
+static RandomUnitState first_state, reference, result;
 static Arena arena;
 static IRInterp interp;
-
-static void random_state(uint64_t seed, State *s)
-{
-    uint64_t rng = seed ^ 0x5555;
-    memset(s, 0, sizeof *s);
-    for (unsigned i = 0; i < test_guest.nregs; i++) {
-        s->env.reg[i] = ir_random_value(&rng, test_guest.regs[i].type);
-        if (test_guest.regs[i].type == IR_F64 && (rng & 1)) {
-            s->env.reg[i] = UINT64_C(0xffffffff00000000) | ir_random_value(&rng, IR_F32);
-        }
-    }
-    s->env.reg[TEST_GUEST_INTS - 1] = 1 + seed % 3;
-    s->env.fp_state = 0x1f80 | (uint32_t)(seed & 3) << 13;
-    s->env.exit_request = seed % 5 == 0;
-    s->env.insns_left = seed % 11 == 0 ? 3 : 100000;
-    for (unsigned i = 0; i < MEM_SIZE; i += 8) {
-        uint64_t v = ir_random_value(&rng, IR_I64);
-        memcpy(s->mem + i, &v, 8);
-    }
-}
-
-static void run(const IRFunc *f, State *s)
-{
-    static const IRInterpHooks hooks = { .fault_reason = 90, .misaligned_reason = 91,
-                                         .exclusive_reason = 92 };
-    *s = first_state;
-    memcpy(memory, s->mem, MEM_SIZE);
-    s->exit = ir_interp_run(&interp, f, &s->env, &hooks);
-    memcpy(s->mem, memory, MEM_SIZE);
-}
 
 static void fail(uint64_t seed, const char *how, const char *what, const IRFunc *f)
 {
@@ -73,7 +33,7 @@ static void compare(uint64_t seed, const char *how, const IRFunc *f)
     if (wrong) {
         fail(seed, how, wrong, f);
     }
-    run(f, &result);
+    random_unit_interpret(&interp, f, &first_state, &result);
     if (memcmp(&reference.exit, &result.exit, sizeof result.exit) ||
         reference.env.pc != result.env.pc) {
         fail(seed, how, "left another way", f);
@@ -83,7 +43,7 @@ static void compare(uint64_t seed, const char *how, const IRFunc *f)
             fail(seed, how, test_guest.regs[i].name, f);
         }
     }
-    if (memcmp(reference.mem, result.mem, MEM_SIZE)) {
+    if (memcmp(reference.mem, result.mem, RANDOM_UNIT_MEMORY)) {
         fail(seed, how, "memory", f);
     }
     if (reference.env.fp_state != result.env.fp_state) {
@@ -126,39 +86,20 @@ static void check_round_trip(uint64_t seed, const char *how, const IRFunc *f)
     free(again);
 }
 
-static IRRandomOptions random_options(uint64_t seed)
-{
-    uint64_t bits = seed * UINT64_C(0x9e3779b97f4a7c15) >> 40;
-    return (IRRandomOptions){
-        .nins = 4 + (unsigned)(bits % 120),
-        .small_ints = bits >> 8 & 1,
-        .fp = bits >> 9 & 1,
-        .blocks = (bits >> 10 & 3) == 0,
-        .calls = bits >> 12 & 1,
-        .exits = bits >> 13 & 1,
-        .loop = bits >> 14 & 1,
-        .mem_base = (uintptr_t)memory,
-        .mem_size = bits >> 15 & 1 ? MEM_SIZE : 0,
-        .atomics = bits >> 16 & 1,
-        .misaligned = bits >> 17 & 1,
-        .env_offset = offsetof(HostEnv, stats),
-        .env_count = bits >> 18 & 1 ? 4 : 0,
-    };
-}
-
 static void check_seed(uint64_t seed)
 {
     IRFunc f;
-    IRRandomOptions o = random_options(seed);
+    IRRandomOptions o = random_unit_options(seed, 4);
     arena_reset(&arena);
-    random_state(seed, &first_state);
+    memset(&first_state, 0, sizeof first_state);
+    random_unit_fill_state(seed, &first_state);
     o.no_fold = true;
     ir_random_func(&f, &test_guest, &arena, seed, &o);
     const char *wrong = ir_verify(&f);
     if (wrong) {
         fail(seed, "as made", wrong, &f);
     }
-    run(&f, &reference);
+    random_unit_interpret(&interp, &f, &first_state, &reference);
     check_round_trip(seed, "as made, read again", &f);
     opt_forward(&f);
     compare(seed, "not folded, forward", &f);
