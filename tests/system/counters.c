@@ -84,24 +84,21 @@ static bool check_counting(void)
         syscall(SYS_getppid);
     }
     ioctl(a, PERF_EVENT_IOC_DISABLE, 0);
-    uint64_t va = value(a), vu = value(u), vk = value(k), sum = vu + vk;
+    uint64_t va = value(a), vu = value(u), vk = value(k), vi = value(i), sum = vu + vk;
     printf("cycles: %llu, U %llu, S %llu; instructions %llu\n", (unsigned long long)va, (unsigned long long)vu,
-           (unsigned long long)vk, (unsigned long long)value(i));
-    if (!vu || !vk || !value(i)) {
+           (unsigned long long)vk, (unsigned long long)vi);
+    if (!vu || !vk || !vi) {
         fail("something does not count");
     }
     spin(5);
-    if (value(a) != va || value(i) != value(i)) {
+    if (value(a) != va || value(i) != vi) {
         fail("a counter that was stopped counts");
     }
     close(a), close(u), close(k), close(i);
     return sum < va + va / 10 && sum > va - va / 10;
 }
 
-/*
- * How many samples are in the ring; *here: of them in this program.  An interrupt that comes late finds the vDSO or even
- * the kernel, whose cycles were not counted.
- */
+/* How many samples are in the ring; *here: of them in this program. */
 static unsigned count_samples(const struct perf_event_mmap_page *head, uint64_t size, unsigned *here)
 {
     extern char __executable_start[], etext[];
@@ -132,14 +129,18 @@ static void check_sampling(void)
     if (ring == MAP_FAILED) {
         fail("no ring of samples");
     }
-    ioctl(fd, PERF_EVENT_IOC_ENABLE, 0);
-    spin(40);
-    ioctl(fd, PERF_EVENT_IOC_DISABLE, 0);
-    uint64_t periods = value(fd) / PERIOD;
-    unsigned here, n = count_samples(ring, size, &here);
+    /* An interrupt that comes late, on a busy host, stands for several, and may find the kernel. */
+    unsigned here = 0, n = 0;
+    uint64_t periods = 0;
+    for (int tries = 0; here < 10 && tries < 50; tries++) {
+        ioctl(fd, PERF_EVENT_IOC_ENABLE, 0);
+        spin(20);
+        ioctl(fd, PERF_EVENT_IOC_DISABLE, 0);
+        periods = value(fd) / PERIOD;
+        n = count_samples(ring, size, &here);
+    }
     printf("samples: %u, %u of the program, periods %llu\n", n, here, (unsigned long long)periods);
-    /* An interrupt that comes late, on a busy host, stands for several. */
-    if (n < 5 || n > periods + 1 || here < n / 2) {
+    if (here < 10 || n > periods + 1) {
         fail("there are too few samples, or too many");
     }
     munmap(ring, 4096 + size);
