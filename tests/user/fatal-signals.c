@@ -79,7 +79,7 @@ static int status_of(void (*body)(void))
         struct rlimit no_core = { 0, 0 };
 
         setrlimit(RLIMIT_CORE, &no_core);
-        alarm(20);
+        alarm(60);
         body();
         _exit(99);
     }

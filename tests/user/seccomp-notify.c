@@ -105,7 +105,7 @@ static struct seccomp_notif next_question(int fd, int expected)
     struct seccomp_notif n = { 0 };
     struct pollfd p = { fd, POLLIN, 0 };
 
-    CHECK_ERRNO(poll(&p, 1, 20000) == 1 && (p.revents & POLLIN));
+    CHECK_ERRNO(poll(&p, 1, 60000) == 1 && (p.revents & POLLIN));
     CHECK_ERRNO(ioctl(fd, SECCOMP_IOCTL_NOTIF_RECV, &n) == 0);
     CHECK(n.data.nr == SYS_getpriority && n.data.arch == ARCH, "call %d of %#x", n.data.nr, n.data.arch);
     CHECK((int)n.data.args[0] == expected && n.data.args[2] == 3 && n.data.args[5] == 6, "argument %d, not %d",
