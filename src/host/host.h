@@ -78,19 +78,19 @@ typedef struct HostTLB {
 } HostTLB;
 
 /*
- * Where a load that stands alone, or leads a group, went last: a program's goes mostly to the same page again and again.
- * Only for MMU index HOST_PROGRAM_MMU: a kernel's code is too large for it, and changes address spaces.
- * Generated code compares `page`, the guest address of a page that loads may touch without further ado, and fills the line
- * from the TLB itself.  So whatever takes lines of that index from the current table, or changes the table for another,
- * must call host_forget_pages().  `page` is HOST_NO_PAGE if there is none.  Owned by the vCPU thread.
+ * Where a load that stands alone, or an access that leads a group, went last: mostly to the same page again and again.
+ * Only for MMU index HOST_PROGRAM_MMU, programs: a kernel's code is too large for it, and changes address spaces.
+ * Generated code compares `page`, the guest address of a page that loads (or stores) may touch without further ado, and
+ * fills the line from the TLB itself.  So whatever takes lines of that index from the current table, or changes the table
+ * for another, must call host_forget_pages(), and who flags store tags, host_forget_stores().
  */
 #define HOST_PROGRAM_MMU 0
 #define HOST_LAST_PAGES 256
 #define HOST_NO_PAGE (~0ull)
 #define HOST_PAGE_MARKS 256
 typedef struct HostLastPage {
-    uint64_t page;
-    uintptr_t addend;
+    uint64_t page;      /* HOST_NO_PAGE: none.  Atomic in lines of stores */
+    uintptr_t addend;   /* likewise */
 } HostLastPage;
 
 /* The part of a CPU that generated code reads and writes. Owned by the vCPU thread except where stated. */
@@ -117,8 +117,8 @@ typedef struct HostEnv {
     uint64_t access_reg[32];        /* all host registers, during a slow access */
     uint32_t access_active;
     uint64_t page_addend[HOST_PAGE_SLOTS];  /* for the back end's own use within a unit */
-    HostLastPage last_page[HOST_LAST_PAGES];
-    uint8_t last_page_misses[HOST_LAST_PAGES];  /* modulo 256; for the back end's own use */
+    HostLastPage last_page[2][HOST_LAST_PAGES]; /* of loads; of stores */
+    uint8_t last_page_misses[2][HOST_LAST_PAGES];   /* modulo 256; for the back end's own use */
     uint8_t last_page_mark[HOST_PAGE_MARKS];    /* by page number modulo their number: 0 if no line has such a page */
     bool last_page_used;                        /* there may be lines */
 } HostEnv;
@@ -200,16 +200,14 @@ enum { HOST_NO_BMI2 = 1, HOST_NO_FMA = 2, HOST_NO_AVX = 4, HOST_NO_LZCNT = 8 };
  * fix the homes.  Once, before any host_compile().  Returns the bytes used, 0 on lack of space.
  */
 size_t host_init(const HostConfig *config, uint8_t *code, size_t capacity);
-/* Any `env` of system mode, before it is run.  (The first miss of an empty line fills it.) */
-static inline void host_init_pages(HostEnv *env)
+/* The first miss of an empty line fills it. */
+static inline void host_forget_line(HostEnv *env, unsigned store, unsigned n)
 {
-    memset(env->last_page, 0xff, sizeof(env->last_page));
-    memset(env->last_page_misses, 0xff, sizeof(env->last_page_misses));
-    memset(env->last_page_mark, 0, sizeof(env->last_page_mark));
-    env->last_page_used = false;
+    __atomic_store_n(&env->last_page[store][n].page, HOST_NO_PAGE, __ATOMIC_RELAXED);
+    env->last_page_misses[store][n] = 0xff;
 }
 
-/* For the owner, outside of units: loads from pages with bytes in [start, last] probe the TLB again. */
+/* For the owner, outside of units: accesses to pages with bytes in [start, last] probe the TLB again. */
 static inline void host_forget_pages(HostEnv *env, uint64_t start, uint64_t last)
 {
     uint64_t first_page = start >> HOST_PAGE_BITS, last_page = last >> HOST_PAGE_BITS;
@@ -217,17 +215,43 @@ static inline void host_forget_pages(HostEnv *env, uint64_t start, uint64_t last
         (first_page == last_page && !env->last_page_mark[first_page % HOST_PAGE_MARKS])) {
         return;
     }
-    if (start == 0 && last == UINT64_MAX) {
-        host_init_pages(env);
-        return;
-    }
-    for (unsigned n = 0; n < HOST_LAST_PAGES; n++) {
-        uint64_t page = env->last_page[n].page >> HOST_PAGE_BITS;
+    for (unsigned n = 0; n < 2 * HOST_LAST_PAGES; n++) {
+        unsigned store = n / HOST_LAST_PAGES, line = n % HOST_LAST_PAGES;
+        uint64_t page = __atomic_load_n(&env->last_page[store][line].page, __ATOMIC_RELAXED) >> HOST_PAGE_BITS;
         if (page >= first_page && page <= last_page) {
-            env->last_page[n].page = HOST_NO_PAGE;
-            env->last_page_misses[n] = 0xff;
+            host_forget_line(env, store, line);
         }
     }
+    if (start == 0 && last == UINT64_MAX) {
+        memset(env->last_page_mark, 0, sizeof(env->last_page_mark));
+        env->last_page_used = false;
+    }
+}
+
+/* Any `env` of system mode, before it is run. */
+static inline void host_init_pages(HostEnv *env)
+{
+    memset(env->last_page, 0, sizeof(env->last_page));
+    env->last_page_used = true;
+    host_forget_pages(env, 0, UINT64_MAX);
+}
+
+/*
+ * Any thread: no store goes to the page of host memory at `host` without a probe of the TLB, whose lines for it have been
+ * flagged.  The number of lines that were taken away.
+ */
+static inline unsigned host_forget_stores(HostEnv *env, uintptr_t host)
+{
+    unsigned taken = 0;
+    /* [STORE-PAGE] pairs with the locked instruction of the thunk that fills a line: it sees the flag, or we its line. */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+    for (unsigned n = 0; n < HOST_LAST_PAGES; n++) {
+        HostLastPage *p = &env->last_page[1][n];
+        uint64_t page = __atomic_load_n(&p->page, __ATOMIC_RELAXED);
+        taken += page != HOST_NO_PAGE && page + __atomic_load_n(&p->addend, __ATOMIC_RELAXED) == host &&
+                 __atomic_compare_exchange_n(&p->page, &page, HOST_NO_PAGE, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+    }
+    return taken;
 }
 
 /* Per thread, before it first enters generated code (segment base). */

@@ -381,6 +381,7 @@ unsigned soft_tlb_mark_code(SoftTLB *t, uintptr_t host)
             }
         }
     }
+    n += host_forget_stores(t->env, host);
     spin_unlock(&t->lock);
     return n;
 }

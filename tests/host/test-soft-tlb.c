@@ -56,16 +56,18 @@ static void fill_line(uint64_t page, bool may_flag)
     }
 }
 
-/* Loads find pages that their own last access, or that of any other, may have left. */
+/* Accesses find pages that their own last one, or that of any other, may have left. */
 static void fill_last_pages(void)
 {
     host_init_pages(env);
-    for (unsigned n = 0; n < HOST_LAST_PAGES; n++) {
+    for (unsigned n = 0; n < 2 * HOST_LAST_PAGES; n++) {
+        unsigned store = n & 1;
         uint64_t page = bp.base + next_random() % (MEM_SIZE / PAGE) * PAGE;
-        if (next_random() & 1 && (page != bp.base + PAGE || bp.prot != PROT_NONE)) {
-            env->last_page[n] = (HostLastPage){ page, (uintptr_t)bp.memory - bp.base };
+        bool allowed = page != bp.base + PAGE || (!store && bp.prot != PROT_NONE);
+        if (next_random() & 1 && allowed) {
+            env->last_page[store][n / 2] = (HostLastPage){ page, (uintptr_t)bp.memory - bp.base };
         }
-        env->last_page_misses[n] = (uint8_t)next_random();
+        env->last_page_misses[store][n / 2] = (uint8_t)next_random();
     }
 }
 

@@ -61,6 +61,14 @@ static void flush(vaddr start, uint64_t size, uint64_t space)
     soft_tlb_flush_range(&tlb, &start, &last, space);
 }
 
+/* As generated code does it. */
+static void keep_page(unsigned kind, unsigned n, vaddr page)
+{
+    env->last_page[kind][n] = (HostLastPage){ page, 0 };
+    env->last_page_mark[page / TLB_PAGE_SIZE % HOST_PAGE_MARKS] = 1;
+    env->last_page_used = true;
+}
+
 static void test_fill_and_find(void **state)
 {
     hwaddr pa;
@@ -121,44 +129,43 @@ static void test_upgrade(void **state)
     assert_int_equal(full->pa, 0x7000);
 }
 
-/* As generated code does it. */
-static void keep_page(unsigned n, vaddr page)
-{
-    env->last_page[n] = (HostLastPage){ page, 0 };
-    env->last_page_mark[page / TLB_PAGE_SIZE % HOST_PAGE_MARKS] = 1;
-    env->last_page_used = true;
-}
-
-/* What a load may take for granted is forgotten with the lines that it comes from. */
-static void test_last_pages(void **state)
+/* What an access may take for granted is forgotten with the lines that it comes from. */
+static void check_last_pages(unsigned kind)
 {
     for (unsigned n = 0; n < HOST_LAST_PAGES; n++) {
-        assert_int_equal(env->last_page[n].page, HOST_NO_PAGE);
+        assert_int_equal(env->last_page[kind][n].page, HOST_NO_PAGE);
     }
     fill(0, 0x40200000, 0x80200000, 21, false);
-    keep_page(0, 0x5000);
-    keep_page(1, 0x6000);
-    keep_page(2, 0x40234000);
-    keep_page(HOST_LAST_PAGES - 1, 0x6000);
+    keep_page(kind, 0, 0x5000);
+    keep_page(kind, 1, 0x6000);
+    keep_page(kind, 2, 0x40234000);
+    keep_page(kind, HOST_LAST_PAGES - 1, 0x6000);
     flush(0x7000, 0x1000, SOFT_TLB_ALL_SPACES);
     flush(0x6fff + HOST_PAGE_MARKS * TLB_PAGE_SIZE, 1, SOFT_TLB_ALL_SPACES);    /* its mark is that of 0x6000 */
-    assert_int_equal(env->last_page[1].page, 0x6000);
+    assert_int_equal(env->last_page[kind][1].page, 0x6000);
     flush(0x6fff, 1, SOFT_TLB_ALL_SPACES);
-    assert_int_equal(env->last_page[0].page, 0x5000);
-    assert_int_equal(env->last_page[1].page, HOST_NO_PAGE);
-    assert_int_equal(env->last_page[HOST_LAST_PAGES - 1].page, HOST_NO_PAGE);
+    assert_int_equal(env->last_page[kind][0].page, 0x5000);
+    assert_int_equal(env->last_page[kind][1].page, HOST_NO_PAGE);
+    assert_int_equal(env->last_page[kind][HOST_LAST_PAGES - 1].page, HOST_NO_PAGE);
     /* A flush within a large page takes all of it. */
     flush(0x403ff000, 0x1000, SOFT_TLB_ALL_SPACES);
-    assert_int_equal(env->last_page[2].page, HOST_NO_PAGE);
-    assert_int_equal(env->last_page[0].page, 0x5000);
+    assert_int_equal(env->last_page[kind][2].page, HOST_NO_PAGE);
+    assert_int_equal(env->last_page[kind][0].page, 0x5000);
     soft_tlb_set_space(&tlb, 7);
-    assert_int_equal(env->last_page[0].page, HOST_NO_PAGE);
-    keep_page(5, 0x8000);
+    assert_int_equal(env->last_page[kind][0].page, HOST_NO_PAGE);
+    keep_page(kind, 5, 0x8000);
     soft_tlb_flush_all(&tlb);
-    assert_int_equal(env->last_page[5].page, HOST_NO_PAGE);
-    keep_page(5, 0);
+    assert_int_equal(env->last_page[kind][5].page, HOST_NO_PAGE);
+    keep_page(kind, 5, 0);
     flush(0, 0x4000, 7);
-    assert_int_equal(env->last_page[5].page, HOST_NO_PAGE);
+    assert_int_equal(env->last_page[kind][5].page, HOST_NO_PAGE);
+}
+
+static void test_last_pages(void **state)
+{
+    check_last_pages(0);
+    soft_tlb_set_space(&tlb, 0);
+    check_last_pages(1);
 }
 
 static void test_growth(void **state)
@@ -273,6 +280,16 @@ static void test_mark_code(void **state)
     soft_tlb_set_space(&tlb, 0);
     e = soft_tlb_find(&tlb, 1, 0x6000, MMU_STORE, &full);
     assert_int_equal(e->store, 0x6000);
+    /* Also where stores went last, whatever the TLB has forgotten; loads stay. */
+    for (unsigned kind = 0; kind < 2; kind++) {
+        keep_page(kind, 7, 0xa000);
+        env->last_page[kind][7].addend = 0x80001000 - 0xa000;
+        keep_page(kind, 8, 0xa000);
+    }
+    assert_int_equal(soft_tlb_mark_code(&tlb, 0x80001000), 1);
+    assert_int_equal(env->last_page[0][7].page, 0xa000);
+    assert_int_equal(env->last_page[1][7].page, HOST_NO_PAGE);
+    assert_int_equal(env->last_page[1][8].page, 0xa000);
 }
 
 /* ---- against a model ---- */

@@ -127,7 +127,7 @@ typedef struct HostContext {
     const uint8_t *enter, *leave, *leave_tail, *lookup, *ras_miss, *afresh;
     const uint8_t *call, *call_pure, *call_fma, *soft_access;
     const uint8_t *soft_probe[HOST_TLB_MODES][2][4]; /* by MMU index, store or load, size */
-    const uint8_t *soft_fill[4]; /* loads of HOST_PROGRAM_MMU, by size; keeps the page */
+    const uint8_t *soft_fill[2][4]; /* of HOST_PROGRAM_MMU, by store or load, size; keeps the page */
 } HostContext;
 extern HostContext host_ctx;
 
@@ -165,7 +165,7 @@ struct Cold {
     uint8_t *hit;      /* soft-tlb.c: the same, before the access */
     uint8_t slot;      /* soft-tlb.c: slot of HostEnv.page_addend to clear, or HOST_PAGE_SLOTS */
     uint8_t temp;      /* soft-tlb.c: a register that is free there, or NO_REG */
-    uint8_t last_page; /* soft-tlb.c: line of HostEnv.last_page[] */
+    uint8_t last_page; /* soft-tlb.c: line of HostEnv.last_page[][] */
     int32_t range[2];  /* soft-tlb.c: the group's first and last byte, relative to r[0] */
     uint8_t r[4];      /* registers, as the emitter wants them */
     uint32_t op;
@@ -231,7 +231,7 @@ struct Ctx {
     unsigned nsnap_moves;
 
     struct SoftGroups *groups; /* units with soft_mmu: soft-groups.c */
-    unsigned last_page;        /* the next line of HostEnv.last_page[] to be used */
+    unsigned last_page;        /* the next line of HostEnv.last_page[][] to be used */
 };
 typedef struct SoftGroups SoftGroups;
 

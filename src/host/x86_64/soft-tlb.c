@@ -9,7 +9,8 @@
  *   mov rax, [addend]; the access at [addr + rax]
  *
  * A program's loads mostly go to the page where they went last, and a probe's latency is what they would wait for.  So
- * each has a line of HostEnv.last_page[], at an address that the code knows:
+ * each has a line of HostEnv.last_page[][], at an address that the code knows, and so has a store that leads a group (one
+ * that is alone goes to and fro more often, and nobody waits for it):
  *
  *   lea rax, [addr]; and rax, page + alignment; cmp rax, [line.page]
  *   jne cold, where the probe above is made
@@ -126,10 +127,14 @@ _Static_assert(sizeof(HostTLBEntry) == 1 << LINE_BITS, "a line is found by a shi
 
 static Rm rm_addend(void) { return rm_mem(RAX, (int32_t)offsetof(HostTLBEntry, addend)); }
 static bool keeps_pages(const Ctx *c) { return c->f->soft_mmu == HOST_PROGRAM_MMU + 1; }
-#define RM_LINE_NUMBER rm_env(ENV_DISP(scratch) + 16)
-static Rm rm_last_page(unsigned n, size_t field)
+static bool keeps_page_alone(const Ctx *c, const IRIns *ins)
 {
-    return rm_env(ENV_DISP(last_page) + (int32_t)(n * sizeof(HostLastPage) + field));
+    return keeps_pages(c) && ins->op == IR_LD && !(ins->aux & MO_ALIGN);
+}
+#define RM_LINE_NUMBER rm_env(ENV_DISP(scratch) + 16)
+static Rm rm_last_page(unsigned store, unsigned n, size_t field)
+{
+    return rm_env(ENV_DISP(last_page) + (int32_t)((store * HOST_LAST_PAGES + n) * sizeof(HostLastPage) + field));
 }
 static Rm rm_page_slot(unsigned slot) { return rm_env(ENV_DISP(page_addend) + (int32_t)slot * 8); }
 
@@ -156,62 +161,74 @@ static void emit_store_true(Ctx *c, Rm byte)
 }
 
 /*
- * Called with the address of a load in rax: rax = addend, if the flags say equal, and the line of HostEnv.last_page[]
+ * Called with the address of an access in rax: rax = addend, if the flags say equal, and the line of HostEnv.last_page[][]
  * that RM_LINE_NUMBER says is filled.  No other register changes.  Never with page 0: see emit_last_page().
  */
-static void emit_fill_thunk(Ctx *c, unsigned size)
+static void emit_fill_thunk(Ctx *c, bool load, unsigned size)
 {
-    host_ctx.soft_fill[size] = c->e.p;
+    host_ctx.soft_fill[load][size] = c->e.p;
     Rm save_rcx = RM_ENV(scratch), save_rdx = rm_env(ENV_DISP(scratch) + 8);
     ins_store(&c->e, save_rcx, RCX);
     ins_mov_rr(&c->e, OPW, RCX, RAX);
-    emit_tlb_probe(c, &(Probe){ .base = RCX, .temp = RCX, .last = (1 << size) - 1, .align = 1, .load = true });
-    uint8_t *miss = ins_jcc_short(&c->e, CC_NE);
+    emit_tlb_probe(c, &(Probe){ .base = RCX, .temp = RCX, .last = (1 << size) - 1, .align = 1, .load = load });
+    uint8_t *miss = ins_jcc_forward(&c->e, CC_NE);
     ins_store(&c->e, save_rdx, RDX);
     ins_mov_rr(&c->e, OPW, RDX, RCX);
-    ins_load(&c->e, RAX, rm_addend());
     ins_shift_imm(&c->e, SH_SHR, OPW, RDX, HOST_PAGE_BITS);
-    uint8_t *zero = ins_jcc_short(&c->e, CC_E);
+    uint8_t *zero = ins_jcc_forward(&c->e, CC_E);
     emit_op(&c->e, OP_MOVZX8, RDX, rm_reg(RDX), 0);
     emit_store_true(c, rm_index(RBP, RDX, 0, ENV_DISP(last_page_mark)));
     emit_store_true(c, RM_ENV(last_page_used));
     ins_load(&c->e, RDX, RM_LINE_NUMBER);
     ins_shift_imm(&c->e, SH_SHL, 0, RDX, 4);
-    Rm line = rm_index(RBP, RDX, 0, ENV_DISP(last_page));
+    Rm first = rm_last_page(!load, 0, 0), line = rm_index(RBP, RDX, 0, first.disp), addend = line;
+    addend.disp += (int32_t)offsetof(HostLastPage, addend);
     ins_store(&c->e, line, RCX);
-    line.disp += (int32_t)offsetof(HostLastPage, addend);
-    ins_store(&c->e, line, RAX);
-    bind_rel8(zero, c->e.p);
+    ins_load(&c->e, RCX, rm_addend());
+    ins_store(&c->e, addend, RCX);
+    if (!load) {
+        /* [STORE-PAGE] pairs with host_forget_stores(): has the line been flagged meanwhile? */
+        emit_u8(&c->e, 0xf0);
+        ins_alu_imm(&c->e, ALU_OR, 0, RM_LINE_NUMBER, 0);
+        ins_load(&c->e, RCX, line);
+        ins_alu(&c->e, ALU_CMP, OPW, RCX, rm_mem(RAX, (int32_t)offsetof(HostTLBEntry, store)));
+        uint8_t *same = ins_jcc_short(&c->e, CC_E);
+        ins_store_imm32(&c->e, line, -1);
+        bind_rel8(same, c->e.p);
+    }
+    bind_rel32(zero, c->e.p);
     ins_load(&c->e, RDX, save_rdx);
+    ins_load(&c->e, RAX, rm_addend());
     ins_alu(&c->e, ALU_CMP, 0, RBP, rm_reg(RBP));
-    bind_rel8(miss, c->e.p);
+    bind_rel32(miss, c->e.p);
     ins_load(&c->e, RCX, save_rcx);
     emit_u8(&c->e, 0xc3);
 }
 _Static_assert(sizeof(HostLastPage) == 16, "a line is found by a shift");
 _Static_assert(HOST_PAGE_MARKS == 256, "a mark is found by movzx");
 
-/* How often a load must miss until its line is filled: one that goes to and fro shall lose little. */
+/* How often an access must miss until its line is filled: one that goes to and fro shall lose little. */
 #define MISSES_TO_FILL 128
 
 /*
- * A load goes to another page than it went to last, or is misaligned: probe, and keep the page now and then.
+ * An access goes to another page than it went to last, or is misaligned: probe, and keep the page now and then.
  */
-static void emit_cold_load(Ctx *c, Cold *cold)
+static void emit_cold_page(Ctx *c, Cold *cold)
 {
     unsigned temp = cold->temp;
-    bool leads = cold->slot != HOST_PAGE_SLOTS, saves = temp == NO_REG;
+    bool leads = cold->slot != HOST_PAGE_SLOTS, saves = temp == NO_REG, load = (cold->op >> 8 & 0xff) == IR_LD;
     if (saves) {
         temp = cold->r[0] == RCX ? RDX : RCX;
         ins_store(&c->e, RM_ENV(scratch), temp);
     }
     emit_tlb_probe(c, &(Probe){ .base = cold->r[0], .temp = temp, .first = cold->range[0], .last = cold->range[1],
-                                .align = 1, .load = true });
+                                .align = 1, .load = load });
     if (saves) {
         ins_load(&c->e, temp, RM_ENV(scratch));
     }
     uint8_t *miss = ins_jcc_forward(&c->e, CC_NE);
-    emit_op(&c->e, OP_GROUP1B_IMM8, ALU_ADD, rm_env(ENV_DISP(last_page_misses) + cold->last_page), 1);
+    int32_t misses = ENV_DISP(last_page_misses) + (load ? 0 : HOST_LAST_PAGES) + cold->last_page;
+    emit_op(&c->e, OP_GROUP1B_IMM8, ALU_ADD, rm_env(misses), 1);
     emit_u8(&c->e, 256 / MISSES_TO_FILL);
     ins_load(&c->e, RAX, rm_addend());
     if (leads) {
@@ -221,7 +238,7 @@ static void emit_cold_load(Ctx *c, Cold *cold)
     ins_store_imm32(&c->e, RM_LINE_NUMBER, cold->last_page);
     ins_lea(&c->e, OPW, RAX, rm_mem(cold->r[0], (int32_t)cold->pc));
     emit_u8(&c->e, 0xe8);
-    emit_u32(&c->e, (uint32_t)emit_rel(c->e.p + 4, host_ctx.soft_fill[cold->op & MO_SIZE]));
+    emit_u32(&c->e, (uint32_t)emit_rel(c->e.p + 4, host_ctx.soft_fill[load][cold->op & MO_SIZE]));
     ins_jmp(&c->e, cold->hit);
     bind_rel32(miss, c->e.p);
     if (leads) {
@@ -250,8 +267,8 @@ void emit_soft_probe_thunks(Ctx *c)
         }
     }
     any.soft_mmu = HOST_PROGRAM_MMU + 1;
-    for (unsigned size = 0; size < 4; size++) {
-        emit_fill_thunk(c, size);
+    for (unsigned k = 0; k < 8; k++) {
+        emit_fill_thunk(c, k & 1, k >> 1);
     }
     c->f = NULL;
 }
@@ -277,7 +294,7 @@ static void soft_hit(Ctx *c, const IRIns *ins, Cold *cold)
     recovery_mark(c, ins->snap);
 }
 
-/* Loads of a unit have lines one behind the other; those of constant addresses share that of their page. */
+/* Accesses of a unit have lines one behind the other; those of constant addresses share that of their page. */
 static uint8_t choose_line(Ctx *c, int32_t first)
 {
     IRRef addr = ctx_ins(c, c->pos)->arg[0];
@@ -287,14 +304,15 @@ static uint8_t choose_line(Ctx *c, int32_t first)
 _Static_assert(HOST_LAST_PAGES == 256, "the number of a line is a byte");
 
 /*
- * rax = addend, if all bytes from base + first to base + last are in the page where the load went last.  A load that is alone
+ * rax = addend, if all bytes from base + first to base + last are in the page where the access went last.  One that is alone
  * (of `bytes`) is found misaligned rather than in two pages, which is shorter.  Of a group (0 bytes) the last byte is
  * in the page and the first not before it: so it is in the page, too, unless addresses wrap round, and then the
  * page is 0, which no line has.
  */
 static void emit_last_page(Ctx *c, unsigned base, const Probe *p, unsigned bytes, Cold *cold)
 {
-    cold->emit = emit_cold_load;
+    bool load = (cold->op >> 8 & 0xff) == IR_LD;
+    cold->emit = emit_cold_page;
     cold->temp = (uint8_t)ra_free(c);
     cold->last_page = choose_line(c, p->first);
     cold->range[0] = p->first;
@@ -306,7 +324,7 @@ static void emit_last_page(Ctx *c, unsigned base, const Probe *p, unsigned bytes
         ins_mov_rr(&c->e, OPW, RAX, base);
     }
     ins_alu_imm(&c->e, ALU_AND, OPW, rm_reg(RAX), -(1 << HOST_PAGE_BITS) | (bytes ? (int32_t)bytes - 1 : 0));
-    ins_alu(&c->e, ALU_CMP, OPW, RAX, rm_last_page(cold->last_page, offsetof(HostLastPage, page)));
+    ins_alu(&c->e, ALU_CMP, OPW, RAX, rm_last_page(!load, cold->last_page, offsetof(HostLastPage, page)));
     emit_jcc_cold(c, CC_NE, cold);
     if (!bytes) {
         unsigned first = base;
@@ -317,14 +335,14 @@ static void emit_last_page(Ctx *c, unsigned base, const Probe *p, unsigned bytes
         ins_alu(&c->e, ALU_CMP, OPW, first, rm_reg(RAX));
         emit_jcc_cold(c, CC_B, cold);
     }
-    ins_load(&c->e, RAX, rm_last_page(cold->last_page, offsetof(HostLastPage, addend)));
+    ins_load(&c->e, RAX, rm_last_page(!load, cold->last_page, offsetof(HostLastPage, addend)));
 }
 
 static void emit_probe_alone(Ctx *c, const IRIns *ins, unsigned base, int32_t disp, unsigned temp, Cold *cold)
 {
     int32_t bytes = 1 << (ins->aux & MO_SIZE);
     bool align = ins->aux & MO_ALIGN;
-    if (ins->op == IR_LD && !align && keeps_pages(c)) {
+    if (keeps_page_alone(c, ins)) {
         cold->slot = HOST_PAGE_SLOTS;
         emit_last_page(c, base, &(Probe){ .first = disp, .last = disp + bytes - 1 }, (unsigned)bytes, cold);
         return;
@@ -348,7 +366,7 @@ static void emit_group_probe(Ctx *c, IRRef i, SoftAccess *a, unsigned base, unsi
         emit_jcc_cold(c, CC_E, a->cold);
         a->cold->slot = HOST_PAGE_SLOTS;
     } else {
-        if (p.load && keeps_pages(c)) {
+        if (keeps_pages(c)) {
             emit_last_page(c, base, &p, 0, a->cold);
         } else {
             emit_tlb_probe(c, &p);
@@ -373,17 +391,14 @@ static void soft_probe(Ctx *c, IRRef i, SoftAccess *a, unsigned base, int32_t di
     a->m = rm_index(base, RAX, 0, disp);
 }
 
-/* Before anything of the access is emitted: followers need none. */
+/* Before anything of the access is emitted: what soft_probe() needs. */
 static unsigned soft_temp(Ctx *c, IRRef i)
 {
-    const IRIns *ins = ctx_ins(c, i);
     SoftRole role = soft_role(c, i);
     bool needs = role != SOFT_FOLLOWS;
-    if (!keeps_pages(c)) {
-        return needs ? ra_temp(c, false) : NO_REG;
-    } else if (ins->op == IR_LD && role == SOFT_ALONE) {
-        needs = ins->aux & MO_ALIGN;
-    } else if (ins->op == IR_LD && role == SOFT_LEADS) {
+    if (keeps_page_alone(c, ctx_ins(c, i)) && role == SOFT_ALONE) {
+        needs = false;
+    } else if (keeps_pages(c) && role == SOFT_LEADS) {
         int32_t first, last;
         soft_range(c, i, &first, &last);
         needs = first != 0;
