@@ -26,6 +26,7 @@ enum {
 #define PTRACE_CALL_SEIZED 1u       /* by PTRACE_SEIZE */
 #define PTRACE_CALL_SYSCALL 2u      /* stop at system calls */
 #define PTRACE_CALL_STOP 4u         /* by PTRACE_INTERRUPT */
+#define PTRACE_CALL_SIGSTOP 8u      /* SIGSTOP has come, too */
 /* A group stop by SIGSTOP ... SIGTTOU is to be reported. */
 #define PTRACE_CALL_GROUP_STOP(sig) (((unsigned)(sig) - SIGSTOP + 1) << 4)
 #define PTRACE_CALL_GROUP_STOP_MASK 0x70u
@@ -165,6 +166,7 @@ struct Traced {
     bool memory_changed;
     bool called;            /* a MARK_CALL is on its way */
     int want_group_stop;    /* its signal, or 0: to be reported with registers */
+    bool want_sigstop;
     bool want_stop;         /* by PTRACE_INTERRUPT */
     uint32_t want_syscall;  /* how it shall go on */
     uint32_t options;

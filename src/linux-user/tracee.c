@@ -228,6 +228,14 @@ void tracee_return_signal_sigsafe(int sig, siginfo_t *info)
     }
 }
 
+static void hold_sigstop(GuestThread *t)
+{
+    siginfo_t info;
+    memset(&info, 0, sizeof(info));
+    info.si_signo = SIGSTOP;
+    signal_hold(t, &info);
+}
+
 void tracee_answer_call(GuestThread *t)
 {
     uint32_t call = __atomic_exchange_n(&t->ptrace_call, 0, __ATOMIC_RELAXED);
@@ -238,6 +246,9 @@ void tracee_answer_call(GuestThread *t)
     tr->seized = call & PTRACE_CALL_SEIZED;
     tr->options = call >> 8;
     tr->syscalls = call & PTRACE_CALL_SYSCALL;
+    if (call & PTRACE_CALL_SIGSTOP) {
+        hold_sigstop(t);
+    }
     if (call & PTRACE_CALL_STOP) {
         event_stop(t, PTRACE_EVENT_STOP, 0, 0);
     } else if (call & PTRACE_CALL_GROUP_STOP_MASK) {
@@ -451,10 +462,7 @@ void tracee_child_begins(GuestThread *t)
         set_call(t, PTRACE_CALL_SEIZED | PTRACE_CALL_STOP | t->trace->options << 8);
         signal_note_call(t);
     } else {
-        siginfo_t info;
-        memset(&info, 0, sizeof(info));
-        info.si_signo = SIGSTOP;
-        signal_hold(t, &info);
+        hold_sigstop(t);
     }
 }
 

@@ -133,19 +133,27 @@ static void pass_call(Traced *d, siginfo_t *si)
     uint32_t word = d->options << 8 | (d->seized ? PTRACE_CALL_SEIZED : 0) |
                     (d->want_syscall ? PTRACE_CALL_SYSCALL : 0) |
                     (d->want_stop ? PTRACE_CALL_STOP : 0) |
+                    (d->want_sigstop ? PTRACE_CALL_SIGSTOP : 0) |
                     (d->want_group_stop ? PTRACE_CALL_GROUP_STOP(d->want_group_stop) : 0);
     d->want_stop = d->called = false;
     d->want_group_stop = 0;
+    d->want_sigstop = false;
     si->si_value.sival_ptr = NULL;
     si->si_value.sival_int = (int)word;
     host_ptrace(PTRACE_SETSIGINFO, d->tid, si);
-    host_cont(d->tid, SIGBUS);
+    host_cont(d->tid, tracer_is_braid(d->tid) ? SIGBUS : 0);    /* it may have executed another program */
 }
 
 /* A signal for the tracee, which shall meet its guest and not the host's action. */
 static void pass_signal(Traced *d, siginfo_t *si)
 {
     int sig = si->si_signo;
+    if (sig == SIGSTOP && d->called) {
+        /* Where SIGBUS is blocked the call is pending, and the kernel would drop another. */
+        d->want_sigstop = true;
+        host_cont(d->tid, 0);
+        return;
+    }
     bool fault = (sig == SIGSEGV || sig == SIGBUS) && si->si_code > 0;
     if (!fault && tracer_is_braid(d->tid)) {
         si->si_errno = ptrace_pack(si);

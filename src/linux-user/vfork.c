@@ -193,6 +193,8 @@ static int vfork_main(void *opaque)
     VforkStart *s = opaque;
     GuestThread *t = s->t;
     const CloneArgs *c = s->args;
+    SigSet parents;
+    signal_block_all(&parents);     /* but not those that braid needs */
     t->sighand = s->sighand;
     t->trace = t->trace_memory = tracee_for_child(t, c->flags, (int)c->exit_signal);
     t->traced = NULL;
@@ -244,12 +246,16 @@ int64_t clone_vfork(GuestThread *t, const CloneArgs *c)
         GuestThread saved = *t;
         cpu->guest->cpu_clone(regs, cpu);
         uint64_t pc = cpu->env.pc;
+        /* What a tracer sends meanwhile must not be written into the record before it is the parent's. */
+        SigSet all = ~(SigSet)0;
+        host_syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, NULL, sizeof(all));
         count_sharer(1);
         pid_t pid = clone_host_process(c, stack, vfork_main, &s, NULL);
         ret = pid < 0 ? -errno : pid;
         if (pid > 0) {
             wait_for_group(&s.group, pid);
             take_back(t, &saved);
+            signal_block_all(NULL);
             group_bury(&s.group);
             cpu->guest->cpu_clone(cpu, regs);
             cpu->env.pc = pc;

@@ -130,6 +130,47 @@ static void check_interrupted_sleep(bool seize)
     CHECK(now_ns() - start >= 1000000000, "too early");
 }
 
+static void body_vfork(void)
+{
+    pid_t pid = vfork();
+
+    if (!pid) {
+        shared->stage = 1;
+        sleep_ms(300);
+        _exit(7);
+    }
+    int status;
+    shared->count = waitpid(pid, &status, 0) == pid ? status : -1;
+    for (;;) {
+        shared->stage++;
+    }
+}
+
+/* A thread that sleeps where no signal wakes it stops when it can. */
+static void check_attach_in_vfork(bool seize)
+{
+    shared->stage = 0;
+    pid_t pid = start_child(body_vfork);
+
+    while (!shared->stage) {
+        sleep_ms(1);
+    }
+    if (seize) {
+        PT(PTRACE_SEIZE, pid, 0, 0);
+        PT(PTRACE_INTERRUPT, pid, 0, 0);
+        WAIT(pid, EVENT_STATUS(PTRACE_EVENT_STOP, SIGTRAP));
+    } else {
+        PT(PTRACE_ATTACH, pid, 0, 0);
+        WAIT(pid, STOP_STATUS(SIGSTOP));
+    }
+    PT(PTRACE_DETACH, pid, 0, 0);
+    while (shared->stage < 10) {
+        sleep_ms(1);
+    }
+    CHECK(shared->count == 7 << 8, "%lx", shared->count);
+    finish(pid);
+}
+
 static void *thread_loop(void *arg)
 {
     shared->tid[(long)arg] = gettid();
@@ -542,6 +583,8 @@ int main(int argc, char **argv)
     check_interrupted_sleep(false);
     shared->stage = 0;
     check_interrupted_sleep(true);
+    check_attach_in_vfork(false);
+    check_attach_in_vfork(true);
     check_one_thread();
     for (int seize = 0; seize < 2; seize++) {
         shared->stage = 0;
