@@ -42,6 +42,7 @@ static bool forbids(uint64_t addr, unsigned size, bool store)
 
 bool bad_page_load(void *opaque, uint64_t addr, unsigned size, uint64_t *val)
 {
+    bp.crossings += (addr ^ (addr + size - 1)) / PAGE != 0;
     if (forbids(addr, size, false)) {
         return false;
     }
@@ -52,6 +53,7 @@ bool bad_page_load(void *opaque, uint64_t addr, unsigned size, uint64_t *val)
 
 bool bad_page_store(void *opaque, uint64_t addr, unsigned size, uint64_t val)
 {
+    bp.crossings += (addr ^ (addr + size - 1)) / PAGE != 0;
     if (forbids(addr, size, true)) {
         return false;
     }

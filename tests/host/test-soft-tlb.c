@@ -135,7 +135,9 @@ static void check_seed(uint64_t seed, const Variant *v)
     IRFunc f;
     HostConfig config = v->config;
     config.access = slow_access;
+    bp.crossings = 0;
     bad_page_make_unit(&f, seed, config);
+    unsigned crossings = bp.crossings;  /* the interpreter's; compiled code must make as many slowly */
     mmu_idx = seed & 1 ? OTHER_MMU : HOST_PROGRAM_MMU;
     f.soft_mmu = (uint8_t)(1 + mmu_idx);
     if (harness_try_compile(&f, 0, &bp.code) == HOST_TOO_COMPLEX) {
@@ -155,6 +157,11 @@ static void check_seed(uint64_t seed, const Variant *v)
     }
     fill_last_pages();
     bad_page_compare(seed, v, &f, host_enter(env, bp.code.code));
+    if (bp.crossings != 2 * crossings) {
+        printf("seed %llu: %u accesses to two pages, %u of them slow\n", (unsigned long long)seed, crossings,
+               bp.crossings - crossings);
+        exit(1);
+    }
 }
 
 int main(int argc, char **argv)
