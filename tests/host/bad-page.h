@@ -25,8 +25,8 @@ typedef struct BadPage {
     uint8_t expected_memory[MEM_SIZE];
     HostExit expected_exit;
     HostCode code;      /* of the unit, for the test to fill */
-    unsigned runs, faults;
-    unsigned crossings;     /* accesses to two pages that the hooks were asked for */ /* counted by the test */
+    unsigned runs, faults; /* counted by the test */
+    unsigned crossings; /* accesses to two pages that the hooks were asked for */
 } BadPage;
 
 extern BadPage bp;
