@@ -127,7 +127,7 @@ static inline void await_sleep(pid_t pid)
     for (int i = 0; state != 'S'; i++) {
         FILE *f = fopen(path, "r");
 
-        CHECK(f && i < 5000, "%s: %c", path, state);
+        CHECK(f && i < 60000, "%s: %c", path, state);
         CHECK_ERRNO(fgets(text, sizeof(text), f) != NULL);
         fclose(f);
         state = strrchr(text, ')')[2];
