@@ -250,7 +250,7 @@ const uint32_t *riscv_reserved_word(CPUState *cpu, uint32_t *seen)
     if (cpu->llsc_addr == UINT64_MAX || !riscv_mmu_probe(cpu, cpu->llsc_addr & ~UINT64_C(3), &page)) {
         return NULL;
     }
-    return memory_ram_host(page.pa, 4);
+    return memory_find(page.pa).host;
 }
 
 /* ---- the descriptor ---- */

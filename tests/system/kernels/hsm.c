@@ -10,7 +10,6 @@
 #define ROUNDS (1500ull * SCALE)
 enum { STARTED, STOPPED, START_PENDING, STOP_PENDING, SUSPENDED, SUSPEND_PENDING, RESUME_PENDING };
 enum { SUSPEND = 3 };
-enum { IMPLEMENTATION = 1, OPENSBI = 1 };
 #define NON_RETENTIVE 0x80000000u
 #define ALREADY_AVAILABLE (-6)
 #define INVALID_PARAM (-3)
@@ -18,6 +17,7 @@ enum { IMPLEMENTATION = 1, OPENSBI = 1 };
 #define RESUMED 2
 
 static uint64_t starts[HARTS], entries[HARTS], suspends[HARTS], resumes[HARTS], random_of[HARTS];
+static bool leaves[HARTS];     /* by a suspension that comes back through main() */
 
 uint64_t on_trap(uint64_t cause, uint64_t epc, uint64_t tval)
 {
@@ -27,7 +27,7 @@ uint64_t on_trap(uint64_t cause, uint64_t epc, uint64_t tval)
 
 static void work(uint64_t hart)
 {
-    if (sbi(SBI_BASE, IMPLEMENTATION, 0, 0, 0, 0, 0).value == OPENSBI) {
+    if (over_opensbi()) {
         return;
     }
     for (unsigned i = next_random(&random_of[hart]) % 4; i; i--) {
@@ -40,22 +40,25 @@ static void other(uint64_t hart, uint64_t arg)
 {
     extern char _start[];
     uint64_t *r = &random_of[hart];
-    if (arg == RESUMED) {
+    bool resumed = leaves[hart];
+    check(arg == (resumed ? RESUMED : FIRST) || over_opensbi());
+    leaves[hart] = false;
+    if (resumed) {
         store(&resumes[hart], resumes[hart] + 1);
     } else {
-        check(arg == FIRST);
         *r = *r ? *r : hart + 12345;
         store(&entries[hart], entries[hart] + 1);
     }
     csr_clear(sip, 2);
     csr_set(sie, 2);
     work(hart);
-    if (arg == FIRST && next_random(r) & 1) {
+    if (!resumed && next_random(r) & 1) {
         store(&suspends[hart], suspends[hart] + 1);
         if (next_random(r) & 1) {
             check(sbi(SBI_HSM, SUSPEND, 0, 0, 0, 0, 0).error == 0);
             store(&resumes[hart], resumes[hart] + 1);
         } else {
+            leaves[hart] = true;
             sbi(SBI_HSM, SUSPEND, NON_RETENTIVE, (uint64_t)_start, RESUMED, 0, 0);
             check(0);
         }
@@ -82,7 +85,7 @@ static void start_or_wake(uint64_t hart)
 
 void main(uint64_t hart, uint64_t arg)
 {
-    if (arg == FIRST || arg == RESUMED) {
+    if (!comes_first()) {
         other(hart, arg);
     }
     uint64_t begin = csr_read(time);

@@ -221,7 +221,7 @@ static void set_up(void)
 
 void main(uint64_t hart, uint64_t arg)
 {
-    if (arg == 1) {
+    if (!comes_first()) {
         fence_i();
         use_tables(hart);
         access_all(hart);

@@ -30,7 +30,7 @@ uint64_t on_trap(uint64_t cause, uint64_t epc, uint64_t tval)
 
 static void second_hart(uint64_t arg)
 {
-    check(arg == 0xcafe);
+    check(arg == 0xcafe || over_opensbi());
     csr_set(sie, 2);
     second_up = 1;
     while (!second_ipi) {
@@ -91,7 +91,7 @@ static void check_harts(uint64_t other)
 
 void main(uint64_t hart, uint64_t arg)
 {
-    if (arg == 0xcafe) {
+    if (!comes_first()) {
         second_hart(arg);
     }
     boot_hart = hart;
