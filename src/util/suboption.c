@@ -172,4 +172,3 @@ bool suboption_parse(const char *what, const char *text, const SubOptionDef *def
     SubOptionParse p = { what, defs, n_defs, config };
     return suboption_foreach(text, name, set_suboption, &p, err);
 }
-

@@ -106,6 +106,18 @@ static void check_seize(void)
     WAIT(pid, SIGUSR2);
 }
 
+static void trace_and_stop(pid_t pid, bool seize)
+{
+    if (seize) {
+        PT(PTRACE_SEIZE, pid, 0, 0);
+        PT(PTRACE_INTERRUPT, pid, 0, 0);
+        WAIT(pid, EVENT_STATUS(PTRACE_EVENT_STOP, SIGTRAP));
+    } else {
+        PT(PTRACE_ATTACH, pid, 0, 0);
+        WAIT(pid, STOP_STATUS(SIGSTOP));
+    }
+}
+
 /* Stopped in a call that is gone on with, and not for longer than it was to last. */
 static void check_interrupted_sleep(bool seize)
 {
@@ -116,14 +128,7 @@ static void check_interrupted_sleep(bool seize)
         sleep_ms(1);
     }
     await_sleep(pid);
-    if (seize) {
-        PT(PTRACE_SEIZE, pid, 0, 0);
-        PT(PTRACE_INTERRUPT, pid, 0, 0);
-        WAIT(pid, EVENT_STATUS(PTRACE_EVENT_STOP, SIGTRAP));
-    } else {
-        PT(PTRACE_ATTACH, pid, 0, 0);
-        WAIT(pid, STOP_STATUS(SIGSTOP));
-    }
+    trace_and_stop(pid, seize);
     PT(PTRACE_CONT, pid, 0, 0);
     WAIT(pid, 0);
     CHECK(shared->count == 1000, "%ld", shared->count);
@@ -155,14 +160,7 @@ static void check_attach_in_vfork(bool seize)
     while (!shared->stage) {
         sleep_ms(1);
     }
-    if (seize) {
-        PT(PTRACE_SEIZE, pid, 0, 0);
-        PT(PTRACE_INTERRUPT, pid, 0, 0);
-        WAIT(pid, EVENT_STATUS(PTRACE_EVENT_STOP, SIGTRAP));
-    } else {
-        PT(PTRACE_ATTACH, pid, 0, 0);
-        WAIT(pid, STOP_STATUS(SIGSTOP));
-    }
+    trace_and_stop(pid, seize);
     PT(PTRACE_DETACH, pid, 0, 0);
     while (shared->stage < 10) {
         sleep_ms(1);

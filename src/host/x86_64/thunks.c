@@ -432,4 +432,3 @@ void host_patch_jump(uint8_t *field, const void *target)
        target's code was complete before this store. */
     __atomic_store_n((uint32_t *)(void *)field, rel, __ATOMIC_RELEASE);
 }
-
