@@ -528,7 +528,7 @@ static IRRef fold_trunc(Fold *x)
     IRRef y = a.arg[0];
     switch (a.op) {
     case IR_CONST: return become_const(x, (uint64_t)a.imm);
-    case IR_SEXT: case IR_ZEXT:
+    case IR_SEXT: case IR_ZEXT: case IR_AEXT:
         /* trunc (ext y) -> y, ext y or trunc y by the width of y */
         return type_of(x, y) == t
                    ? y

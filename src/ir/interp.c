@@ -449,6 +449,8 @@ static IRRef do_control(Run *r, const IRIns *ins)
     return IR_NONE;
 }
 
+#define JUNK UINT64_C(0x5aa596695aa59669)
+
 /* Conversions and the ops on bits. */
 static uint64_t do_bits(const Run *r, const IRIns *ins)
 {
@@ -460,6 +462,8 @@ static uint64_t do_bits(const Run *r, const IRIns *ins)
     case IR_SEXT:
         return (uint64_t)ir_sext_from(ir_ref_type(r->f, ins->arg[0]), a) &
                ir_type_mask(t);
+    case IR_AEXT: /* what is above is noticed if anybody looks at it */
+        return (a | (JUNK & ~ir_type_mask(ir_ref_type(r->f, ins->arg[0])))) & ir_type_mask(t);
     case IR_SETCC: return condition(r, ins);
     case IR_SELECT: return a ? r->val[ins->arg[1]] : r->val[ins->arg[2]];
     case IR_BOX32: return ir_eval_box32(a);
@@ -500,7 +504,7 @@ static void run(Run *r)
             val[i] = (uint64_t)ins->imm & ir_type_mask((IRType)ins->type);
             break;
         case IR_GETREG: val[i] = r->env->reg[ins->imm]; break;
-        case IR_MOV: case IR_TRUNC: case IR_SEXT: case IR_ZEXT: case IR_SETCC:
+        case IR_MOV: case IR_TRUNC: case IR_SEXT: case IR_ZEXT: case IR_AEXT: case IR_SETCC:
         case IR_SELECT: case IR_CANON: case IR_FNEG: case IR_FABS: case IR_FSGNJ:
         case IR_FSGNJN: case IR_FSGNJX: case IR_BITCAST: case IR_BOX32: case IR_UNBOX32:
             val[i] = do_bits(r, ins);

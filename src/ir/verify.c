@@ -227,7 +227,7 @@ static const char *check_convert(const Verifier *v, const IRIns *ins)
     bool ok = true;
     switch (ins->op) {
     case IR_TRUNC: ok = to_size < from_size; break;
-    case IR_SEXT: case IR_ZEXT: ok = to_size > from_size; break;
+    case IR_SEXT: case IR_ZEXT: case IR_AEXT: ok = to_size > from_size; break;
     case IR_FCVT: ok = t != from; break;
     case IR_BITCAST:
         ok = to_size == from_size && ir_type_is_int(t) != ir_type_is_int(from);

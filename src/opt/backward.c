@@ -7,6 +7,8 @@
  *
  *   - a value of which nothing is needed, made without effect, is gone;
  *   - an extension or mask that only sets bits nobody needs is a copy of its argument;
+ *   - other extensions of which only the bits they start from are needed leave the rest
+ *     open (AEXT), which costs a back end nothing;
  *   - CANON between two arithmetic operations is a copy: they make a quiet NaN of any.
  *
  * Snapshots need all of their values, but which NaN one is only if they do not make it
@@ -150,7 +152,7 @@ static void need_args(IRFunc *f, const IRIns *ins, unsigned n)
         need(f, ins->arg[0], bits);
         need(f, ins->arg[1], bits);
         return;
-    case IR_SEXT: case IR_ZEXT:
+    case IR_SEXT: case IR_ZEXT: case IR_AEXT:
         need(f, ins->arg[0], min_u(bits, ir_type_bits(ir_ref_type(f, ins->arg[0]))));
         return;
     case IR_SHL: case IR_SHR: case IR_SAR: case IR_ROTL: case IR_ROTR:
@@ -208,6 +210,9 @@ static void visit(Backward *w, IRRef at)
     }
     if (ins->op == IR_ST) {
         strip_stored(f, ins);
+    } else if ((ins->op == IR_SEXT || ins->op == IR_ZEXT) &&
+               (n & BITS) <= ir_type_bits(ir_ref_type(f, ins->arg[0]))) {
+        ins->op = IR_AEXT;
     }
     need_args(f, ins, n);
     for (unsigned i = 0; i < ins->nvar; i++) {

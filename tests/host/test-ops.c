@@ -13,6 +13,7 @@
 
 #include "harness.h"
 #include "ir-gen.h"
+#include "ir/eval.h"
 #include "ir/gen.h"
 #include "ir/interp.h"
 #include "test-guest.h"
@@ -169,6 +170,9 @@ static void check_op(IROp op, IRType own, IRType other, const Variant *v, unsign
     }
     int64_t imm = op == IR_FMA ? below(4) : op == IR_FTOI || op == IR_ITOF ? below(2) : 0;
     IRRef r = ir_emit(&b, op, own, aux, arg[0], arg[1], arg[2], imm);
+    if (op == IR_AEXT) { /* the other bits may be anything */
+        r = ir_emit(&b, IR_AND, own, 0, r, ir_const(&b, own, ir_type_mask(other)), 0, 0);
+    }
     result(&b, r, true, round & 1);
     if (!lives) { /* all other registers get new values: operands die at the op */
         for (unsigned reg = 0; reg < test_guest.nregs; reg++) {
@@ -213,7 +217,8 @@ static bool types_fit(IROp op, IRType own, IRType other)
     switch (op) {
     case IR_TRUNC: return own < other;
     case IR_SEXT:
-    case IR_ZEXT: return own > other;
+    case IR_ZEXT:
+    case IR_AEXT: return own > other;
     case IR_FCVT: return own != other;
     case IR_BITCAST: return ir_type_size(own) == ir_type_size(other) && own != other;
     case IR_BOX32: return own == IR_F64 && other == IR_F32;

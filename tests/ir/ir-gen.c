@@ -184,8 +184,16 @@ static void step_convert(Gen *g)
         from = IR_I64;
         to = IR_I32;
     }
-    IROp op = to < from ? IR_TRUNC : one_in(g, 2) ? IR_SEXT : IR_ZEXT;
-    push(g, to, ir_emit(&g->b, op, (IRType)to, 0, pick(g, (IRType)from), 0, 0, 0));
+    IROp op = to < from      ? IR_TRUNC
+              : one_in(g, 2) ? IR_SEXT
+              : one_in(g, 2) ? IR_ZEXT
+                             : IR_AEXT;
+    IRRef r = ir_emit(&g->b, op, (IRType)to, 0, pick(g, (IRType)from), 0, 0, 0);
+    if (op == IR_AEXT) { /* the bits above may be anything */
+        r = ir_emit(&g->b, IR_AND, (IRType)to, 0, r,
+                    ir_const(&g->b, (IRType)to, ir_type_mask((IRType)from)), 0, 0);
+    }
+    push(g, to, r);
 }
 
 static void step_setcc(Gen *g)

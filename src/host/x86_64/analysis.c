@@ -45,6 +45,7 @@ static bool clears_upper(const IRIns *ins)
     case IR_CALL:
     case IR_MOV:
     case IR_TRUNC:
+    case IR_AEXT:
     case IR_CONST:
     case IR_BITCAST: return false;
     default: return true;
@@ -129,7 +130,7 @@ static void track_saved_flags(Ctx *c, SavedFlags *s, IRRef i)
 static inline bool is_plain(const IRIns *ins)
 {
     return ins->op >= IR_ADD && ins->op <= IR_SELECT && ins->op != IR_TRUNC &&
-           ins->op != IR_ZEXT && ins->op != IR_BITCAST &&
+           ins->op != IR_ZEXT && ins->op != IR_AEXT && ins->op != IR_BITCAST &&
            ir_type_is_int((IRType)ins->type);
 }
 
@@ -171,7 +172,7 @@ static bool find_roots(Ctx *c)
             v->imm = ins->imm;
             break;
         case IR_GETREG: v->root = epoch + (uint32_t)ins->imm; break;
-        case IR_MOV: v->root = c->v[ins->arg[0]].root; break;
+        case IR_MOV: case IR_AEXT: v->root = c->v[ins->arg[0]].root; break;
         case IR_TRUNC:
             if (a->flags & V_CONST) {
                 v->flags |= V_CONST;
