@@ -5,9 +5,9 @@
         c.send('root\n')
 
 Everything that the machine prints is collected (without carriage returns) and written to `log`.  While something
-is waited for, signs of a sick kernel (TROUBLE) end the test at once, as do the machine's end and the time
-limit, each with the last lines of the console. `ask` are commands for braid's monitor (on the same line, behind
-Ctrl-A c), whose answers are added then: where is each hart?
+is waited for, signs of a sick kernel (TROUBLE) end the test, as do the machine's end and the time limit: with
+the last lines of the console, and all that came from the trouble on. `ask` are commands for braid's monitor (on
+the same line, behind Ctrl-A c), whose answers come behind that: where is each hart?
 
 Time limits are for a machine that has little else to do; $PATIENCE is a factor for others.
 """
@@ -22,9 +22,20 @@ TROUBLE = re.compile(r'Oops|BUG:|rcu: INFO|rcu_sched (self-)?detected|Call Trace
 
 PATIENCE = float(os.environ.get('PATIENCE', 1))
 
+# How many lines of the console a report has, and how many of them lie before the trouble.
+LINES = 60
+LINES_BEFORE = 20
+
 
 class Failure(Exception):
-    """The machine did not do what was expected of it; the text ends with the last lines of its console."""
+    """The machine did not do what was expected of it; the text has the last lines of its console."""
+
+
+def find_line(text, position, lines):
+    """Where the line begins that lies so many lines before the one with this position."""
+    for _ in range(lines + 1):
+        position = text.rfind('\n', 0, max(position, 0))
+    return position + 1
 
 
 class Console:
@@ -56,16 +67,37 @@ class Console:
         """Since the start."""
         return time.monotonic() - self.start
 
-    def fail(self, why):
+    def fail(self, why, trouble=None):
+        """End the test, with the console's last lines; at least from `trouble` on, a position in what it printed."""
+        self.settle(quiet=2 * PATIENCE, limit=30 * PATIENCE)    # a slow machine is in the middle of its message
+        begin = find_line(self.output, len(self.output), LINES)
+        if trouble is not None:
+            begin = min(begin, find_line(self.output, trouble, LINES_BEFORE))
+        text = f'{why} (after {self.seconds():.0f} s)\n--- console:\n{self.output[begin:]}\n---'
+        answers = self.ask_monitor()
+        raise Failure(text + (f' monitor:\n{answers}\n---' if answers else ''))
+
+    def ask_monitor(self):
+        """What braid says to the commands `ask`."""
+        begin = len(self.output)
         if self.ask and self.process.poll() is None:
             try:
                 self.send('\x01c' + ''.join(command + '\r' for command in self.ask))
             except BrokenPipeError:
-                pass
-            limit = time.monotonic() + 5
-            while time.monotonic() < limit and self.pump(1):
-                pass
-        raise Failure(f'{why} (after {self.seconds():.0f} s)\n--- console:\n{self.output[-6000:]}\n---')
+                return ''
+            self.settle(quiet=5, limit=5)
+        return self.output[begin:]
+
+    def settle(self, quiet, limit):
+        """Take what the machine prints until it has been quiet for so long, but no longer than the limit."""
+        limit += time.monotonic()
+        last = time.monotonic()
+        while time.monotonic() < min(limit, last + quiet):
+            length = len(self.output)
+            if not self.pump(min(quiet, 0.5)):
+                return
+            if len(self.output) > length:
+                last = time.monotonic()
 
     def pump(self, timeout):
         """Take what the machine prints within the time; False: its output has ended."""
@@ -85,8 +117,7 @@ class Console:
         end = self.output.rfind('\n') + 1
         m = self.trouble.search(self.output, self.checked, end) if end > self.checked else None
         if m:
-            self.pump(1)
-            self.fail(f'the machine is in trouble: "{m.group()}"')
+            self.fail(f'the machine is in trouble: "{m.group()}"', m.start())
         self.checked = max(self.checked, end)
 
     def expect(self, pattern, timeout):
