@@ -3,7 +3,8 @@
 
 usage: run.py [--only NAME,...] [--harts N] [--scale N] [--repeat N] EMULATOR...
 
---scale makes those longer that look for races (CI has 1).  The same files run under QEMU, where the expectations
+--scale makes those longer that look for races (CI has 1; the others do all their rounds, whatever the time they
+take).  $PATIENCE is a factor for the limit of a minute for each, times scale.  The same files run under QEMU, where the expectations
 come from (it knows nothing of virtio 1 on this board by default):
     tests/system/run.py qemu-system-riscv64 -M virt -nographic -cpu rv64,svnapot=on \\
         -global virtio-mmio.force-legacy=false
@@ -21,6 +22,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / 'lib'))
 import kernels  # noqa: E402
 
+PATIENCE = float(os.environ.get('PATIENCE', 1))
 OPENSBI = pathlib.Path('/usr/lib/riscv64-linux-gnu/opensbi/generic/fw_dynamic.bin')
 
 
@@ -84,7 +86,7 @@ def run(case, args, directory):
         options += ['-bios', 'none']
     try:
         r = subprocess.run([*args.emulator, *options], stdin=subprocess.DEVNULL, capture_output=True,
-                           timeout=60 * max(1, args.scale), cwd=directory)
+                           timeout=60 * max(1, args.scale) * PATIENCE, cwd=directory)
         got, code, errors = r.stdout, r.returncode, r.stderr
     except subprocess.TimeoutExpired as e:
         got, code, errors = e.stdout or b'', 'timeout', e.stderr or b''

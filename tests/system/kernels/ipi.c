@@ -4,7 +4,7 @@
  */
 #include "kernel.h"
 
-#define ROUNDS 20000
+#define ROUNDS (20000u * SCALE)
 
 static uint32_t ball;       /* whose turn it is: even: hart 0 */
 static uint32_t traps;
