@@ -3,9 +3,9 @@
 
 usage: run.py [--only NAME,...] [--harts N] [--scale N] [--repeat N] EMULATOR...
 
---scale makes those longer that look for races (CI has 1; the others do all their rounds, whatever the time they
-take).  $PATIENCE is a factor for the limit of a minute for each, times scale.  The same files run under QEMU, where the expectations
-come from (it knows nothing of virtio 1 on this board by default):
+--scale makes those longer that look for races: CI has 1, where a storm ends by time on a busy machine; longer ones
+do all their rounds.  Each kernel has a minute, times scale, times $PATIENCE.  The same files run under QEMU, where
+the expectations come from (it knows nothing of virtio 1 on this board by default):
     tests/system/run.py qemu-system-riscv64 -M virt -nographic -cpu rv64,svnapot=on \\
         -global virtio-mmio.force-legacy=false
 """
