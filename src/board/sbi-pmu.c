@@ -24,7 +24,7 @@ enum { HARDWARE_CYCLES = 1, HARDWARE_INSTRUCTIONS = 2 };
 #define MHPMEVENT_OF (1ull << 63)
 
 enum { CONFIG_SKIP_MATCH = 1, CONFIG_CLEAR_VALUE = 2, CONFIG_AUTO_START = 4 };
-enum { START_SET_VALUE = 1, START_SNAPSHOT = 2, STOP_RESET = 1, STOP_SNAPSHOT = 2 };
+enum { START_SET_VALUE = 1, STOP_RESET = 1, SNAPSHOT = 2 };
 
 /* ---- the hart's counters ---- */
 
@@ -227,57 +227,47 @@ static int64_t configure(Hart *h, const uint64_t *arg, int64_t *value)
     return SBI_SUCCESS;
 }
 
-static int64_t start_counters(Hart *h, const uint64_t *arg)
+static int64_t start_one(Hart *h, unsigned n, const uint64_t *arg)
 {
-    uint32_t selected, always = 1u << CYCLE | 1u << INSTRET;
-    int64_t r = SBI_SUCCESS;
-    if (!select_counters(arg[0], arg[1], &selected) || arg[2] >> 2 ||
-        selected & ~(h->counters.configured | always)) {
-        return SBI_ERR_INVALID_PARAM;
+    if (is_running(h, n)) {
+        return SBI_ERR_ALREADY_STARTED;
     }
-    if (arg[2] & START_SNAPSHOT) {
-        return SBI_ERR_NO_SHMEM;
+    if (arg[2] & START_SET_VALUE) {
+        set_value(h, n, arg[3]);
     }
-    for (unsigned n = 0; n < SBI_COUNTERS; n++) {
-        if (!(selected >> n & 1)) {
-            continue;
-        }
-        if (is_running(h, n)) {
-            r = SBI_ERR_ALREADY_STARTED;
-            continue;
-        }
-        if (arg[2] & START_SET_VALUE) {
-            set_value(h, n, arg[3]);
-        }
-        start(h, n);
-    }
-    return r;
+    start(h, n);
+    return SBI_SUCCESS;
 }
 
-static int64_t stop_counters(Hart *h, const uint64_t *arg)
+static int64_t stop_one(Hart *h, unsigned n, const uint64_t *arg)
+{
+    bool running = is_running(h, n);
+    if (running) {
+        stop(h, n);
+    }
+    if (arg[2] & STOP_RESET) {
+        release(h, n);
+    }
+    return running ? SBI_SUCCESS : SBI_ERR_ALREADY_STOPPED;
+}
+
+/* Start or stop those that `arg` names: each, even if another was so already, which is the answer then. */
+static int64_t for_each_counter(Hart *h, const uint64_t *arg, uint32_t allowed,
+                                int64_t (*one)(Hart *h, unsigned n, const uint64_t *arg))
 {
     uint32_t selected;
-    int64_t r = SBI_SUCCESS;
-    if (!select_counters(arg[0], arg[1], &selected) || arg[2] >> 2) {
+    int64_t result = SBI_SUCCESS;
+    if (!select_counters(arg[0], arg[1], &selected) || arg[2] >> 2 || selected & ~allowed) {
         return SBI_ERR_INVALID_PARAM;
     }
-    if (arg[2] & STOP_SNAPSHOT) {
+    if (arg[2] & SNAPSHOT) {
         return SBI_ERR_NO_SHMEM;
     }
     for (unsigned n = 0; n < SBI_COUNTERS; n++) {
-        if (!(selected >> n & 1)) {
-            continue;
-        }
-        if (is_running(h, n)) {
-            stop(h, n);
-        } else {
-            r = SBI_ERR_ALREADY_STOPPED;
-        }
-        if (arg[2] & STOP_RESET) {
-            release(h, n);
-        }
+        int64_t r = selected >> n & 1 ? one(h, n, arg) : SBI_SUCCESS;
+        result = r ? r : result;
     }
-    return r;
+    return result;
 }
 
 int64_t sbi_pmu_call(Hart *h, uint64_t function, const uint64_t *arg, int64_t *value)
@@ -292,9 +282,10 @@ int64_t sbi_pmu_call(Hart *h, uint64_t function, const uint64_t *arg, int64_t *v
     case CONFIGURE:
         return configure(h, arg, value);
     case START:
-        return start_counters(h, arg);
+        return for_each_counter(h, arg, h->counters.configured | 1u << CYCLE | 1u << INSTRET,
+                                start_one);
     case STOP:
-        return stop_counters(h, arg);
+        return for_each_counter(h, arg, ~0u, stop_one);
     case FIRMWARE_READ:
     case FIRMWARE_READ_HIGH:
         if (arg[0] >= SBI_COUNTERS || !is_firmware((unsigned)arg[0])) {
