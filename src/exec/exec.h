@@ -173,7 +173,8 @@ void tb_flush_icache(CPUState *cpu, vaddr start, vaddr end);
 void tb_quiesce(CPUState *cpu);
 /* Drop all translations.  Not under any lock; also from safe work and inside an exclusive section. */
 void tb_flush(CPUState *cpu);
-/* Before the second guest thread starts: from now on atomics and barriers are real. */
+/* Before the second guest thread starts, or another process can share memory: from now on atomics and barriers
+   are real. */
 void exec_set_parallel(CPUState *cpu);
 
 /* Guest code in [start, end) is a critical section: from now on it runs with all other vCPUs stopped. As

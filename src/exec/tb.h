@@ -173,7 +173,7 @@ typedef struct ExecContext {
     uint32_t next_region;       /* regions from here on were never taken */
     CodeRegion *free_regions;   /* given back, partly filled */
     uint32_t flush_count;       /* atomic; written in exclusive sections */
-    uint32_t parallel;          /* atomic; written before the second thread starts */
+    uint32_t parallel;          /* atomic; written before the second thread starts or memory is shared */
     PageDesc *volatile_pages;   /* atomic: push-only list of pages whose content may change
                                    without an invalidation [VOLATILE-LIST] */
     Mutex serial_lock;          /* rank TRANSLATE: translate=serial only */

@@ -16,7 +16,7 @@ typedef uint64_t hwaddr;            /* guest physical address; equals vaddr in u
  * Options of one translation, part of a TranslationBlock's key beside pc and flags.
  */
 enum TBCflags {
-    CF_PARALLEL = 1,        /* other threads exist: atomics and barriers are real */
+    CF_PARALLEL = 1,        /* others may see the memory: atomics and barriers are real */
     CF_SINGLE_INSN = 2,     /* -one-insn-per-tb, and stepping over what needs the exclusive section */
     CF_NO_CHAIN = 4,        /* direct exits are not linked (-d nochain) */
     CF_STRICT_LLSC = 8,     /* LR/SC free of ABA; only once other threads exist */

@@ -542,8 +542,22 @@ int64_t sys_mremap(GuestThread *t, const uint64_t a[6])
 
 /* ---- the rest ---- */
 
+/*
+ * Memory that other processes may have, too, and that can be written here: before it can be, atomics and barriers
+ * become real, even if this process has one thread only.
+ */
+static void share_writable(GuestThread *t, uint64_t prot)
+{
+    if (prot & PROT_WRITE) {
+        exec_set_parallel(t->cpu);
+    }
+}
+
 int64_t sys_mmap(GuestThread *t, const uint64_t a[6])
 {
+    if ((a[3] & MAP_KIND) != MAP_PRIVATE) {
+        share_writable(t, a[2]);
+    }
     return user_mmap(a[0], a[1], (int)a[2] & 7, (int)a[3], (int)a[4], a[5]);
 }
 
@@ -554,6 +568,12 @@ int64_t sys_munmap(GuestThread *t, const uint64_t a[6])
 
 int64_t sys_mprotect(GuestThread *t, const uint64_t a[6])
 {
+    mmap_lock();
+    bool shared = vma_any_locked(a[0], a[0] + a[1], PAGE_SHARED);
+    mmap_unlock();
+    if (shared) {
+        share_writable(t, a[2]);
+    }
     return user_mprotect(a[0], a[1], (int)a[2]);
 }
 
@@ -695,6 +715,7 @@ int64_t sys_shmat(GuestThread *t, const uint64_t a[6])
     if (!user_range_ok(addr, size) || (addr && addr < user_mem.min_addr)) {
         return -EINVAL;
     }
+    share_writable(t, (int)a[2] & SHM_RDONLY ? PROT_READ : PROT_WRITE);
     mmap_lock();
     int64_t ret = shmat_locked((int)a[0], addr, size, (int)a[2]);
     mmap_unlock_quiesce();

@@ -183,6 +183,8 @@ uint64_t tracer_host_options(uint32_t options);
 /* Is the process run by this very braid? */
 bool tracer_is_braid(pid_t tid);
 pid_t tracer_find_tgid(pid_t tid);
+/* It runs, or would if the host had a processor for it. */
+bool tracer_is_runnable(pid_t tid);
 bool tracer_copy(const Traced *d, bool write, uint64_t remote, void *local, size_t n);
 /* Ask the tracee to look at what the tracer wants; that is filled in when the signal passes. */
 int64_t tracer_call(Traced *d);

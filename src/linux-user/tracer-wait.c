@@ -19,6 +19,7 @@
 #define NAP_MIN_NS 100000
 #define NAP_MAX_NS 2000000
 #define SETTLE_MIN_NS 10000
+#define SETTLE_LONG_NS 1000000
 #define SETTLE_MAX_NS 50000000
 
 static int64_t host_ptrace(long request, pid_t tid, void *data)
@@ -238,16 +239,20 @@ static void classify(GuestThread *t, pid_t tid, int code)
 void tracer_settle(GuestThread *t, pid_t tid)
 {
     siginfo_t si;
-    /* Not for ever: it may sleep where no signal wakes it.  Then it is let go by the next wait. */
-    for (struct timespec ts = { 0, SETTLE_MIN_NS }; ts.tv_nsec < SETTLE_MAX_NS; ts.tv_nsec *= 2) {
+    struct timespec ts = { 0, SETTLE_MIN_NS };
+    while (ts.tv_nsec < SETTLE_MAX_NS) {
         const Traced *d = tracer_find(t, tid);
         if (!d || !d->called || d->stopped) {
             return;
         }
-        if (host_waitid(P_PID, tid, &si, WSTOPPED | WNOHANG | __WALL) || !si.si_pid) {
-            nanosleep(&ts, NULL);
-        } else {
+        if (!host_waitid(P_PID, tid, &si, WSTOPPED | WNOHANG | __WALL) && si.si_pid) {
             classify(t, tid, si.si_status);
+            continue;
+        }
+        nanosleep(&ts, NULL);
+        /* Not for ever: it may sleep where no signal wakes it.  Then it is let go by the next wait. */
+        if (ts.tv_nsec < SETTLE_LONG_NS || !tracer_is_runnable(tid)) {
+            ts.tv_nsec *= 2;
         }
     }
 }

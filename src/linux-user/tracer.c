@@ -102,18 +102,32 @@ bool tracer_copy(const Traced *d, bool write, uint64_t remote, void *local, size
     return k == (ssize_t)n;
 }
 
-pid_t tracer_find_tgid(pid_t tid)
+/* A field of /proc/TID/status; false if there is none. */
+static bool read_status(pid_t tid, const char *format, void *value)
 {
     char path[64], line[128];
-    int tgid = 0;
+    bool found = false;
     snprintf(path, sizeof(path), "/proc/%d/status", (int)tid);
     FILE *f = fopen(path, "re");
-    while (f && fgets(line, sizeof(line), f) && sscanf(line, "Tgid: %d", &tgid) != 1) {
+    while (f && !found && fgets(line, sizeof(line), f)) {
+        found = sscanf(line, format, value) == 1;
     }
     if (f) {
         fclose(f);
     }
-    return tgid;
+    return found;
+}
+
+pid_t tracer_find_tgid(pid_t tid)
+{
+    int tgid;
+    return read_status(tid, "Tgid: %d", &tgid) ? tgid : 0;
+}
+
+bool tracer_is_runnable(pid_t tid)
+{
+    char state;
+    return read_status(tid, "State: %c", &state) && state == 'R';
 }
 
 int64_t tracer_call(Traced *d)

@@ -106,6 +106,42 @@ static void check_seize(void)
     WAIT(pid, SIGUSR2);
 }
 
+static void use_first_cpu(int policy)
+{
+    struct sched_param param = { 0 };
+    cpu_set_t set;
+
+    CPU_ZERO(&set);
+    CPU_SET(0, &set);
+    CHECK_ERRNO(!sched_setaffinity(0, sizeof(set), &set) && !sched_setscheduler(0, policy, &param));
+}
+
+static void body_busy(void)
+{
+    use_first_cpu(SCHED_OTHER);
+    for (;;) {
+        __asm__ volatile("");
+    }
+}
+
+static void body_starved(void)
+{
+    use_first_cpu(SCHED_IDLE);
+    body_loop();
+}
+
+/* A tracee that hardly ever runs goes on although its tracer, once it has seized it, calls nobody any more. */
+static void check_seize_starved(void)
+{
+    pid_t busy = start_child(body_busy), pid = start_child(body_starved);
+
+    await_progress();
+    PT(PTRACE_SEIZE, pid, 0, 0);
+    await_progress();
+    finish(pid);
+    finish(busy);
+}
+
 static void trace_and_stop(pid_t pid, bool seize)
 {
     if (seize) {
@@ -577,6 +613,7 @@ int main(int argc, char **argv)
     shared = share(sizeof(*shared));
     check_attach();
     check_seize();
+    check_seize_starved();
     shared->stage = 0;
     check_interrupted_sleep(false);
     shared->stage = 0;

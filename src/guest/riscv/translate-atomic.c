@@ -3,7 +3,8 @@
  * A, Zabha, Zacas, Zawrs.
  *
  * AMOs and compare-and-swap are the IR's own, sequentially consistent, which is at least
- * what any aq/rl asks.  While only one guest thread exists they are plain.
+ * what any aq/rl asks.  They are plain while only one guest thread exists, and none of another
+ * process that has some of its memory.
  *
  * LR remembers address and value in the CPU.  SC succeeds if its address is that of the
  * last LR and memory still holds the value, by one compare-and-swap; either way the
