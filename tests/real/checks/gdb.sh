@@ -9,8 +9,7 @@ cat > program.c <<'END'
 volatile int total, limit = 5;
 __attribute__((noinline)) int add(int n)
 {
-    total += n;
-    return total;
+    return __atomic_add_fetch(&total, n, __ATOMIC_RELAXED);
 }
 static void *work(void *p)
 {
