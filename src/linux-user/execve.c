@@ -145,9 +145,10 @@ static int64_t find_program(ExecRequest *r, UserPath *p)
 {
     uint16_t machine = user_process.abi->elf_machine;
     for (unsigned depth = 0; depth < MAX_SCRIPTS; depth++) {
-        if (procfs_is_self_exe(p->guest)) {
-            strcpy(p->guest, user_process.exe_path);
-            r->path = own(r, xstrdup(user_process.exe_path));
+        char *exe = procfs_read_exe(p->guest);
+        if (exe) {
+            strcpy(p->guest, exe);
+            r->path = own(r, exe);
             p->host = p->guest;
         }
         if (r->fd < 0 && !r->by_fd) {

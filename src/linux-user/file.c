@@ -86,10 +86,9 @@ int64_t sys_newfstatat(GuestThread *t, const uint64_t a[6])
     if (ret) {
         return ret;
     }
-    if (follows(a[3]) && procfs_is_self_exe(p.guest) && user_process.exe_path) {
-        p.host = user_process.exe_path;
-    }
-    ret = host_syscall(SYS_newfstatat, (int)a[0], p.host, &st, (int)a[3]);
+    char *exe = follows(a[3]) ? procfs_read_exe(p.guest) : NULL;
+    ret = host_syscall(SYS_newfstatat, (int)a[0], exe ? exe : p.host, &st, (int)a[3]);
+    free(exe);
     return ret ? ret : write_stat(a[2], &st);
 }
 
@@ -108,11 +107,13 @@ int64_t sys_statx(GuestThread *t, const uint64_t a[6])
     if (ret) {
         return ret;
     }
-    if (follows(a[2]) && procfs_is_self_exe(p.guest) && user_process.exe_path) {
-        p.host = user_process.exe_path;
+    if (!host_pointer(&buf)) {
+        return -EFAULT;
     }
-    return host_pointer(&buf) ? host_syscall(SYS_statx, (int)a[0], p.host, (int)a[2],
-                                             (unsigned)a[3], buf) : -EFAULT;
+    char *exe = follows(a[2]) ? procfs_read_exe(p.guest) : NULL;
+    ret = host_syscall(SYS_statx, (int)a[0], exe ? exe : p.host, (int)a[2], (unsigned)a[3], buf);
+    free(exe);
+    return ret;
 }
 
 int64_t sys_statfs(GuestThread *t, const uint64_t a[6])

@@ -22,6 +22,7 @@
 #include "linux-user/path.h"
 #include "linux-user/process-control.h"
 #include "linux-user/process.h"
+#include "linux-user/procfs.h"
 #include "linux-user/ptrace.h"
 #include "linux-user/rseq.h"
 #include "linux-user/seccomp.h"
@@ -472,7 +473,8 @@ int linux_user_main(const LinuxUserOptions *opt, int argc, char **argv, char **e
     }
     user_process.argv = p.argv;
     user_process.argc = p.argc;
-    set_process_name(user_process.exe_path ? user_process.exe_path : p.name);
+    procfs_publish();
+    set_process_name(argv[0]);
     elf_close(&p.exe);
     elf_close(&p.interp);
     own_fd_startup_end();

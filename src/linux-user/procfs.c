@@ -1,6 +1,8 @@
 /*
  * /proc/self as the guest expects it: exe, maps, cmdline, auxv, stat, status; and /proc/cpuinfo.
  *
+ * Of other guest processes the host shows what procfs_publish() has told it there; only exe has to be asked for.
+ *
  * /proc/self/fd does not show braid's own descriptors.
  *
  * The contents are made when the file is opened and live in a memory file.  maps is the host's
@@ -17,6 +19,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -216,7 +220,7 @@ static const char *self_part(const char *path)
     return end != path && *end == '/' && pid == getpid() ? end + 1 : NULL;
 }
 
-bool procfs_is_self_exe(const char *path)
+static bool is_self_exe(const char *path)
 {
     const char *part = self_part(path);
     return part && !strcmp(part, "exe");
@@ -330,10 +334,80 @@ static int64_t make_file(ProcWriter *writer, int flags)
     return fd;
 }
 
+/* ---- other processes ---- */
+
+/* In the auxiliary vector that the host shows: the address of the path of the guest's program. */
+#define AT_BRAID_EXE 0x62726169640001ull
+
+void procfs_publish(void)
+{
+    uint64_t auxv[array_size(user_process.auxv) + 2], base = user_mem.guest_base;
+    bool data = user_mem.data_start;
+    uint64_t data_start = data ? user_mem.data_start : user_mem.exec_end;
+    uint64_t data_end = data ? user_mem.data_end : user_mem.exec_end;
+    auxv[0] = AT_BRAID_EXE;
+    auxv[1] = (uintptr_t)user_process.exe_path;
+    memcpy(auxv + 2, user_process.auxv, user_process.auxv_len * sizeof(*auxv));
+    /* The break is the host's own and stays where it is.  A kernel that knows no PR_SET_MM_MAP goes on showing braid's. */
+    struct prctl_mm_map map = {
+        .start_code = user_mem.exec_start + base, .end_code = user_mem.exec_end + base,
+        .start_data = data_start + base, .end_data = data_end + base,
+        .start_brk = (uintptr_t)sbrk(0), .brk = (uintptr_t)sbrk(0),
+        .start_stack = user_mem.stack_pointer + base,
+        .arg_start = user_mem.arg_start + base, .arg_end = user_mem.arg_end + base,
+        .env_start = user_mem.arg_end + base, .env_end = user_mem.env_end + base,
+        .auxv = (void *)auxv, .auxv_size = (uint32_t)(user_process.auxv_len + 2) * sizeof(*auxv),
+        .exe_fd = (uint32_t)-1,
+    };
+    prctl(PR_SET_MM, PR_SET_MM_MAP, &map, sizeof(map), 0);
+}
+
+/* A string in another process's memory, to be freed, or NULL. */
+static char *read_string(pid_t pid, uint64_t addr)
+{
+    char buf[PATH_MAX];
+    size_t n = 0;
+    while (n < sizeof(buf)) {
+        size_t part = USER_PAGE_SIZE - ((addr + n) & ~USER_PAGE_MASK);
+        part = part < sizeof(buf) - n ? part : sizeof(buf) - n;
+        struct iovec here = { buf + n, part }, there = { (void *)(uintptr_t)(addr + n), part };
+        if (process_vm_readv(pid, &here, 1, &there, 1, 0) != (ssize_t)part) {
+            return NULL;
+        }
+        if (memchr(buf + n, 0, part)) {
+            return xstrdup(buf);
+        }
+        n += part;
+    }
+    return NULL;
+}
+
+static char *read_exe_of_other(pid_t pid)
+{
+    char path[64];
+    uint64_t auxv[2 * 64], exe = 0;
+    if (!tracer_is_braid(pid)) {
+        return NULL;
+    }
+    snprintf(path, sizeof(path), "/proc/%d/auxv", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, auxv, sizeof(auxv));
+    if (fd >= 0) {
+        close(fd);
+    }
+    for (ssize_t i = 0; !exe && i + 1 < n / (ssize_t)sizeof(*auxv); i += 2) {
+        exe = auxv[i] == AT_BRAID_EXE ? auxv[i + 1] : 0;
+    }
+    return exe ? read_string(pid, exe) : NULL;
+}
+
 /* The number of the process or thread in "/proc/PID/name" or "/proc/PID/task/TID/name", and the name; or 0. */
 static pid_t process_part(const char *path, const char **name)
 {
     int pid, tid, used = 0;
+    if (strncmp(path, "/proc/", 6)) {
+        return 0;
+    }
     if (sscanf(path, "/proc/%d/task/%d/%n", &pid, &tid, &used) != 2 || !used) {
         tid = 0;
         used = 0;
@@ -349,36 +423,44 @@ char *procfs_read_exe(const char *path)
 {
     const char *name;
     size_t len;
-    if (procfs_is_self_exe(path)) {
+    if (is_self_exe(path)) {
         return user_process.exe_path ? xstrdup(user_process.exe_path) : NULL;
     }
     pid_t pid = process_part(path, &name);
-    return pid && !strcmp(name, "exe")
-               ? tracer_read_proc(thread_of(cpu_current()), pid, name, &len) : NULL;
+    if (!pid || strcmp(name, "exe")) {
+        return NULL;
+    }
+    char *exe = tracer_read_proc(thread_of(cpu_current()), pid, name, &len);
+    return exe ? exe : read_exe_of_other(pid);
 }
 
-/* auxv and exe of a thread that the caller traces: the host's are braid's. */
-static int64_t open_traced(const char *path, int flags)
+static int64_t open_exe(const char *path, int flags)
+{
+    char *exe = procfs_read_exe(path);
+    if (!exe) {
+        return -ENOSYS;
+    }
+    int fd = open(exe, flags);
+    int64_t ret = fd < 0 ? -errno : fd;
+    free(exe);
+    return ret;
+}
+
+/* auxv of a thread that the caller traces, whatever the host says. */
+static int64_t open_auxv(const char *path, int flags)
 {
     const char *name;
     pid_t pid = process_part(path, &name);
     size_t len;
-    if (!pid || (strcmp(name, "auxv") && strcmp(name, "exe"))) {
-        return -ENOSYS;
-    }
-    char *text = tracer_read_proc(thread_of(cpu_current()), pid, name, &len);
+    char *text = pid && !strcmp(name, "auxv")
+                     ? tracer_read_proc(thread_of(cpu_current()), pid, name, &len) : NULL;
     if (!text) {
         return -ENOSYS;
     }
-    int fd;
-    if (!strcmp(name, "exe")) {
-        fd = open(text, flags);
-    } else {
-        fd = memfd_create("proc", flags & O_CLOEXEC ? MFD_CLOEXEC : 0);
-        if (fd >= 0 && pwrite(fd, text, len, 0) < 0) {
-            close(fd);
-            fd = -1;
-        }
+    int fd = memfd_create("proc", flags & O_CLOEXEC ? MFD_CLOEXEC : 0);
+    if (fd >= 0 && pwrite(fd, text, len, 0) < 0) {
+        close(fd);
+        fd = -1;
     }
     free(text);
     return fd < 0 ? -errno : fd;
@@ -404,12 +486,12 @@ int64_t procfs_open(const char *path, int flags)
     }
     const char *part = self_part(path);
     note_memory_file(path, flags);
-    if (!part) {
-        return open_traced(path, flags);
+    int64_t fd = open_exe(path, flags);
+    if (fd != -ENOSYS) {
+        return fd;
     }
-    if (!strcmp(part, "exe")) {
-        int fd = open(user_process.exe_path, flags);
-        return fd < 0 ? -errno : fd;
+    if (!part) {
+        return open_auxv(path, flags);
     }
     for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
         if (!strcmp(part, files[i].name)) {

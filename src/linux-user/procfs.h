@@ -20,13 +20,20 @@ typedef void GuestMapVisit(const GuestMap *map, void *opaque);
 bool procfs_maps_foreach(GuestMapVisit *visit, void *opaque);
 
 /*
+ * Have the host show the guest's arguments, environment, auxiliary vector and addresses in /proc/PID of this process, to
+ * all that may read them.  Once the first stack is there, before there is a second thread.
+ */
+void procfs_publish(void);
+
+/*
  * If `path` is one of the emulated files: a descriptor with its contents, or -errno.  -ENOSYS: it
  * is not.  flags are open(2)'s.
  */
 int64_t procfs_open(const char *path, int flags);
-/* True if the path is the link to the guest's own program; the host's would lead to braid. */
-bool procfs_is_self_exe(const char *path);
-/* Where that link, or a tracee's, leads to, to be freed; NULL: it is for the host to say. */
+/*
+ * Where the link to the program of this or another guest process leads to, to be freed; NULL: the path is none, or it is
+ * for the host to say.  The host's link would lead to braid.
+ */
 char *procfs_read_exe(const char *path);
 
 /* True for an entry of /proc/self/fd or /dev/fd that is one of braid's own descriptors. */

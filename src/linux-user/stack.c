@@ -163,9 +163,11 @@ int stack_build(const StackInfo *info, uint64_t size, uint64_t *sp, char **err)
     }
     push_bytes(&w, "\0\0\0\0\0\0\0", 8);
     uint64_t exec_fn = push_string(&w, info->exec_fn);
+    user_mem.env_end = w.sp;
     push_list(&w, info->envp, nenv, args + argc);
+    user_mem.arg_end = w.sp;
     push_list(&w, info->argv, argc, args);
-    uint64_t arg_start = w.sp;
+    user_mem.arg_start = w.sp;
     const char *name = user_process.abi->platform;
     uint64_t platform = name ? push_string(&w, name) : 0;
     w.sp = align_down(w.sp, 16);
@@ -189,7 +191,7 @@ int stack_build(const StackInfo *info, uint64_t size, uint64_t *sp, char **err)
                           (unsigned long long)(user_mem.stack_end - user_mem.stack_start) >> 10);
         return LOADER_CANNOT_EXECUTE;
     }
-    user_mem.stack_pointer = arg_start;
+    user_mem.stack_pointer = user_mem.arg_start;
     *sp = w.sp;
     return LOADER_OK;
 }

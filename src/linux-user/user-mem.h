@@ -55,6 +55,7 @@ typedef struct UserMem {
     uint64_t data_start, data_end;
     uint64_t stack_start, stack_end;
     uint64_t stack_pointer; /* at program start */
+    uint64_t arg_start, arg_end, env_end;   /* the strings of argv, and behind them those of envp */
 } UserMem;
 extern UserMem user_mem;
 

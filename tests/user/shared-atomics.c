@@ -28,7 +28,7 @@ typedef struct Shared {
 /* Somebody who is in has to go on; sched_yield() would leave the processors to the whole machine. */
 static void wait_a_little(unsigned *spins)
 {
-    if (++*spins % 1000 == 0) {
+    if (++*spins % 100000 == 0) {
         sleep_ms(1);
     }
 }
