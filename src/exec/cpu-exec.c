@@ -40,6 +40,18 @@ static void on_ram_written(hwaddr pa, uint64_t n)
     tb_invalidate_range(pa, pa + n);
 }
 
+/* What a failed assertion says of the guest. */
+static void dump_vcpu(FILE *out, void *opaque)
+{
+    const CPUState *cpu = cpu_current();
+    if (!cpu) {
+        fputs("no vCPU on this thread\n", out);
+        return;
+    }
+    fprintf(out, "vCPU %d, without what the host's registers had of it:\n", cpu->cpu_index);
+    cpu->guest->dump_state(cpu, out);
+}
+
 void exec_init(const ExecConfig *config)
 {
     ExecContext *x = &exec_ctx;
@@ -47,6 +59,7 @@ void exec_init(const ExecConfig *config)
     if (!x->config.hot_threshold) {
         x->config.hot_threshold = DEFAULT_HOT_THRESHOLD;
     }
+    error_add_dump_hook(dump_vcpu, NULL);
     page_table_init();
     qht_init(&x->blocks, tb_equal, 1024, true);
     mutex_init(&x->exclusive_lock, LOCK_RANK_EXCLUSIVE);

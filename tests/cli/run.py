@@ -228,6 +228,18 @@ def other_ways_to_run(s):
         s.expect(' '.join(args), [*args, p], 7, out=out)
 
 
+def failed_assertion(s):
+    """It says what the guest was doing.  There is no bug to call on: a debugger makes one."""
+    if not shutil.which('gdb'):
+        return
+    r = subprocess.run(['gdb', '-nx', '-batch', '-ex', 'handle SIGSEGV nostop noprint pass', '-ex', 'break sys_exit_group',
+                        '-ex', 'run', '-ex', 'call (void)error_bug("a.c", 1, "f", "%s", "a mistake")', '-ex', 'kill',
+                        '--args', s.braid, str(s.program)], stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+    text = r.stdout + r.stderr
+    # exit_group is call 94
+    s.check('a failed assertion', re.search(r'bug in braid: a\.c:1: f: a mistake\n(.*\n)*.* x17/a7 +0*5e ', text), text)
+
+
 def sysroot_that_moves(s):
     """-L after the guest has changed its directory or its root."""
     source, program = s.dir / 'mover.c', s.dir / 'mover'
@@ -252,7 +264,7 @@ def main():
     s = Suite(sys.argv[1], sys.argv[2])
     for part in [options, files, guests_own_mistakes, looking_inside,
                  what_is_counted, how_often_code_is_translated, other_ways_to_run,
-                 sysroot_that_moves]:
+                 failed_assertion, sysroot_that_moves]:
         part(s)
     print(f'{s.passed} passed, {s.failed} failed')
     sys.exit(1 if s.failed else 0)
