@@ -44,8 +44,10 @@ _Static_assert(sizeof(GuestSection) == 32, "linux/rseq.h");
 bool rseq_section_at(vaddr descriptor, vaddr pc, vaddr *end)
 {
     GuestSection s;
-    if (!descriptor || descriptor % 8 || !user_read(&s, descriptor, sizeof(s)) || s.version ||
-        s.start != pc || !s.size || s.size > LONGEST_SECTION || s.abort - pc < s.size) {
+    /* Most of what programs store is no pointer: asked first, that costs no fault. */
+    if (descriptor % 8 || !(user_page_flags(descriptor) & PAGE_READ) ||
+        !user_read(&s, descriptor, sizeof(s)) || s.version || s.start != pc ||
+        !s.size || s.size > LONGEST_SECTION || s.abort - pc < s.size) {
         return false;
     }
     *end = pc + s.size;

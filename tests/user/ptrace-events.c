@@ -13,6 +13,7 @@ static struct {
     _Atomic long count;
     _Atomic int stage;
     _Atomic pid_t tid[4];
+    _Atomic unsigned sleep_ms; /* of body_sleep() */
     int pipe[2];
 } *shared;
 
@@ -25,12 +26,17 @@ static void body_loop(void)
     }
 }
 
+/* One sleep to be stopped in, then short ones until the tracer has seen what came of it. */
 static void body_sleep(void)
 {
-    struct timespec t = { 3, 0 };
+    unsigned ms = shared->sleep_ms;
+    struct timespec t = { ms / 1000, ms % 1000 * 1000000 };
 
     shared->stage = 1;
     shared->count = nanosleep(&t, NULL) ? errno : 1000;
+    while (shared->stage != 2) {
+        sleep_ms(1);
+    }
 }
 
 /* The loop goes round. */
@@ -154,9 +160,12 @@ static void trace_and_stop(pid_t pid, bool seize)
     }
 }
 
-/* Stopped in a call that is gone on with, and not for longer than it was to last. */
-static void check_interrupted_sleep(bool seize)
+/* Whether the child was stopped in its sleep, and not after it: the machine may be busy. */
+static bool interrupt_sleep(bool seize, unsigned ms)
 {
+    shared->stage = 0;
+    shared->count = 0;
+    shared->sleep_ms = ms;
     uint64_t start = now_ns();
     pid_t pid = start_child(body_sleep);
 
@@ -165,10 +174,24 @@ static void check_interrupted_sleep(bool seize)
     }
     await_sleep(pid);
     trace_and_stop(pid, seize);
+    bool asleep = !shared->count;
     PT(PTRACE_CONT, pid, 0, 0);
-    WAIT(pid, 0);
+    while (!shared->count) {
+        sleep_ms(1);
+    }
     CHECK(shared->count == 1000, "%ld", shared->count);
-    CHECK(now_ns() - start >= 3000000000, "too early");
+    CHECK(now_ns() - start >= ms * 1000000ull, "too early");
+    shared->stage = 2;
+    WAIT(pid, 0);
+    return asleep;
+}
+
+/* Stopped in a call that is gone on with. */
+static void check_interrupted_sleep(bool seize)
+{
+    for (unsigned ms = 40; !interrupt_sleep(seize, ms); ms *= 2) {
+        CHECK(ms < 60000, "the stop never comes in time");
+    }
 }
 
 static void body_vfork(void)
@@ -177,7 +200,7 @@ static void body_vfork(void)
 
     if (!pid) {
         shared->stage = 1;
-        sleep_ms(300);
+        sleep_ms(scaled(300));
         _exit(7);
     }
     int status;
@@ -614,9 +637,7 @@ int main(int argc, char **argv)
     check_attach();
     check_seize();
     check_seize_starved();
-    shared->stage = 0;
     check_interrupted_sleep(false);
-    shared->stage = 0;
     check_interrupted_sleep(true);
     check_attach_in_vfork(false);
     check_attach_in_vfork(true);
