@@ -568,11 +568,13 @@ int64_t sys_munmap(GuestThread *t, const uint64_t a[6])
 
 int64_t sys_mprotect(GuestThread *t, const uint64_t a[6])
 {
-    mmap_lock();
-    bool shared = vma_any_locked(a[0], a[0] + a[1], PAGE_SHARED);
-    mmap_unlock();
-    if (shared) {
-        share_writable(t, a[2]);
+    if (a[2] & PROT_WRITE) {
+        mmap_lock();
+        bool shared = vma_any_locked(a[0], a[0] + a[1], PAGE_SHARED);
+        mmap_unlock();
+        if (shared) {
+            share_writable(t, a[2]);
+        }
     }
     return user_mprotect(a[0], a[1], (int)a[2]);
 }

@@ -143,7 +143,7 @@ static bool write_stat(FILE *out)
         switch (field++) {
         case 26: fprintf(out, " %llu", (unsigned long long)user_mem.exec_start); break;
         case 27: fprintf(out, " %llu", (unsigned long long)user_mem.exec_end); break;
-        case 28: fprintf(out, " %llu", (unsigned long long)user_mem.stack_pointer); break;
+        case 28: fprintf(out, " %llu", (unsigned long long)user_mem.arg_start); break;
         case 45: fprintf(out, " %llu", (unsigned long long)user_mem.data_start); break;
         case 46: fprintf(out, " %llu", (unsigned long long)user_mem.data_end); break;
         case 47: fprintf(out, " %llu", (unsigned long long)user_mem.brk_start); break;
@@ -353,7 +353,7 @@ void procfs_publish(void)
         .start_code = user_mem.exec_start + base, .end_code = user_mem.exec_end + base,
         .start_data = data_start + base, .end_data = data_end + base,
         .start_brk = (uintptr_t)sbrk(0), .brk = (uintptr_t)sbrk(0),
-        .start_stack = user_mem.stack_pointer + base,
+        .start_stack = user_mem.arg_start + base,
         .arg_start = user_mem.arg_start + base, .arg_end = user_mem.arg_end + base,
         .env_start = user_mem.arg_end + base, .env_end = user_mem.env_end + base,
         .auxv = (void *)auxv, .auxv_size = (uint32_t)(user_process.auxv_len + 2) * sizeof(*auxv),

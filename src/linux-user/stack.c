@@ -191,7 +191,6 @@ int stack_build(const StackInfo *info, uint64_t size, uint64_t *sp, char **err)
                           (unsigned long long)(user_mem.stack_end - user_mem.stack_start) >> 10);
         return LOADER_CANNOT_EXECUTE;
     }
-    user_mem.stack_pointer = user_mem.arg_start;
     *sp = w.sp;
     return LOADER_OK;
 }

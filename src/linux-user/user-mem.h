@@ -54,8 +54,8 @@ typedef struct UserMem {
     uint64_t exec_start, exec_end;  /* of the main program, for /proc/self/stat and core dumps */
     uint64_t data_start, data_end;
     uint64_t stack_start, stack_end;
-    uint64_t stack_pointer; /* at program start */
-    uint64_t arg_start, arg_end, env_end;   /* the strings of argv, and behind them those of envp */
+    /* The strings of argv, and behind them those of envp; what the stack begins with lies below. */
+    uint64_t arg_start, arg_end, env_end;
 } UserMem;
 extern UserMem user_mem;
 
