@@ -5,9 +5,7 @@
  */
 #include "kernel.h"
 
-#ifndef PARTS
-#define PARTS 40
-#endif
+#define PARTS 400
 #define WORDS 65536
 #define STEPS 60000
 
