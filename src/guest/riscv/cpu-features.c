@@ -34,7 +34,7 @@ static const ExtensionInfo extensions[RISCV_EXT_COUNT] = {
 
 #define EXT_AIA (E(SMAIA) | E(SSAIA))
 #define EXT_PRIVILEGED                                                                   \
-    (EXT_AIA | E(SM) | E(S) | E(SSCOFPMF) | E(SSTC) | E(SVADU) | E(SVINVAL) | E(SVNAPOT) | E(SVPBMT))
+    (EXT_AIA | E(SM) | E(S) | E(SSCOFPMF) | E(SSTC) | E(SVADU) | E(SVINVAL) | E(SVNAPOT) | E(SVPBMT) | E(SVVPTC))
 #define EXT_RV64I (E(I) | E(ZICSR) | E(ZIFENCEI))
 #define EXT_RV64GC (EXT_RV64I | E(M) | E(A) | E(F) | E(D) | E(C) | E(ZICNTR))
 #define EXT_RVA22U64                                                                     \
@@ -66,7 +66,7 @@ static const char *const absent[] = {
 };
 /* ... that only a machine has.  In user mode nobody can tell. */
 static const char *const privileged_properties[] = {
-    "sscofpmf", "sstc", "svadu", "svinval", "svnapot", "svpbmt", "mmu", "pmp",
+    "sscofpmf", "sstc", "svadu", "svinval", "svnapot", "svpbmt", "svvptc", "mmu", "pmp",
 };
 #define NPRIVILEGED (sizeof(privileged_properties) / sizeof(privileged_properties[0]))
 #define NABSENT (sizeof(absent) / sizeof(absent[0]))
