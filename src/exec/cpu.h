@@ -22,20 +22,20 @@ struct SoftTLB;
  * System mode: jump caches, each for one combination of what a block depends on beside its pc.  See exec/tlb.c.
  */
 #define JUMP_CACHES 16
-#define RUN_PAGES_BITS 12
+#define JUMP_GROUP_LINES 4      /* what lies in one cache line of the host */
 typedef struct JumpCache {
     bool valid;                 /* atomic; else its lines may hold anything */
     uint32_t flags, cflags;
     uint64_t space;             /* as in tlb_set_space() */
     uint64_t last_used;
+    uint64_t used[SYSTEM_JUMP_CACHE_SIZE / JUMP_GROUP_LINES / 64];  /* atomic: a bit for each group that may not be empty */
 } JumpCache;
 typedef struct JumpCaches {
-    JumpCacheEntry *lines;      /* JUMP_CACHE_SIZE of each; `pc` as in HostEnv.jump_cache */
+    JumpCacheEntry *lines;      /* SYSTEM_JUMP_CACHE_SIZE of each; `pc` as in HostEnv.jump_cache, or 0: never used */
     /* owned by the vCPU thread; what is atomic is dropped by a flush of all blocks, too */
     JumpCache cache[JUMP_CACHES];
     unsigned current;
     uint64_t clock;
-    uint64_t run_pages[(1u << RUN_PAGES_BITS) / 64];    /* atomic: pages that may have lines */
 } JumpCaches;
 
 typedef enum DebugEvent { DEBUG_EVENT_BREAKPOINT, DEBUG_EVENT_STEP, DEBUG_EVENT_WATCH } DebugEvent;

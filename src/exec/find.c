@@ -52,14 +52,8 @@ void jump_cache_clear(CPUState *cpu)
 
 void jump_cache_fill(CPUState *cpu, TranslationBlock *tb)
 {
-    JumpCacheEntry *e = &cpu->env.jump_cache[jump_cache_index(tb->pc)];
-    if (cpu->jumps) {
-        e = &cpu->env.jump_lines[jump_cache_system_index(tb->pc)];
-        jump_caches_note_page(cpu, tb->pc);
-        if (tb->second_page != NO_PAGE) {
-            jump_caches_note_page(cpu, tb->pc + GUEST_PAGE_SIZE);
-        }
-    }
+    JumpCacheEntry *e = cpu->jumps ? jump_caches_line(cpu, tb->pc)
+                                   : &cpu->env.jump_cache[jump_cache_index(tb->pc)];
     __atomic_store_n(&e->pc, JUMP_CACHE_NONE, __ATOMIC_RELAXED);
     __atomic_store_n(&e->code, tb->code, __ATOMIC_RELAXED);
     __atomic_store_n(&e->pc, tb->pc, __ATOMIC_RELAXED);

@@ -261,8 +261,8 @@ void jump_caches_select(CPUState *cpu, uint32_t flags, uint32_t cflags, bool glo
 void jump_caches_clear(CPUState *cpu);
 /* Any thread. */
 void jump_caches_drop_line(CPUState *cpu, vaddr pc);
-/* A line for a pc in this page is about to be filled. */
-void jump_caches_note_page(CPUState *cpu, vaddr pc);
+/* The line for pc in the present one, about to be filled. */
+JumpCacheEntry *jump_caches_line(CPUState *cpu, vaddr pc);
 
 /* ---- translate.c ---- */
 /*

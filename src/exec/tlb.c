@@ -10,11 +10,11 @@
  * no pc of another page, so that a new process does not begin with an empty one.
  *
  * Lines are keyed by virtual pc and so depend on translations: a flush of pages clears the lines of these pages,
- * in all caches, if code was ever run from there: `run_pages` is a Bloom filter of such pages, so that the flushes
- * of data pages, most of all, cost nothing here.
+ * in all caches.  `used` tells which lines there may be, so that flushes of data pages, most of all, cost little, and
+ * a cache that gets another meaning is emptied without a look at all of it.
  *
  * A flush of all blocks drops the caches of vCPUs that do not run.  Such a vCPU's thread may be dropping some itself, for
- * a flush of its TLB: so `valid` and `run_pages` are atomic.  Both only take away; only a vCPU that runs adds.
+ * a flush of its TLB: so `valid` and `used` are atomic.  Both only take away; only a vCPU that runs adds.
  */
 #include <inttypes.h>
 #include <stdlib.h>
@@ -29,42 +29,69 @@
 
 /* ---- jump caches ---- */
 
+#define JUMP_LINES_SIZE (JUMP_CACHES * SYSTEM_JUMP_CACHE_SIZE * sizeof(JumpCacheEntry))
+
+static JumpCacheEntry *cache_lines(CPUState *cpu, unsigned i)
+{
+    return cpu->jumps->lines + i * SYSTEM_JUMP_CACHE_SIZE;
+}
+
 void soft_mmu_create(CPUState *cpu)
 {
     cpu->soft_tlb = aligned_alloc(64, (sizeof(SoftTLB) + 63) & ~(size_t)63);
     cpu->jumps = xcalloc(1, sizeof(*cpu->jumps));
-    JumpCacheEntry *lines = mmap(NULL, JUMP_CACHES * JUMP_CACHE_SIZE * sizeof(JumpCacheEntry),
-                                 PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                                 -1, 0);
+    JumpCacheEntry *lines = mmap(NULL, JUMP_LINES_SIZE, PROT_READ | PROT_WRITE,
+                                 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (!cpu->soft_tlb || lines == MAP_FAILED) {
         fatal("out of memory for a TLB");
     }
     soft_tlb_init(cpu->soft_tlb, &cpu->env);
     cpu->jumps->lines = lines;
     cpu->env.jump_lines = lines;
+    for (unsigned i = 0; i < JUMP_CACHES; i++) {
+        cache_lines(cpu, i)->pc = JUMP_CACHE_NONE;  /* 0 in any other line is nobody's, but this is the line for pc 0 */
+    }
 }
 
 void soft_mmu_destroy(CPUState *cpu)
 {
     soft_tlb_destroy(cpu->soft_tlb);
     free(cpu->soft_tlb);
-    munmap(cpu->jumps->lines, JUMP_CACHES * JUMP_CACHE_SIZE * sizeof(JumpCacheEntry));
+    munmap(cpu->jumps->lines, JUMP_LINES_SIZE);
     free(cpu->jumps);
-}
-
-static JumpCacheEntry *cache_lines(CPUState *cpu, unsigned i)
-{
-    return cpu->jumps->lines + i * JUMP_CACHE_SIZE;
 }
 
 static inline bool is_valid(const JumpCache *c) { return __atomic_load_n(&c->valid, __ATOMIC_RELAXED); }
 static inline void drop_cache(JumpCache *c) { __atomic_store_n(&c->valid, false, __ATOMIC_RELAXED); }
 
-static void clear_lines(JumpCacheEntry *e, unsigned n)
+/* Clear lines for pcs in [start, last], as far as nwords words of `used` tell of them. */
+static void drop_lines(CPUState *cpu, unsigned i, unsigned word, unsigned nwords, vaddr start, vaddr last)
 {
-    for (unsigned i = 0; i < n; i++) {
-        __atomic_store_n(&e[i].pc, JUMP_CACHE_NONE, __ATOMIC_RELAXED);
+    for (unsigned w = word; w < word + nwords; w++) {
+        uint64_t *p = &cpu->jumps->cache[i].used[w], used = __atomic_load_n(p, __ATOMIC_RELAXED), left = used;
+        for (uint64_t bits = used; bits; bits &= bits - 1) {
+            unsigned group = w * 64 + (unsigned)__builtin_ctzll(bits);
+            JumpCacheEntry *e = cache_lines(cpu, i) + group * JUMP_GROUP_LINES;
+            bool empty = true;
+            for (unsigned k = 0; k < JUMP_GROUP_LINES; k++) {
+                vaddr pc = __atomic_load_n(&e[k].pc, __ATOMIC_RELAXED);
+                if (pc - start <= last - start) {
+                    __atomic_store_n(&e[k].pc, JUMP_CACHE_NONE, __ATOMIC_RELAXED);
+                } else {
+                    empty &= pc <= JUMP_CACHE_NONE;
+                }
+            }
+            left &= empty ? ~(bits & -bits) : ~UINT64_C(0);
+        }
+        if (left != used) {
+            __atomic_store_n(p, left, __ATOMIC_RELAXED);
+        }
     }
+}
+
+static void clear_cache(CPUState *cpu, unsigned i)
+{
+    drop_lines(cpu, i, 0, array_size(cpu->jumps->cache[i].used), 0, ~UINT64_C(0));
 }
 
 void jump_caches_select(CPUState *cpu, uint32_t flags, uint32_t cflags, bool global)
@@ -87,8 +114,11 @@ void jump_caches_select(CPUState *cpu, uint32_t flags, uint32_t cflags, bool glo
     }
     unsigned i = (unsigned)(best - j->cache);
     if (!is_valid(best) || best->space != space || best->flags != flags || best->cflags != cflags) {
-        *best = (JumpCache){ .valid = true, .space = space, .flags = flags, .cflags = cflags };
-        clear_lines(cache_lines(cpu, i), JUMP_CACHE_SIZE);
+        clear_cache(cpu, i);
+        best->space = space;
+        best->flags = flags;
+        best->cflags = cflags;
+        __atomic_store_n(&best->valid, true, __ATOMIC_RELAXED);
         stat_inc(STAT_JUMP_CACHES_CLEARED);
     }
     best->last_used = ++j->clock;
@@ -110,79 +140,58 @@ void jump_caches_clear(CPUState *cpu)
         }
     }
     /* Not this one: after a flush in the midst of tb_translate() generated code is entered without another look-up. */
-    clear_lines(cache_lines(cpu, j->current), JUMP_CACHE_SIZE);
-    for (unsigned i = 0; i < array_size(j->run_pages); i++) {
-        __atomic_store_n(&j->run_pages[i], 0, __ATOMIC_RELAXED);
-    }
+    clear_cache(cpu, j->current);
 }
 
 void jump_caches_drop_line(CPUState *cpu, vaddr pc)
 {
     for (unsigned i = 0; i < JUMP_CACHES; i++) {
-        uint64_t expected = pc;
-        __atomic_compare_exchange_n(&cache_lines(cpu, i)[jump_cache_system_index(pc)].pc, &expected, JUMP_CACHE_NONE,
-                                    false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
-    }
-}
-
-static inline unsigned run_page_bit(vaddr page)
-{
-    return (unsigned)((page >> GUEST_PAGE_BITS) * 0x9e3779b97f4a7c15ull >> (64 - RUN_PAGES_BITS));
-}
-
-void jump_caches_note_page(CPUState *cpu, vaddr pc)
-{
-    unsigned bit = run_page_bit(pc);
-    uint64_t *word = &cpu->jumps->run_pages[bit / 64];
-    __atomic_store_n(word, *word | 1ull << (bit & 63), __ATOMIC_RELAXED);
-}
-
-static bool was_run(const JumpCaches *j, vaddr page)
-{
-    unsigned bit = run_page_bit(page);
-    return __atomic_load_n(&j->run_pages[bit / 64], __ATOMIC_RELAXED) >> (bit & 63) & 1;
-}
-
-/* Those that are some other page's stay. */
-static void clear_lines_of_page(JumpCacheEntry *e, unsigned n, vaddr page)
-{
-    for (unsigned i = 0; i < n; i++) {
-        vaddr pc = __atomic_load_n(&e[i].pc, __ATOMIC_RELAXED);
-        if ((pc ^ page) < GUEST_PAGE_SIZE) {
-            __atomic_store_n(&e[i].pc, JUMP_CACHE_NONE, __ATOMIC_RELAXED);
+        uint64_t *line = &cache_lines(cpu, i)[jump_cache_system_index(pc)].pc, expected = pc;
+        if (__atomic_load_n(line, __ATOMIC_RELAXED) == pc) {
+            __atomic_compare_exchange_n(line, &expected, JUMP_CACHE_NONE, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
         }
     }
 }
 
-/* The lines for pcs in one page are neighbours. */
-static void jump_caches_drop_page(CPUState *cpu, vaddr page, uint64_t space)
+JumpCacheEntry *jump_caches_line(CPUState *cpu, vaddr pc)
 {
-    JumpCaches *j = cpu->jumps;
-    unsigned n = GUEST_PAGE_SIZE / 2, first = jump_cache_system_index(page) & ~(n - 1);
-    unsigned across = jump_cache_system_index(page - 2);   /* an instruction that ends in this page */
-    for (unsigned i = 0; i < JUMP_CACHES; i++) {
-        const JumpCache *c = &j->cache[i];
-        if (is_valid(c) && (space == TLB_ALL_SPACES || c->space == space)) {
-            clear_lines_of_page(cache_lines(cpu, i) + first, n, page);
-            clear_lines(cache_lines(cpu, i) + across, 1);
-        }
+    unsigned i = jump_cache_system_index(pc), group = i / JUMP_GROUP_LINES;
+    uint64_t *word = &cpu->jumps->cache[cpu->jumps->current].used[group / 64];
+    __atomic_store_n(word, *word | 1ull << (group & 63), __ATOMIC_RELAXED);
+    return &cpu->env.jump_lines[i];
+}
+
+enum { WORDS_PER_PAGE = JUMP_CACHE_PAGE_LINES / JUMP_GROUP_LINES / 64 };
+_Static_assert(JUMP_CACHE_PAGE_LINES <= SYSTEM_JUMP_CACHE_SIZE, "a page's lines do not wrap around");
+
+/* A block whose pc lies outside may end within: it is one instruction across the end of a page, whose lines are
+   elsewhere. */
+static void drop_page(CPUState *cpu, unsigned i, vaddr page)
+{
+    unsigned first = jump_cache_system_index(page) & ~(JUMP_CACHE_PAGE_LINES - 1);
+    drop_lines(cpu, i, first / JUMP_GROUP_LINES / 64, WORDS_PER_PAGE, page, page + (GUEST_PAGE_SIZE - 1));
+    uint64_t *across = &cache_lines(cpu, i)[jump_cache_system_index(page - 2)].pc;
+    if (__atomic_load_n(across, __ATOMIC_RELAXED) == page - 2) {
+        __atomic_store_n(across, JUMP_CACHE_NONE, __ATOMIC_RELAXED);
     }
 }
-_Static_assert(GUEST_PAGE_SIZE / 2 <= JUMP_CACHE_SIZE, "a page's lines do not wrap around");
-
-#define MANY_PAGES 16
 
 static void jump_caches_drop_range(CPUState *cpu, vaddr start, vaddr last, uint64_t space)
 {
-    uint64_t pages = (last >> GUEST_PAGE_BITS) - (start >> GUEST_PAGE_BITS);
-    if (pages >= MANY_PAGES) {
-        jump_caches_clear(cpu);
-        return;
-    }
-    for (uint64_t k = 0; k <= pages; k++) {
-        vaddr page = (start & GUEST_PAGE_MASK) + (k << GUEST_PAGE_BITS);
-        if (was_run(cpu->jumps, page)) {
-            jump_caches_drop_page(cpu, page, space);
+    unsigned nwords = array_size(cpu->jumps->cache[0].used);
+    start &= GUEST_PAGE_MASK;
+    uint64_t pages = (last - start) >> GUEST_PAGE_BITS;
+    for (unsigned i = 0; i < JUMP_CACHES; i++) {
+        const JumpCache *c = &cpu->jumps->cache[i];
+        if (!is_valid(c) || (space != TLB_ALL_SPACES && c->space != space)) {
+            continue;
+        }
+        if (pages >= nwords / WORDS_PER_PAGE) {
+            drop_lines(cpu, i, 0, nwords, start ? start - 2 : 0, last | (GUEST_PAGE_SIZE - 1));
+            continue;
+        }
+        for (uint64_t k = 0; k <= pages; k++) {
+            drop_page(cpu, i, start + (k << GUEST_PAGE_BITS));
         }
     }
 }

@@ -20,6 +20,8 @@
 
 #define JUMP_CACHE_BITS 12
 #define JUMP_CACHE_SIZE (1u << JUMP_CACHE_BITS)
+#define SYSTEM_JUMP_CACHE_BITS 14
+#define SYSTEM_JUMP_CACHE_SIZE (1u << SYSTEM_JUMP_CACHE_BITS)
 #define HOST_SPILLS 64
 
 /*
@@ -39,11 +41,12 @@ static inline unsigned jump_cache_index(uint64_t pc)
 /*
  * The same in system mode, where each jump to another page goes by the jump cache, most of them to
  * the aligned heads of functions: the page's number takes part, or two functions at equal offsets in a kernel
- * would take each other's line.  The lines of one page are still one aligned half of the cache.
+ * would take each other's line.  The lines of one page are still neighbours, JUMP_CACHE_PAGE_LINES of them.
  */
+#define JUMP_CACHE_PAGE_LINES 2048
 static inline unsigned jump_cache_system_index(uint64_t pc)
 {
-    return (unsigned)(pc >> 1 ^ pc >> 12) & (JUMP_CACHE_SIZE - 1);
+    return (unsigned)(pc >> 1 ^ pc >> 12) & (SYSTEM_JUMP_CACHE_SIZE - 1);
 }
 
 /* What generated code counts of indirect jumps. */
@@ -113,7 +116,7 @@ typedef struct HostEnv {
     JumpCacheEntry jump_cache[JUMP_CACHE_SIZE] __attribute__((aligned(64)));
     /* system mode */
     HostTLB tlb[HOST_TLB_MODES];    /* by MMU index */
-    JumpCacheEntry *jump_lines;     /* the jump cache that counts now, JUMP_CACHE_SIZE lines */
+    JumpCacheEntry *jump_lines;     /* the jump cache that counts now, SYSTEM_JUMP_CACHE_SIZE lines */
     uint64_t access_reg[32];        /* all host registers, during a slow access */
     uint32_t access_active;
     uint64_t page_addend[HOST_PAGE_SLOTS];  /* for the back end's own use within a unit */

@@ -429,7 +429,8 @@ static void emit_probe(Ctx *c, unsigned target)
     } else {
         ins_mov_rr(&c->e, 0, RAX, target);
     }
-    ins_alu_imm(&c->e, ALU_AND, 0, rm_reg(RAX), (JUMP_CACHE_SIZE - 1) * 2);
+    ins_alu_imm(&c->e, ALU_AND, 0, rm_reg(RAX),
+                ((c->f->soft_mmu ? SYSTEM_JUMP_CACHE_SIZE : JUMP_CACHE_SIZE) - 1) * 2);
     if (c->f->soft_mmu) {
         ins_shift_imm(&c->e, SH_SHL, 0, RAX, 3);
         ins_alu(&c->e, ALU_ADD, OPW, RAX, RM_ENV(jump_lines));

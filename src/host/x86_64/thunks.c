@@ -229,7 +229,8 @@ static void emit_ras_miss(Ctx *c)
         ins_shift_imm(&c->e, SH_SHR, OPW, RAX, 11);
         ins_alu(&c->e, ALU_XOR, OPW, RAX, rm_reg(RCX));
     }
-    ins_alu_imm(&c->e, ALU_AND, 0, rm_reg(RAX), (JUMP_CACHE_SIZE - 1) * 2);
+    ins_alu_imm(&c->e, ALU_AND, 0, rm_reg(RAX),
+                ((host_ctx.config.access ? SYSTEM_JUMP_CACHE_SIZE : JUMP_CACHE_SIZE) - 1) * 2);
     Rm line = rm_index(RBP, RAX, 3, ENV_DISP(jump_cache));
     if (host_ctx.config.access) {
         ins_load(&c->e, RDX, RM_ENV(jump_lines));
