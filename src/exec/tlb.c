@@ -45,7 +45,7 @@ void soft_mmu_create(CPUState *cpu)
     if (!cpu->soft_tlb || lines == MAP_FAILED) {
         fatal("out of memory for a TLB");
     }
-    soft_tlb_init(cpu->soft_tlb, &cpu->env);
+    soft_tlb_init(cpu->soft_tlb, &cpu->env, cpu->guest->kernel_mmu_modes);
     cpu->jumps->lines = lines;
     cpu->env.jump_lines = lines;
     for (unsigned i = 0; i < JUMP_CACHES; i++) {

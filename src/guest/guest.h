@@ -144,6 +144,7 @@ typedef struct Guest {
     void (*cpu_clone)(CPUState *to, const CPUState *from);
 
     /* ---- system mode; NULL in a guest that has none.  All on the vCPU's thread ---- */
+    unsigned kernel_mmu_modes;  /* a bit for each MMU index with which pages are global as a rule */
     /*
      * The MMU index (below MMU_MODES; HOST_PROGRAM_MMU: programs') of an access in the CPU's present state.  For loads and
      * stores it must be a function of the flags of get_tb_state(): translations have it built in.

@@ -42,9 +42,15 @@ static void line_clear(HostTLBEntry *e)
 
 /* ---- tables ---- */
 
+/* The one that counts. */
+static TLBTable *current_table(SoftTLB *t, unsigned idx)
+{
+    return t->common_modes >> idx & 1 ? &t->common->table[idx] : &t->current->table[idx];
+}
+
 static void env_show_table(SoftTLB *t, unsigned idx)
 {
-    const TLBTable *tab = &t->current->table[idx];
+    const TLBTable *tab = current_table(t, idx);
     t->env->tlb[idx] = tab->line ? (HostTLB){ (tab->n - 1) * sizeof(HostTLBEntry), tab->line }
                                  : (HostTLB){ 0, &no_line };
 }
@@ -104,6 +110,52 @@ static void space_clear_locked(TLBSpace *s)
     }
 }
 
+static void line_flush(HostTLBEntry *e, const TLBFull *full, vaddr start, vaddr last, bool keep_global)
+{
+    vaddr page;
+    if (line_page(e, &page) && page <= last && page + (TLB_PAGE_SIZE - 1) >= start &&
+        !(keep_global && full->global)) {
+        line_clear(e);
+    }
+}
+
+static void table_flush_locked(TLBTable *tab, vaddr *start, vaddr *last, bool keep_global)
+{
+    if (!tab->line) {
+        return;
+    }
+    for (unsigned i = 0; i < tab->nlarge;) {
+        TLBLargeRange *r = &tab->large[i];
+        if (r->start > *last || r->last < *start) {
+            i++;
+            continue;
+        }
+        *start = r->start < *start ? r->start : *start;
+        *last = r->last > *last ? r->last : *last;
+        if (keep_global) {
+            i++;                /* global lines stay in it */
+        } else {
+            *r = tab->large[--tab->nlarge];
+            i = 0;              /* the range has grown: look at the others again */
+        }
+    }
+    uint64_t pages = (*last >> HOST_PAGE_BITS) - (*start >> HOST_PAGE_BITS);
+    for (uint64_t k = 0; k <= (pages < tab->n ? pages : tab->n - 1); k++) {
+        uint32_t i = pages < tab->n ? line_index(tab, *start + (k << HOST_PAGE_BITS)) : (uint32_t)k;
+        line_flush(&tab->line[i], &tab->full[i], *start, *last, keep_global);
+    }
+    for (unsigned k = 0; k < TLB_VICTIMS; k++) {
+        line_flush(&tab->victim[k].e, &tab->victim[k].full, *start, *last, keep_global);
+    }
+}
+
+static void space_flush_locked(TLBSpace *s, vaddr *start, vaddr *last, bool keep_global)
+{
+    for (unsigned idx = 0; idx < HOST_TLB_MODES; idx++) {
+        table_flush_locked(&s->table[idx], start, last, keep_global);
+    }
+}
+
 static void env_show_space(SoftTLB *t)
 {
     for (unsigned idx = 0; idx < HOST_TLB_MODES; idx++) {
@@ -112,20 +164,22 @@ static void env_show_space(SoftTLB *t)
     host_forget_pages(t->env, 0, ~0ull);
 }
 
-void soft_tlb_init(SoftTLB *t, HostEnv *env)
+void soft_tlb_init(SoftTLB *t, HostEnv *env, unsigned common_modes)
 {
     memset(t, 0, sizeof(*t));
     spin_init(&t->lock, LOCK_RANK_TLB);
     t->env = env;
+    t->common_modes = common_modes;
     t->current = &t->space[0];
-    t->current->valid = true;
+    t->common = &t->space[TLB_SPACES];
+    t->current->valid = t->common->valid = true;
     host_init_pages(env);
     env_show_space(t);
 }
 
 void soft_tlb_destroy(SoftTLB *t)
 {
-    for (unsigned s = 0; s < TLB_SPACES; s++) {
+    for (unsigned s = 0; s <= TLB_SPACES; s++) {
         for (unsigned idx = 0; idx < HOST_TLB_MODES; idx++) {
             free(t->space[s].table[idx].line);
             free(t->space[s].table[idx].full);
@@ -140,7 +194,7 @@ bool soft_tlb_set_space(SoftTLB *t, uint64_t id)
         return false;
     }
     TLBSpace *best = NULL;
-    for (TLBSpace *s = t->space; s < t->space + TLB_SPACES; s++) {
+    for (TLBSpace *s = t->space; s < t->common; s++) {
         if (s->valid && s->id == id) {
             best = s;
             break;
@@ -158,6 +212,10 @@ bool soft_tlb_set_space(SoftTLB *t, uint64_t id)
         best->valid = true;
     }
     best->last_used = ++t->clock;
+    if (t->common_mixed) {
+        space_flush_locked(t->common, &(vaddr){ 0 }, &(vaddr){ ~0ull }, true);
+        t->common_mixed = false;
+    }
     t->current = best;
     spin_unlock(&t->lock);
     env_show_space(t);
@@ -173,7 +231,7 @@ static inline bool line_serves(const HostTLBEntry *e, vaddr va, MMUAccess access
 
 HostTLBEntry *soft_tlb_find(SoftTLB *t, unsigned idx, vaddr va, MMUAccess access, TLBFull **full)
 {
-    TLBTable *tab = &t->current->table[idx];
+    TLBTable *tab = current_table(t, idx);
     if (!tab->line) {
         return NULL;
     }
@@ -239,7 +297,7 @@ static void table_note_large_locked(TLBTable *tab, vaddr va, unsigned page_bits)
 
 HostTLBEntry *soft_tlb_fill(SoftTLB *t, unsigned idx, vaddr va, const TLBLine *line)
 {
-    TLBTable *tab = &t->current->table[idx];
+    TLBTable *tab = current_table(t, idx);
     vaddr page;
     t->nfills++;
     spin_lock(&t->lock);
@@ -266,6 +324,7 @@ HostTLBEntry *soft_tlb_fill(SoftTLB *t, unsigned idx, vaddr va, const TLBLine *l
     tab->line[i] = line->e;
     tab->full[i] = line->full;
     tab->fills++;
+    t->common_mixed |= (t->common_modes >> idx & 1) && !line->full.global;
     if (line->full.page_bits > HOST_PAGE_BITS) {
         table_note_large_locked(tab, va, line->full.page_bits);
     }
@@ -279,63 +338,27 @@ HostTLBEntry *soft_tlb_fill(SoftTLB *t, unsigned idx, vaddr va, const TLBLine *l
 void soft_tlb_flush_all(SoftTLB *t)
 {
     spin_lock(&t->lock);
-    for (TLBSpace *s = t->space; s < t->space + TLB_SPACES; s++) {
+    for (TLBSpace *s = t->space; s < t->common; s++) {
         if (s == t->current) {
             space_clear_locked(s);
         } else {
             s->valid = false;   /* cleared when it is used again */
         }
     }
+    space_clear_locked(t->common);
+    t->common_mixed = false;
     spin_unlock(&t->lock);
     env_show_space(t);
-}
-
-static void line_flush(HostTLBEntry *e, const TLBFull *full, vaddr start, vaddr last, bool keep_global)
-{
-    vaddr page;
-    if (line_page(e, &page) && page <= last && page + (TLB_PAGE_SIZE - 1) >= start &&
-        !(keep_global && full->global)) {
-        line_clear(e);
-    }
-}
-
-static void table_flush_locked(TLBTable *tab, vaddr *start, vaddr *last, bool keep_global)
-{
-    if (!tab->line) {
-        return;
-    }
-    for (unsigned i = 0; i < tab->nlarge;) {
-        TLBLargeRange *r = &tab->large[i];
-        if (r->start > *last || r->last < *start) {
-            i++;
-            continue;
-        }
-        *start = r->start < *start ? r->start : *start;
-        *last = r->last > *last ? r->last : *last;
-        if (keep_global) {
-            i++;                /* global lines stay in it */
-        } else {
-            *r = tab->large[--tab->nlarge];
-            i = 0;              /* the range has grown: look at the others again */
-        }
-    }
-    uint64_t pages = (*last >> HOST_PAGE_BITS) - (*start >> HOST_PAGE_BITS);
-    for (uint64_t k = 0; k <= (pages < tab->n ? pages : tab->n - 1); k++) {
-        uint32_t i = pages < tab->n ? line_index(tab, *start + (k << HOST_PAGE_BITS)) : (uint32_t)k;
-        line_flush(&tab->line[i], &tab->full[i], *start, *last, keep_global);
-    }
-    for (unsigned k = 0; k < TLB_VICTIMS; k++) {
-        line_flush(&tab->victim[k].e, &tab->victim[k].full, *start, *last, keep_global);
-    }
 }
 
 void soft_tlb_flush_range(SoftTLB *t, vaddr *start, vaddr *last, uint64_t id)
 {
     bool all = id == SOFT_TLB_ALL_SPACES;
     spin_lock(&t->lock);
-    for (TLBSpace *s = t->space; s < t->space + TLB_SPACES; s++) {
-        for (unsigned idx = 0; idx < HOST_TLB_MODES && s->valid && (all || s->id == id); idx++) {
-            table_flush_locked(&s->table[idx], start, last, !all);
+    for (TLBSpace *s = t->space; s <= t->common; s++) {
+        bool mixed = s == t->common && t->common_mixed && t->current->id == id;
+        if (s->valid && (all || mixed || (s != t->common && s->id == id))) {
+            space_flush_locked(s, start, last, !all);
         }
     }
     spin_unlock(&t->lock);
@@ -370,7 +393,7 @@ unsigned soft_tlb_mark_code(SoftTLB *t, uintptr_t host)
 {
     unsigned n = 0;
     spin_lock(&t->lock);
-    for (TLBSpace *s = t->space; s < t->space + TLB_SPACES; s++) {
+    for (TLBSpace *s = t->space; s <= t->common; s++) {
         for (unsigned idx = 0; s->valid && idx < HOST_TLB_MODES; idx++) {
             TLBTable *tab = &s->table[idx];
             for (uint32_t i = 0; tab->line && i < tab->n; i++) {
@@ -407,11 +430,15 @@ void soft_tlb_print(FILE *out, SoftTLB *t)
     spin_lock(&t->lock);
     fprintf(out, "%" PRIu64 " fills, %" PRIu64 " from victims, grown %" PRIu64 " times, %" PRIu64
             " spaces dropped\n", t->nfills, t->nvictim_hits, t->ngrown, t->nspaces_lost);
-    for (TLBSpace *s = t->space; s < t->space + TLB_SPACES; s++) {
+    for (TLBSpace *s = t->space; s <= t->common; s++) {
         if (!s->valid) {
             continue;
         }
-        fprintf(out, "space %" PRIx64 "%s\n", s->id, s == t->current ? " (current)" : "");
+        if (s == t->common) {
+            fprintf(out, "all spaces\n");
+        } else {
+            fprintf(out, "space %" PRIx64 "%s\n", s->id, s == t->current ? " (current)" : "");
+        }
         for (unsigned idx = 0; idx < HOST_TLB_MODES; idx++) {
             const TLBTable *tab = &s->table[idx];
             for (uint32_t i = 0; tab->line && i < tab->n; i++) {

@@ -6,6 +6,10 @@
  *
  *   table: n lines (direct mapped, n grows with use) + a few victims + where large pages are
  *
+ * In some MMU modes (a kernel's) nearly all pages are global: these have one table for all spaces, so that a new
+ * process does not begin without the kernel's lines.  Pages that are not global may be there, too: they are the
+ * current space's, and go when that changes.
+ *
  * Who does what: the owner (the vCPU's thread) alone fills, flushes and changes tables; it
  * takes `lock` for it.  Other threads take `lock` to set TLB_CODE in lines, and touch nothing
  * else.  Generated code takes no lock: it reads one line's tag, then its addend, on the owner's
@@ -73,16 +77,20 @@ typedef struct TLBSpace {
 
 typedef struct SoftTLB {
     SpinLock lock;          /* rank TLB */
+    unsigned common_modes;  /* constant: a bit for each MMU mode whose tables are those of `common` */
     /* changed by the owner under lock */
-    TLBSpace space[TLB_SPACES];
+    TLBSpace space[TLB_SPACES + 1];
     TLBSpace *current;
+    TLBSpace *common;       /* constant: the last one */
+    bool common_mixed;      /* it may have pages that are not global */
     /* owned by the vCPU thread */
     HostEnv *env;
     uint64_t clock;         /* of TLBSpace.last_used */
     uint64_t nfills, nvictim_hits, ngrown, nspaces_lost;    /* `info tlb` */
 } SoftTLB;
 
-void soft_tlb_init(SoftTLB *t, HostEnv *env);
+/* common_modes: a bit for each MMU mode in which pages are global as a rule. */
+void soft_tlb_init(SoftTLB *t, HostEnv *env, unsigned common_modes);
 void soft_tlb_destroy(SoftTLB *t);
 
 static inline uint64_t soft_tlb_tag(const HostTLBEntry *e, MMUAccess access)

@@ -7,12 +7,13 @@
 
 static SoftTLB tlb;
 static HostEnv *env;
+enum { COMMON = 2 };    /* the MMU mode whose global pages are all spaces' */
 
 static int setup(void **state)
 {
     env = aligned_alloc(64, (sizeof(*env) + 63) & ~(size_t)63);
     memset(env, 0, sizeof(*env));
-    soft_tlb_init(&tlb, env);
+    soft_tlb_init(&tlb, env, 1u << COMMON);
     return 0;
 }
 
@@ -264,6 +265,30 @@ static void test_spaces_run_out(void **state)
     assert_false(knows(0, 0x1000));
 }
 
+static void test_common_mode(void **state)
+{
+    soft_tlb_set_space(&tlb, 7);
+    fill(COMMON, 0x1000, 0x80001000, 12, true);
+    fill(COMMON, 0x2000, 0x80002000, 12, false);
+    flush(0, ~0ull, 8);
+    assert_true(probe_hits(COMMON, 0x2000));
+    soft_tlb_set_space(&tlb, 8);
+    assert_true(probe_hits(COMMON, 0x1000));
+    assert_false(knows(COMMON, 0x2000));
+    soft_tlb_set_space(&tlb, 7);
+    assert_false(knows(COMMON, 0x2000));
+    fill(COMMON, 0x2000, 0x80002000, 12, false);
+    flush(0, ~0ull, 7);
+    assert_false(knows(COMMON, 0x2000));
+    assert_true(knows(COMMON, 0x1000));
+    assert_int_equal(soft_tlb_mark_code(&tlb, 0x80001000), 1);
+    flush(0x1000, 0x1000, SOFT_TLB_ALL_SPACES);
+    assert_false(knows(COMMON, 0x1000));
+    fill(COMMON, 0x1000, 0x80001000, 12, true);
+    soft_tlb_flush_all(&tlb);
+    assert_false(knows(COMMON, 0x1000));
+}
+
 static void test_mark_code(void **state)
 {
     fill(0, 0x1000, 0x80001000, 12, false);
@@ -294,7 +319,7 @@ static void test_mark_code(void **state)
 
 /* ---- against a model ---- */
 
-enum { PAGES = 512, SPACES = 12, MODES = 3 };
+enum { PAGES = 512, SPACES = 12, MODES = 4 };
 static struct { hwaddr pa; uint8_t bits; bool valid, global; } model[SPACES][MODES][PAGES];
 static uint64_t rng = 1;
 
@@ -336,10 +361,14 @@ static void step(int *space)
         hwaddr pa = (hwaddr)next_random(1 << 20) << 12;
         bool global = !next_random(4);
         fill(m, page_va(p), pa, bits, global);
-        model[*space][m][p].pa = pa;
-        model[*space][m][p].bits = (uint8_t)bits;
-        model[*space][m][p].global = global;
-        model[*space][m][p].valid = true;
+        for (int s = 0; s < SPACES; s++) {
+            if (s == *space || (m == COMMON && global)) {
+                model[s][m][p].pa = pa;
+                model[s][m][p].bits = (uint8_t)bits;
+                model[s][m][p].global = global;
+                model[s][m][p].valid = true;
+            }
+        }
     } else if (what < 80) {
         hwaddr pa;
         if (find(m, page_va(p), &pa)) {
@@ -390,6 +419,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_many_large_pages, setup, teardown),
         cmocka_unit_test_setup_teardown(test_spaces, setup, teardown),
         cmocka_unit_test_setup_teardown(test_spaces_run_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_common_mode, setup, teardown),
         cmocka_unit_test_setup_teardown(test_mark_code, setup, teardown),
         cmocka_unit_test_setup_teardown(test_model, setup, teardown),
     };

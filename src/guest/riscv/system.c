@@ -296,6 +296,7 @@ const Guest riscv64_system_guest = {
     .gdb_nregs = 33,
     .gdb_read_reg = riscv_gdb_read_system_reg,
     .gdb_write_reg = riscv_gdb_write_system_reg,
+    .kernel_mmu_modes = 1u << RISCV_MMU_S | 1u << (RISCV_MMU_S + RISCV_MMU_MXR) | 1u << RISCV_MMU_M,
     .mmu_index = riscv_mmu_index,
     .mmu_translate = riscv_mmu_translate,
     .mmu_probe = riscv_mmu_probe,
