@@ -131,16 +131,21 @@ void tlb_select_flags(CPUState *cpu, uint32_t flags, uint32_t cflags, bool globa
     jump_caches_select(cpu, flags, cflags, global);
 }
 
+/* The present one is cleared at once: generated code may go on without another look-up. */
+static void forget_cache(CPUState *cpu, unsigned i)
+{
+    if (i == cpu->jumps->current) {
+        clear_cache(cpu, i);
+    } else {
+        drop_cache(&cpu->jumps->cache[i]);  /* cleared when it is used again */
+    }
+}
+
 void jump_caches_clear(CPUState *cpu)
 {
-    JumpCaches *j = cpu->jumps;
     for (unsigned i = 0; i < JUMP_CACHES; i++) {
-        if (i != j->current) {
-            drop_cache(&j->cache[i]);   /* cleared when it is used again */
-        }
+        forget_cache(cpu, i);
     }
-    /* Not this one: after a flush in the midst of tb_translate() generated code is entered without another look-up. */
-    clear_cache(cpu, j->current);
 }
 
 void jump_caches_drop_line(CPUState *cpu, vaddr pc)
@@ -240,7 +245,7 @@ void tlb_flush_space(CPUState *cpu, uint64_t space)
     for (unsigned i = 0; i < JUMP_CACHES; i++) {
         JumpCache *c = &cpu->jumps->cache[i];
         if (space == TLB_ALL_SPACES || c->space == space) {
-            drop_cache(c);
+            forget_cache(cpu, i);
         }
     }
 }

@@ -197,6 +197,7 @@ enum IRHelperFlags {
     IRH_REGS = 4,       /* reads or writes guest registers in HostEnv.reg: all are written
                            back before, and every value read after it comes from there
                            (the builder forgets its map) */
+    IRH_NOFP = 8,       /* neither computes with floating point nor looks at fp_state; with IRH_NOFAULT */
 };
 
 /* What the IR must know of the guest to print, check, run and compile a unit. */

@@ -28,6 +28,13 @@ const CSRInfo riscv_csr_infos[] = {
 };
 const unsigned riscv_csr_info_count = sizeof(riscv_csr_infos) / sizeof(riscv_csr_infos[0]);
 
+/* Without C bit 1 of mepc and sepc is 0 as well ("Machine Exception Program Counter"). */
+uint64_t riscv_csr_mask(const CSRInfo *c)
+{
+    bool epc = c->number == 0x141 || c->number == 0x341;
+    return epc && !(riscv_extensions() & RISCV_EXT_C) ? c->mask & ~UINT64_C(2) : c->mask;
+}
+
 const CSRInfo *riscv_csr_info(unsigned number)
 {
     unsigned low = 0, high = riscv_csr_info_count;

@@ -15,7 +15,7 @@ typedef struct CSRInfo {
     uint8_t kind, effects;
     const char *name;
     uint64_t ext;
-    /* plain ones: where in RISCVHart, and which bits there are */
+    /* plain ones: where in RISCVHart; and which bits there are, see riscv_csr_mask() */
     uint32_t offset;
     uint64_t mask;
 } CSRInfo;
@@ -23,6 +23,8 @@ typedef struct CSRInfo {
 extern const CSRInfo riscv_csr_infos[];
 extern const unsigned riscv_csr_info_count;
 
+/* The bits of a plain one that can be written. */
+uint64_t riscv_csr_mask(const CSRInfo *c);
 /* The row of a CSR, NULL if no machine has it. */
 const CSRInfo *riscv_csr_info(unsigned number);
 

@@ -52,13 +52,26 @@ static void set_status(RISCVHart *h, uint64_t v, uint64_t mask)
     if (!(riscv_extensions() & RISCV_EXT_F)) {
         s &= ~MSTATUS_FS;
     }
+    uint64_t changed = h->mstatus ^ s;
     h->mstatus = s;
-    riscv_hart_changed(h);
+    if (changed & ~(MSTATUS_SIE | MSTATUS_MIE | MSTATUS_SPIE | MSTATUS_MPIE | MSTATUS_SPP)) {
+        riscv_hart_changed(h);
+    }
 }
 
 static void write_mstatus(RISCVHart *h, uint64_t v) { set_status(h, v, MSTATUS_WRITABLE); }
 static uint64_t read_sstatus(RISCVHart *h) { return read_mstatus(h) & SSTATUS_READABLE; }
 static void write_sstatus(RISCVHart *h, uint64_t v) { set_status(h, v, SSTATUS_WRITABLE); }
+
+uint64_t riscv_change_sstatus(RISCVHart *h, uint64_t mask, uint64_t value)
+{
+    uint64_t old = read_sstatus(h);
+    write_sstatus(h, (old & ~mask) | (value & mask));
+    if (h->mstatus & MSTATUS_SIE) {
+        riscv_check_interrupts(h);
+    }
+    return old;
+}
 
 static uint64_t read_misa(RISCVHart *h)
 {
@@ -66,13 +79,6 @@ static uint64_t read_misa(RISCVHart *h)
            UINT64_C(1) << ('u' - 'a');
 }
 static void write_misa(RISCVHart *h, uint64_t v) {}
-
-/* Without C bit 1 is 0 as well ("Machine Exception Program Counter"). */
-static uint64_t legal_epc(uint64_t v) { return v & (riscv_extensions() & RISCV_EXT_C ? ~UINT64_C(1) : ~UINT64_C(3)); }
-static uint64_t read_mepc(RISCVHart *h) { return h->mepc; }
-static void write_mepc(RISCVHart *h, uint64_t v) { h->mepc = legal_epc(v); }
-static uint64_t read_sepc(RISCVHart *h) { return h->sepc; }
-static void write_sepc(RISCVHart *h, uint64_t v) { h->sepc = legal_epc(v); }
 
 static uint64_t read_mhartid(RISCVHart *h) { return h->mhartid; }
 
@@ -180,8 +186,13 @@ static uint64_t read_stimecmp(RISCVHart *h)
 }
 static void write_stimecmp(RISCVHart *h, uint64_t v)
 {
+    /* A timer that fires from now on sets it again; one that has just fired for the old value does no harm. */
+    __atomic_store_n(&h->timer_due, false, __ATOMIC_RELAXED);
     __atomic_store_n(&h->stimecmp, v, __ATOMIC_RELAXED);
     timer_changed(h);
+    if (v != UINT64_MAX && riscv_system.config.time() >= v) {
+        __atomic_store_n(&h->timer_due, true, __ATOMIC_RELAXED);
+    }
 }
 
 void riscv_set_timer(CPUState *cpu, uint64_t when)
@@ -234,6 +245,7 @@ static void write_menvcfg(RISCVHart *h, uint64_t v)
         tlb_flush(hart_cpu(h));
     }
     if ((v ^ old) & MENVCFG_STCE) {
+        __atomic_store_n(&h->timer_due, true, __ATOMIC_RELAXED);
         timer_changed(h);
     }
     riscv_hart_changed(h);
@@ -360,7 +372,7 @@ static void csr_write(RISCVHart *h, const CSRInfo *c, unsigned number, uint64_t 
 {
     const CSRFunctions *f = &functions[c - riscv_csr_infos];
     switch (c->kind) {
-    case CSR_KIND_PLAIN: *(uint64_t *)((char *)h + c->offset) = v & c->mask; break;
+    case CSR_KIND_PLAIN: *(uint64_t *)((char *)h + c->offset) = v & riscv_csr_mask(c); break;
     case CSR_KIND_RUN: f->write_run(h, number, v); break;
     case CSR_KIND_FUNC: f->write(h, v); break;
     default: break;

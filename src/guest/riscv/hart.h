@@ -3,7 +3,7 @@
  * The privileged part of a RISC-V hart: its state, the bits of its CSRs, and what the files
  * that make up system mode share.  Private to guest/riscv/.
  *
- * All but mip, mie, stimecmp, menvcfg and counters_due is touched by the hart's own thread alone (others while
+ * All but mip, mie, stimecmp, timer_due, menvcfg and counters_due is touched by the hart's own thread alone (others while
  * it does not run).
  *
  *   csr-system.c   reads and writes of CSRs
@@ -115,6 +115,7 @@ typedef struct RISCVHart {
     uint64_t mip;           /* but for SEIP of software, and STIP while Sstc makes it */
     uint64_t mie;           /* written by the hart */
     uint64_t stimecmp;      /* written by the hart */
+    bool timer_due;         /* stimecmp may have passed; set by any thread, cleared by the hart with a new stimecmp */
     uint64_t menvcfg;       /* written by the hart */
     uint64_t seip_soft;     /* MIP bit SEI, written by software; written by the hart */
     bool counters_due;      /* a counter may have overflowed; cleared by the hart */
@@ -204,6 +205,8 @@ typedef enum CSRResult { CSR_OK, CSR_ILLEGAL } CSRResult;
  */
 CSRResult riscv_csr_access(RISCVHart *h, unsigned number, bool writes, uint64_t mask,
                            uint64_t value, uint64_t *old);
+/* The same for sstatus, which a kernel changes all the time, in S-mode or above. */
+uint64_t riscv_change_sstatus(RISCVHart *h, uint64_t mask, uint64_t value);
 void riscv_print_csrs(RISCVHart *h, FILE *out);
 
 /* ---- counters.c; n is a counter's number, of which only those below RISCV_COUNTERS are more than 0 ---- */

@@ -19,14 +19,25 @@ const IRHelper riscv_system_helpers[RISCV_SYSTEM_NHELPERS] = {
 #undef HELPER
 };
 
-/* funct3 of CSR instructions: 1 write, 2 set, 3 clear; 4 more with an immediate. */
+/* What a CSR instruction does.  funct3: 1 write, 2 set, 3 clear; 4 more with an immediate. */
+typedef struct CSRChange {
+    bool writes;
+    uint64_t mask, value;
+} CSRChange;
+
+static CSRChange csr_change(uint64_t insn, uint64_t operand)
+{
+    unsigned op = insn >> 12 & 3, rs1 = insn >> 15 & 31;
+    return op == 1 ? (CSRChange){ true, ~UINT64_C(0), operand }
+                   : (CSRChange){ rs1 != 0, operand, op == 2 ? ~UINT64_C(0) : 0 };
+}
+
 uint64_t helper_csr(void *opaque, uint64_t insn, uint64_t operand)
 {
     RISCVHart *h = riscv_hart(opaque);
-    unsigned op = insn >> 12 & 3, rs1 = insn >> 15 & 31, number = insn >> 20 & 0xfff;
-    uint64_t old, mask = op == 1 ? ~UINT64_C(0) : operand;
-    uint64_t value = op == 1 ? operand : op == 2 ? ~UINT64_C(0) : 0;
-    if (riscv_csr_access(h, number, op == 1 || rs1, mask, value, &old) != CSR_OK) {
+    CSRChange c = csr_change(insn, operand);
+    uint64_t old;
+    if (riscv_csr_access(h, insn >> 20 & 0xfff, c.writes, c.mask, c.value, &old) != CSR_OK) {
         h->insn = insn;
         cpu_leave_from_helper(opaque, EXIT_REASON_ILLEGAL);
     }
@@ -41,6 +52,18 @@ static uint64_t change_mode(RISCVHart *h, uint64_t pc, uint64_t cflags)
 {
     tlb_select_flags(hart_cpu(h), h->tb_flags, (uint32_t)cflags, h->priv != RISCV_PRIV_U);
     return pc;
+}
+
+uint64_t helper_sstatus(void *opaque, uint64_t insn, uint64_t operand, uint64_t cflags)
+{
+    RISCVHart *h = riscv_hart(opaque);
+    CSRChange c = csr_change(insn, operand);
+    uint32_t flags = h->tb_flags;
+    uint64_t old = riscv_change_sstatus(h, c.mask, c.value);
+    if (h->tb_flags != flags) {
+        change_mode(h, 0, cflags);
+    }
+    return old;
 }
 
 uint64_t helper_ecall(void *opaque, uint64_t pc, uint64_t cflags)

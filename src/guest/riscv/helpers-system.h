@@ -18,6 +18,7 @@ enum {
 extern const IRHelper riscv_system_helpers[RISCV_SYSTEM_NHELPERS];
 
 uint64_t helper_csr(void *opaque, uint64_t insn, uint64_t operand);
+uint64_t helper_sstatus(void *opaque, uint64_t insn, uint64_t operand, uint64_t cflags);
 uint64_t helper_ecall(void *opaque, uint64_t pc, uint64_t cflags);
 uint64_t helper_mret(void *opaque, uint64_t pc, uint64_t cflags);
 uint64_t helper_sret(void *opaque, uint64_t pc, uint64_t cflags);

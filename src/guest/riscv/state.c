@@ -49,6 +49,7 @@ static bool loaded(void *hart)
     h->mstatus &= MSTATUS_WRITABLE;
     cpu->env.reg[RISCV_X] = 0;
     h->exception_pending = false;
+    h->timer_due = true;
     riscv_counters_loaded(h);
     riscv_pmp_changed(h);
     riscv_hart_changed(h);

@@ -9,7 +9,7 @@
  * After an instruction that may let an interrupt through stands a POLL: its helper has kicked the
  * hart if one is due, so it is taken before the next instruction, and if none is, the unit just
  * goes on.  After one that may change the flags, the unit ends: chained to the next
- * if the flags are what they were, else by a look-up.
+ * if the flags are what they were, else by a look-up: in the jump cache, if the helper has selected the right one.
  */
 #include "guest/riscv/csr-info.h"
 #include "guest/riscv/csr.h"
@@ -101,6 +101,23 @@ static unsigned csr_effects(const CSRInfo *csr, bool small_operand, bool sets_al
     return is_status && small_operand && !sets_all ? FX_IRQ : csr->effects;
 }
 
+/* To the next instruction by way of the jump cache. */
+static void gen_exit_probe(DisasContext *ctx)
+{
+    ir_gen_exitind(ctx->b, snap_end(ctx, ctx->pc), IR_EXIT_LOOKUP, const64(ctx, ctx->next_pc), 0);
+    ctx->ended = true;
+}
+
+/* The flags may have changed.  If not, on to the next instruction. */
+static void gen_after_flags(DisasContext *ctx)
+{
+    IRBuilder *b = ctx->b;
+    if (!(ctx->tc->cflags & CF_LOOKUP_EXITS)) {
+        IRRef now = ir_gen_ldenv(b, IR_I32, offsetof(RISCVHart, tb_flags));
+        ir_gen_exitif(b, ir_snapshot(b, ctx->next_pc), IR_EQ, now, ir_const(b, IR_I32, ctx->tc->flags));
+    }
+}
+
 static void gen_after_write(DisasContext *ctx, unsigned effects)
 {
     IRBuilder *b = ctx->b;
@@ -110,11 +127,7 @@ static void gen_after_write(DisasContext *ctx, unsigned effects)
     if (effects & FX_MAP) {
         gen_exit_lookup(ctx, ctx->next_pc);
     } else if (effects & FX_FLAGS) {
-        IRRef now = ir_gen_ldenv(b, IR_I32, offsetof(RISCVHart, tb_flags));
-        if (!(ctx->tc->cflags & CF_LOOKUP_EXITS)) {
-            ir_gen_exitif(b, ir_snapshot(b, ctx->next_pc), IR_EQ, now,
-                          ir_const(b, IR_I32, ctx->tc->flags));
-        }
+        gen_after_flags(ctx);
         gen_exit_lookup(ctx, ctx->next_pc);
     }
 }
@@ -130,12 +143,27 @@ static void gen_plain_csr(DisasContext *ctx, const CSRInfo *csr, unsigned rd, IR
         IRRef val = op == 1   ? operand
                     : op == 2 ? ir_gen_or(b, old, operand)
                               : ir_gen_andn(b, old, operand);
-        if (csr->mask != ~UINT64_C(0)) {
-            val = ir_gen_and(b, val, const64(ctx, csr->mask));
+        uint64_t mask = riscv_csr_mask(csr);
+        if (mask != ~UINT64_C(0)) {
+            val = ir_gen_and(b, val, const64(ctx, mask));
         }
         ir_gen_stenv(b, csr->offset, val);
     }
     put_x(ctx, rd, old);
+}
+
+/* An instruction that writes sstatus, the most frequent of all. */
+static void gen_sstatus(DisasContext *ctx, unsigned rd, IRRef operand, unsigned effects)
+{
+    IRBuilder *b = ctx->b;
+    IRRef args[] = {const64(ctx, ctx->insn), operand, const64(ctx, ctx->tc->cflags)};
+    put_x(ctx, rd, ir_call(b, RISCV_SYSTEM_HELPER_sstatus, 0, 3, args));
+    ctx->fp_checked = FP_NONE;
+    ir_gen_poll(b, ir_snapshot(b, ctx->next_pc));
+    if (effects & FX_FLAGS) {
+        gen_after_flags(ctx);
+        gen_exit_probe(ctx);
+    }
 }
 
 bool gen_system_csr(DisasContext *ctx, unsigned rd, unsigned number, IRRef operand, bool writes,
@@ -158,14 +186,17 @@ bool gen_system_csr(DisasContext *ctx, unsigned rd, unsigned number, IRRef opera
         }
         ctx->stop = true;
     }
+    bool sets_all = (ctx->insn >> 12 & 3) == 1;
+    unsigned effects = writes ? csr_effects(csr, small_operand, sets_all) : 0;
+    if (writes && number == 0x100) {
+        gen_sstatus(ctx, rd, operand, effects);
+        return true;
+    }
     IRRef args[] = {const64(ctx, ctx->insn), operand};
     IRRef old = ir_call(ctx->b, RISCV_SYSTEM_HELPER_csr, snap_here(ctx), 2, args);
     put_x(ctx, rd, old);
     ctx->fp_checked = FP_NONE;
-    if (writes) {
-        bool sets_all = (ctx->insn >> 12 & 3) == 1;
-        gen_after_write(ctx, csr_effects(csr, small_operand, sets_all));
-    }
+    gen_after_write(ctx, effects);
     return true;
 }
 
@@ -229,7 +260,7 @@ bool trans_sfence_vma(DisasContext *ctx, arg_vma *a)
     uint64_t given = (a->rs1 ? 1 : 0) | (a->rs2 ? 2 : 0);
     IRRef args[] = {const64(ctx, given), get_x(ctx, a->rs1), get_x(ctx, a->rs2)};
     ir_call(ctx->b, RISCV_SYSTEM_HELPER_sfence_vma, 0, 3, args);
-    gen_exit_lookup(ctx, ctx->next_pc);
+    gen_exit_probe(ctx);
     return true;
 }
 

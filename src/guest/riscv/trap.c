@@ -9,7 +9,9 @@
  * from a trap.  Then the hart kicks itself, and a POLL or the run loop follows, so that it is
  * taken before the next instruction.
  *
- * The supervisor timer of Sstc is no bit: whoever looks compares stimecmp with the time.
+ * The supervisor timer of Sstc is no bit: whoever looks compares stimecmp with the time.  Whether an interrupt is to be
+ * taken is asked much more often than the timer fires, and reading the clock costs more than the rest: that
+ * asks only if `timer_due` says that it may have fired.
  */
 #include <inttypes.h>
 
@@ -22,7 +24,7 @@ static const uint8_t priority[] = {RISCV_IRQ_MEI, RISCV_IRQ_MSI, RISCV_IRQ_MTI,
                                    RISCV_IRQ_SEI, RISCV_IRQ_SSI, RISCV_IRQ_STI,
                                    RISCV_IRQ_LCOFI};
 
-uint64_t riscv_get_mip(const RISCVHart *h)
+static uint64_t get_mip(const RISCVHart *h, bool may_be_due)
 {
     /* [MIP] pairs with riscv_set_irq(): what the interrupt tells of is seen by its handler. */
     uint64_t mip = __atomic_load_n(&h->mip, __ATOMIC_ACQUIRE);
@@ -30,13 +32,14 @@ uint64_t riscv_get_mip(const RISCVHart *h)
     if (__atomic_load_n(&h->menvcfg, __ATOMIC_RELAXED) & MENVCFG_STCE) {
         uint64_t when = __atomic_load_n(&h->stimecmp, __ATOMIC_RELAXED);
         mip &= ~MIP_BIT(RISCV_IRQ_STI);
-        /* Reading the clock costs more than the rest. */
-        if (when != UINT64_MAX && riscv_system.config.time() >= when) {
+        if (may_be_due && when != UINT64_MAX && riscv_system.config.time() >= when) {
             mip |= MIP_BIT(RISCV_IRQ_STI);
         }
     }
     return mip;
 }
+
+uint64_t riscv_get_mip(const RISCVHart *h) { return get_mip(h, true); }
 
 static int most_urgent(uint64_t due)
 {
@@ -59,7 +62,9 @@ uint64_t riscv_top_interrupt(const RISCVHart *h, bool machine)
 int riscv_find_interrupt(const RISCVHart *h)
 {
     uint64_t mie = __atomic_load_n(&h->mie, __ATOMIC_RELAXED);
-    uint64_t pending = mie ? riscv_get_mip(h) & mie : 0;
+    /* Under icount the time is not a thread's to watch. */
+    bool may_be_due = __atomic_load_n(&h->timer_due, __ATOMIC_RELAXED) || riscv_system.config.icount;
+    uint64_t pending = mie ? get_mip(h, may_be_due) & mie : 0;
     if (!pending) {
         return -1;
     }
@@ -253,6 +258,8 @@ uint64_t riscv_next_timer(const CPUState *cpu)
 
 void riscv_timer_expired(CPUState *cpu)
 {
+    /* The hart looks once it is kicked. */
+    __atomic_store_n(&riscv_hart(cpu)->timer_due, true, __ATOMIC_RELEASE);
     cpu_kick(cpu);
     if (riscv_system.config.wake) {
         riscv_system.config.wake(cpu);

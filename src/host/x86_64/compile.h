@@ -125,7 +125,7 @@ typedef struct HostContext {
     bool gs;
     const HostConsts *consts;
     const uint8_t *enter, *leave, *leave_tail, *lookup, *ras_miss, *afresh;
-    const uint8_t *call, *call_pure, *call_fma, *soft_access;
+    const uint8_t *call, *call_pure, *call_nofp, *call_fma, *soft_access;
     const uint8_t *soft_probe[HOST_TLB_MODES][2][4]; /* by MMU index, store or load, size */
     const uint8_t *soft_fill[2][4]; /* of HOST_PROGRAM_MMU, by store or load, size; keeps the page */
 } HostContext;

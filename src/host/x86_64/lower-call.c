@@ -163,7 +163,7 @@ void lower_call(Ctx *c, IRRef i)
     const IRHelper *h = &c->guest->helpers[ins->imm];
     const IRRef *args = &c->f->args[ins->arg[2]];
     if (!ins->snap || (h->flags & IRH_PURE)) {
-        emit_pure_call(c, host_ctx.call_pure, h->fn, args, ins->nvar, i);
+        emit_pure_call(c, h->flags & IRH_NOFP ? host_ctx.call_nofp : host_ctx.call_pure, h->fn, args, ins->nvar, i);
         return;
     }
     bool regs_change = h->flags & IRH_REGS;

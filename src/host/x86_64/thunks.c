@@ -304,11 +304,16 @@ static void save_all(Ctx *c, bool store)
 }
 
 /*
- * A C function without effect, from anywhere in a unit: all registers but rax survive.
- * fp: up to three arguments also in xmm0-2, the guest's MXCSR stays loaded, result of
- * xmm0 in rax.
+ * A C function without effect on guest registers, from anywhere in a unit: all registers but rax survive.
+ * The guest's MXCSR stays loaded but for PURE_C: to change it costs more than the rest.
  */
-static const uint8_t *emit_pure_thunk(Ctx *c, bool fp)
+enum PureKind {
+    PURE_C,
+    PURE_NOFP,
+    PURE_FMA,   /* up to three arguments in xmm0-2, result of xmm0 in rax */
+};
+
+static const uint8_t *emit_pure_thunk(Ctx *c, enum PureKind kind)
 {
     start_thunk(c);
     const uint8_t *entry = c->e.p;
@@ -316,17 +321,21 @@ static const uint8_t *emit_pure_thunk(Ctx *c, bool fp)
     ins_load(&c->e, RSP, RM_ENV(host_sp));
     ins_alu_imm(&c->e, ALU_SUB, OPW, rm_reg(RSP), SAVE_SIZE);
     save_all(c, true);
-    if (fp) {
+    if (kind == PURE_FMA) {
         for (unsigned i = 0; i < 3; i++) {
             emit_sse(c, OP_MOVS_LOAD ^ OP_F64, XMM0 + i, 0, rm_arg_slot(i));
         }
         emit_op(&c->e, OP_GROUP5, 2, rm_reg(RAX), 0);
         emit_sse(c, OP_MOVD_FROM_XMM | OPW, XMM0, 0, rm_reg(RAX));
     } else {
-        enter_c_fp(c);
+        if (kind == PURE_C) {
+            enter_c_fp(c);
+        }
         emit_c_call(c);
         ins_alu_imm(&c->e, ALU_ADD, OPW, rm_reg(RSP), 16);
-        emit_mxcsr(c, LDMXCSR, RM_ENV(fp_state));
+        if (kind == PURE_C) {
+            emit_mxcsr(c, LDMXCSR, RM_ENV(fp_state));
+        }
     }
     save_all(c, false);
     ins_load(&c->e, RSP, RM_ENV(scratch));
@@ -388,8 +397,9 @@ size_t host_init(const HostConfig *config, uint8_t *code, size_t capacity)
     emit_leave_thunk(&c);
     emit_ras_miss(&c);
     emit_call_thunk(&c);
-    host_ctx.call_pure = emit_pure_thunk(&c, false);
-    host_ctx.call_fma = emit_pure_thunk(&c, true);
+    host_ctx.call_pure = emit_pure_thunk(&c, PURE_C);
+    host_ctx.call_nofp = emit_pure_thunk(&c, PURE_NOFP);
+    host_ctx.call_fma = emit_pure_thunk(&c, PURE_FMA);
     emit_soft_access_thunk(&c);
     if (config->access) {
         emit_soft_probe_thunks(&c);
