@@ -177,11 +177,11 @@ void riscv_space_changed(RISCVHart *h);
 
 /* ---- trap.c ---- */
 /* mip as software sees it. */
-uint64_t riscv_get_mip(const RISCVHart *h);
+uint64_t riscv_get_mip(RISCVHart *h);
 /* The bit of mip that should be taken now, -1 if none. */
-int riscv_find_interrupt(const RISCVHart *h);
+int riscv_find_interrupt(RISCVHart *h);
 /* mtopi, stopi: the most urgent interrupt that is pending and enabled for this level; 0: none. */
-uint64_t riscv_top_interrupt(const RISCVHart *h, bool machine);
+uint64_t riscv_top_interrupt(RISCVHart *h, bool machine);
 /* Take the interrupt that is due, if any. */
 bool riscv_take_interrupt(RISCVHart *h);
 /* icount: the instruction at env.pc trapped; it took time, but does not retire. */

@@ -24,7 +24,7 @@ static const uint8_t priority[] = {RISCV_IRQ_MEI, RISCV_IRQ_MSI, RISCV_IRQ_MTI,
                                    RISCV_IRQ_SEI, RISCV_IRQ_SSI, RISCV_IRQ_STI,
                                    RISCV_IRQ_LCOFI};
 
-static uint64_t get_mip(const RISCVHart *h, bool may_be_due)
+static uint64_t get_mip(RISCVHart *h, bool may_be_due)
 {
     /* [MIP] pairs with riscv_set_irq(): what the interrupt tells of is seen by its handler. */
     uint64_t mip = __atomic_load_n(&h->mip, __ATOMIC_ACQUIRE);
@@ -34,12 +34,14 @@ static uint64_t get_mip(const RISCVHart *h, bool may_be_due)
         mip &= ~MIP_BIT(RISCV_IRQ_STI);
         if (may_be_due && when != UINT64_MAX && riscv_system.config.time() >= when) {
             mip |= MIP_BIT(RISCV_IRQ_STI);
+            /* Who has seen it is interrupted as soon as that is enabled. */
+            __atomic_store_n(&h->timer_due, true, __ATOMIC_RELAXED);
         }
     }
     return mip;
 }
 
-uint64_t riscv_get_mip(const RISCVHart *h) { return get_mip(h, true); }
+uint64_t riscv_get_mip(RISCVHart *h) { return get_mip(h, true); }
 
 static int most_urgent(uint64_t due)
 {
@@ -52,14 +54,14 @@ static int most_urgent(uint64_t due)
 }
 
 /* All priorities of the AIA are the default ones, so the number that is shown is 1 ("Machine-level CSRs"). */
-uint64_t riscv_top_interrupt(const RISCVHart *h, bool machine)
+uint64_t riscv_top_interrupt(RISCVHart *h, bool machine)
 {
     uint64_t pending = riscv_get_mip(h) & __atomic_load_n(&h->mie, __ATOMIC_RELAXED);
     int irq = most_urgent(pending & (machine ? ~h->mideleg : h->mideleg));
     return irq < 0 ? 0 : (uint64_t)irq << 16 | 1;
 }
 
-int riscv_find_interrupt(const RISCVHart *h)
+int riscv_find_interrupt(RISCVHart *h)
 {
     uint64_t mie = __atomic_load_n(&h->mie, __ATOMIC_RELAXED);
     /* Under icount the time is not a thread's to watch. */
@@ -244,7 +246,7 @@ void riscv_set_irq(CPUState *cpu, unsigned irq, bool level)
 
 bool riscv_has_work(CPUState *cpu)
 {
-    const RISCVHart *h = riscv_hart_const(cpu);
+    RISCVHart *h = riscv_hart(cpu);
     return (riscv_get_mip(h) & __atomic_load_n(&h->mie, __ATOMIC_RELAXED)) != 0 ||
            __atomic_load_n(&h->counters_due, __ATOMIC_RELAXED);
 }

@@ -18,6 +18,8 @@ CODE(enable_sie, "csrsi sstatus, 2\nli t0, 2\ncsrs sie, t0\n1: addi a0, a0, 1\ne
 CODE(raise_own, "csrsi sstatus, 2\ncsrsi sip, 2\n1: addi a0, a0, 1\necall");
 CODE(enable_sret, "la t0, 1f\ncsrw sepc, t0\nli t0, 0x120\ncsrs sstatus, t0\nsret\naddi a0, a0, 64\n"
                   "1: addi a0, a0, 1\necall");
+/* It comes while interrupts are off, and the hart has seen that. */
+CODE(enable_seen, "2: csrr t0, sip\nandi t0, t0, 32\nbeqz t0, 2b\ncsrsi sstatus, 2\n1: addi a0, a0, 1\necall");
 CODE(clear_first, "csrci sip, 2\ncsrsi sstatus, 2\n1: addi a0, a0, 1\necall");
 /* Where an interrupt comes in an endless loop nobody knows. */
 CODE(spin, "1: j 1b");
@@ -194,6 +196,15 @@ static void test_supervisor_timer(void)
         CHECK(csr_read(mip) & BIT(STI), BIT(STI));
         csr_write(0x14d, ~UINT64_C(0));
         CHECK(csr_read(mip) & BIT(STI), 0);
+    }
+    for (int i = 0; i < 60; i++) {
+        csr_write(0x14d, csr_read(time) + (i % 3 ? 500 : 0));
+        const Area *r = run_in(MODE_S, enable_seen, 5, 0);
+        CHECK(r->cause, 9);
+        CHECK(r->a0, 5);
+        CHECK(csr_read(sepc), (u64)enable_seen_at);
+        CHECK(csr_read(scause), INTERRUPT | STI);
+        csr_write(0x14d, ~UINT64_C(0));
     }
     csr_write(0x14d, 0);                /* in the past */
     CHECK(csr_read(mip) & BIT(STI), BIT(STI));

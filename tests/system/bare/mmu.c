@@ -336,6 +336,64 @@ static void test_space_switch(void)
     fence_all();
 }
 
+/* A supervisor's pages that are not global: each space has its own, whoever ran before. */
+static void test_supervisor_pages(void)
+{
+    static Table root2, middle2, last2;
+    root2[0] = root[0];
+    root2[1] = pte(middle2, V);
+    root2[2] = root[2];
+    middle2[0] = pte(last2, V);
+    fill_pages();
+    map(1, pages[1], V | R | W | A | D);
+    map(3, pages[3], V | R | W | A | D | G);
+    last2[1] = pte(pages[2], V | R | W | A | D);
+    last2[3] = last[3];
+    u64 spaces[2] = {SV39 | UINT64_C(1) << 44 | (u64)root >> 12, SV39 | UINT64_C(2) << 44 | (u64)root2 >> 12};
+    fence_all();
+    for (u64 i = 0; i < 60; i++) {
+        csr_write(satp, spaces[i & 1]);
+        CHECK(run_in(MODE_S, load_a0, VA(3), 0)->a0, 3000);
+        CHECK(run_in(MODE_S, load_a0, VA(1), 0)->a0, i & 1 ? 2000 : 1000);
+        if (i % 7 == 3) {
+            asm volatile("sfence.vma zero, %0" ::"r"(1 + (i & 1)) : "memory");
+            CHECK(run_in(MODE_S, load_a0, VA(1), 0)->a0, i & 1 ? 2000 : 1000);
+        }
+    }
+    /* Gone from one, after a fence for that one's ASID, which is the current one or not. */
+    for (unsigned i = 0; i < 2; i++) {
+        csr_write(satp, spaces[1]);
+        CHECK(run_in(MODE_S, load_a0, VA(1), 0)->a0, 2000);
+        csr_write(satp, spaces[i]);
+        last2[1] = 0;
+        asm volatile("sfence.vma %0, %1" ::"r"(VA(1)), "r"(2L) : "memory");
+        csr_write(satp, spaces[1]);
+        EXPECT(MODE_S, load_a0, VA(1), 13);
+        last2[1] = pte(pages[2], V | R | W | A | D);
+        fence_all();
+    }
+    set_satp(1);
+    fence_all();
+}
+
+/* Svvptc: what was not valid and becomes so needs no fence, at least not for long. */
+static void test_made_valid(void)
+{
+    fill_pages();
+    for (unsigned i = 0; i < 40; i++) {
+        map(i, NULL, 0);
+        EXPECT(MODE_S, load_a0, VA(i), 13);
+        EXPECT(MODE_S, store_a0, VA(i), 15);
+        last[i] = pte(pages[i % 8], V | R | W | A | D);
+        const Area *r;
+        do {
+            r = run_in(MODE_S, load_a0, VA(i), 0);
+        } while (r->cause == 13);
+        CHECK(r->a0, i % 8 * 1000);
+        CHECK(run_in(MODE_S, store_a0, VA(i), i % 8 * 1000)->cause, 9);
+    }
+}
+
 CODE(sum_loop, "li t1, 300\nli t2, 0x40000\n2: csrs sstatus, t2\nld a1, 0(a0)\ncsrc sstatus, t2\naddi t1, t1, -1\n"
                "bnez t1, 2b\n1: ld a0, 8(a0)\necall");
 
@@ -451,6 +509,8 @@ int main(void)
     test_code_remap();
     test_own_page();
     test_space_switch();
+    test_supervisor_pages();
+    test_made_valid();
     test_borrowed_rights();
     test_superpage_and_pmp();
     test_pmp_straddle();
