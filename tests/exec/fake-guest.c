@@ -211,7 +211,8 @@ static bool fake_mmu_translate(CPUState *cpu, vaddr va, MMUAccess access, unsign
     }
     check(offset < ARENA_PAGES * 4096, "an access to %#llx", (unsigned long long)va);
     chaos();
-    *out = (MMUResult){ .pa = RAM_PA + offset, .prot = MMU_PROT_READ | MMU_PROT_WRITE | MMU_PROT_EXEC, .page_bits = 12 };
+    *out = (MMUResult){ .pa = RAM_PA + offset, .prot = MMU_PROT_READ | MMU_PROT_WRITE | MMU_PROT_EXEC, .page_bits = 12,
+                        .global = opt.seed % 4 > 1 };
     return true;
 }
 
@@ -248,7 +249,7 @@ static void fake_dump(const CPUState *cpu, FILE *out)
 
 const Guest fake_guest = { .name = "fake", FAKE_GUEST };
 
-const Guest fake_system_guest = {
+Guest fake_system_guest = {
     .name = "fake with an MMU",
     FAKE_GUEST,
     .mmu_index = fake_mmu_index,

@@ -94,7 +94,7 @@ extern const Guest fake_guest;
  * The same guest with an MMU.  Memory is one piece of RAM, the arena.  What can be seen of it: the arena where it is for
  * the host; all of it again at ALIAS_VA; and pages that are mapped now here, now there, at DATA_VA.
  */
-extern const Guest fake_system_guest;
+extern Guest fake_system_guest;   /* constant once the threads run */
 #define RAM_PA 0x80000000ull
 #define ALIAS_VA 0x10000000ull
 #define DATA_VA 0x20000000ull

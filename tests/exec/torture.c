@@ -110,6 +110,7 @@ void torture_init(size_t tb_size)
 
 void torture_init_system(size_t tb_size)
 {
+    fake_system_guest.kernel_mmu_modes = opt.seed % 2;
     ExecConfig config = {
         .guest = &fake_system_guest,
         .system_mode = true,
