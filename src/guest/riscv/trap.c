@@ -260,8 +260,8 @@ uint64_t riscv_next_timer(const CPUState *cpu)
 
 void riscv_timer_expired(CPUState *cpu)
 {
-    /* The hart looks once it is kicked. */
-    __atomic_store_n(&riscv_hart(cpu)->timer_due, true, __ATOMIC_RELEASE);
+    /* The hart looks once it is kicked, and sees it then. */
+    __atomic_store_n(&riscv_hart(cpu)->timer_due, true, __ATOMIC_RELAXED);
     cpu_kick(cpu);
     if (riscv_system.config.wake) {
         riscv_system.config.wake(cpu);
