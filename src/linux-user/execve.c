@@ -20,6 +20,7 @@
 #include <unistd.h>
 
 #include "linux-user/limits.h"
+#include "linux-user/own-env.h"
 #include "linux-user/loader.h"
 #include "linux-user/path.h"
 #include "linux-user/process-control.h"
@@ -43,6 +44,7 @@ typedef Vec(char *) StringList;
 typedef struct ExecRequest {
     char *path;             /* what the program is called, for a script's argument list */
     const char *target;     /* the guest program as a host path, for braid */
+    const char *called;     /* `path` before any interpreter line: the process's name */
     int fd;                 /* the file, or -1 */
     StringList args, envs, owned;
     StringList plain;       /* args as the guest gave them, should the host execute the file */
@@ -215,10 +217,7 @@ static void drop_own_variables(StringList *envs)
 {
     size_t n = 0;
     for (size_t i = 0; i < envs->len; i++) {
-        const char *s = envs->data[i];
-        if (strncmp(s, LIMITS_VARIABLE "=", sizeof(LIMITS_VARIABLE)) &&
-            strncmp(s, TRACEE_VARIABLE "=", sizeof(TRACEE_VARIABLE)) &&
-            strncmp(s, SECCOMP_FD_VARIABLE "=", sizeof(SECCOMP_FD_VARIABLE))) {
+        if (!own_env_has(envs->data[i])) {
             envs->data[n++] = envs->data[i];
         }
     }
@@ -263,6 +262,7 @@ static int64_t exec_braid_under(GuestThread *t, ExecRequest *r, char *gdb)
     vec_push(args, NULL);
     drop_own_variables(&r->envs);
     vec_push(&r->envs, own(r, limits_save()));
+    vec_push(&r->envs, own(r, str_format(NAME_VARIABLE "=%s", r->called)));
     int filters = seccomp_save(t);
     if (filters < -1) {
         return filters;
@@ -307,6 +307,7 @@ static int64_t exec_common(GuestThread *t, ExecRequest *r, UserPath *p, const ui
     }
     vec_push(&r->plain, NULL);
     if (!ret) {
+        r->called = r->path;
         ret = find_program(r, p);
     }
     bool by_braid = ret == 1;

@@ -19,6 +19,7 @@
 #include "linux-user/limits.h"
 #include "linux-user/loader.h"
 #include "linux-user/mmap.h"
+#include "linux-user/own-env.h"
 #include "linux-user/path.h"
 #include "linux-user/process-control.h"
 #include "linux-user/process.h"
@@ -221,9 +222,7 @@ static char **edit_environment(const LinuxUserOptions *opt, char **envp)
 {
     Vec(char *) v = VEC_INIT;
     for (; *envp; envp++) {
-        if (strncmp(*envp, LIMITS_VARIABLE "=", sizeof(LIMITS_VARIABLE)) &&
-            strncmp(*envp, TRACEE_VARIABLE "=", sizeof(TRACEE_VARIABLE)) &&
-            strncmp(*envp, SECCOMP_FD_VARIABLE "=", sizeof(SECCOMP_FD_VARIABLE))) {
+        if (!own_env_has(*envp)) {
             vec_push(&v, *envp);
         }
     }
@@ -442,6 +441,9 @@ int linux_user_main(const LinuxUserOptions *opt, int argc, char **argv, char **e
     char *err = NULL;
     uint64_t entry, sp;
     user_process.opt = opt;
+    if (opt->from_kernel) {
+        own_env_clear();    /* this may be set-user-ID */
+    }
     user_process.abi = find_abi(opt->guest->elf_machine);
     limits_init();
     own_fd_startup_begin();
@@ -474,7 +476,10 @@ int linux_user_main(const LinuxUserOptions *opt, int argc, char **argv, char **e
     user_process.argv = p.argv;
     user_process.argc = p.argc;
     procfs_publish();
-    set_process_name(argv[0]);
+    if (!opt->from_kernel) {
+        const char *name = getenv(NAME_VARIABLE);
+        set_process_name(name ? name : argv[0]);
+    }
     elf_close(&p.exe);
     elf_close(&p.interp);
     own_fd_startup_end();

@@ -40,6 +40,7 @@ typedef struct LinuxUserOptions {
     const char *sysroot;        /* -L; NULL: none */
     const char *argv0;          /* -0; NULL: the program's path */
     int64_t exec_fd;            /* -execfd: descriptor of the program, taken over; -1: open its path */
+    bool from_kernel;           /* binfmt_misc has started braid, and given the process its name */
     uint64_t stack_size;        /* -s; 0: the soft limit RLIMIT_STACK */
     const char *uname_release;  /* -r; NULL: the host's */
     const EnvEdit *env_edits;

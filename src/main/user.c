@@ -9,10 +9,7 @@
 #include <string.h>
 
 #include "guest/riscv/cpu.h"
-#include "linux-user/limits.h"
 #include "linux-user/linux-user.h"
-#include "linux-user/ptrace.h"
-#include "linux-user/seccomp.h"
 #include "main/common.h"
 #include "main/handover.h"
 #include "main/user-gdb.h"
@@ -183,10 +180,7 @@ int main(int argc, char **argv, char **envp)
         first = handover.first;
         c.user.argv0 = handover.argv0;
         c.user.exec_fd = handover.fd;
-        /* braid's own messages to itself are for what it executed; this may be set-user-ID. */
-        unsetenv(LIMITS_VARIABLE);
-        unsetenv(SECCOMP_FD_VARIABLE);
-        unsetenv(TRACEE_VARIABLE);
+        c.user.from_kernel = true;
     }
     common_setup_log(&c.common);
     if (c.strace) {

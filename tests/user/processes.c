@@ -1,6 +1,6 @@
 /*
  * fork, wait, exec of the program itself, vfork, posix_spawn (also of a program
- * that does not exist), environment and descriptors across exec, orphans' exit
+ * that does not exist), names of processes, environment and descriptors across exec, orphans' exit
  * codes, and a fork in a fork.
  *
  * test-native: yes
@@ -8,6 +8,7 @@
  */
 #include <fcntl.h>
 #include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include "test.h"
 
@@ -77,6 +78,53 @@ static void check_exec(void)
     close(gone);
 }
 
+/* The process's name is that of the file that was executed, be it a script or a link. */
+static void check_names(void)
+{
+    char self[200], dir[] = "/tmp/names-XXXXXX", script[sizeof(dir) + 40];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+    CHECK_ERRNO(n > 0 && mkdtemp(dir));
+    self[n] = 0;
+    snprintf(script, sizeof(script), "%s/a-script-with-a-long-name", dir);
+    for (int k = 0; k < 2; k++) {
+        pid_t pid;
+        int status;
+
+        if (k == 0) {
+            int fd = open(script, O_WRONLY | O_CREAT | O_CLOEXEC, 0700);
+
+            CHECK_ERRNO(fd >= 0 && dprintf(fd, "#!%s name\n", self) > 0 && close(fd) == 0);
+        }
+        pid = fork();
+        if (pid == 0) {
+            if (k == 0) {
+                execl(script, "x", (char *)NULL);
+            } else {
+                execl("/proc/self/exe", "x", "name", "exe", (char *)NULL);
+            }
+            _exit(100);
+        }
+        status = wait_status(pid);
+        CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 6, "name %d: %#x", k, status);
+    }
+    unlink(script);
+    rmdir(dir);
+}
+
+static int check_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char comm[17] = "", file[17] = "";
+    int fd = open("/proc/self/comm", O_RDONLY);
+
+    CHECK_ERRNO(prctl(PR_GET_NAME, comm) == 0 && fd >= 0 && read(fd, file, 16) > 0);
+    file[strcspn(file, "\n")] = 0;
+    CHECK(!strncmp(comm, slash ? slash + 1 : path, 15), "PR_GET_NAME: %s, executed as %s", comm, path);
+    CHECK(!strcmp(comm, file), "comm: %s, PR_GET_NAME: %s", file, comm);
+    return 6;
+}
+
 static void check_spawn(void)
 {
     char *args[] = { "spawned", "exec-empty", NULL }, *none[] = { NULL };
@@ -99,12 +147,16 @@ int main(int argc, char **argv)
         CHECK(fcntl(atoi(argv[3]), F_GETFD) == -1 && errno == EBADF, "close-on-exec");
         return 3;
     }
+    if (argc == 3) {
+        return check_name(argv[2]);
+    }
     if (argc == 2) {
         return getenv("HOME") ? 5 : 4;
     }
     check_fork();
     check_exec();
     check_spawn();
+    check_names();
     for (unsigned long i = 0; i < scaled(50); i++) {
         pid_t pid = fork();
 
