@@ -23,6 +23,7 @@ PROGRAM = r'''
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 int main(int argc, char **argv)
 {
@@ -32,13 +33,15 @@ int main(int argc, char **argv)
         return 3;
     }
     int extra = 0;
+    char name[17] = "";
+    prctl(PR_GET_NAME, name);
     for (int fd = 3; fd < 200; fd++)
         extra += fcntl(fd, F_GETFD) >= 0;
     printf("argv");
     for (int i = 0; i < argc; i++)
         printf(" %s", argv[i]);
-    printf("\nfile %s\nids %d %d\nsecure %lu\ndescriptors %d\n", (char *)getauxval(AT_EXECFN),
-           (int)getuid(), (int)geteuid(), getauxval(AT_SECURE), extra);
+    printf("\nfile %s\nids %d %d\nsecure %lu\ndescriptors %d\nname %s\n", (char *)getauxval(AT_EXECFN),
+           (int)getuid(), (int)geteuid(), getauxval(AT_SECURE), extra, name);
     return 7;
 }
 '''
@@ -173,16 +176,16 @@ class Suite:
         self.binfmt('register', ['register', f'--interpreter={self.braid}'], 0, 'FCOP')
         self.binfmt('registered', ['status'], 0, str(self.braid))
         self.expect('argv[0] is kept', ['other', '-strace', 'b c'],
-                    ['argv other -strace b c', 'file /program', 'secure 0', 'descriptors 0'],
+                    ['argv other -strace b c', 'file /program', 'secure 0', 'descriptors 0', 'name program'],
                     path='/program')
         self.expect('an empty argv[0]', ['', 'a'], ['argv  a'], path='/program')
         self.expect('relative', ['./program'], ['argv ./program', 'file ./program'])
-        self.expect('a script', ['/script', 'x'], ['argv /program word /script x'])
+        self.expect('a script', ['/script', 'x'], ['argv /program word /script x', 'name script'])
         self.expect('AT_EXECFD is 0', ['/program', 'x'], ['argv /program x'], no_stdin=True)
         self.expect('execve without /proc', ['/program', 'exec', '/program', 'name', 'y'],
                     ['argv name y', 'descriptors 0'])
         self.expect('execve of a script without /proc', ['/program', 'exec', '/script', 'name', 'y'],
-                    ['argv /program word /script y'])
+                    ['argv /program word /script y', 'name script'])
         self.check('options in the environment',
                    'getuid()' in self.run(['/program'], env={'BRAID_STRACE': '1'}).stderr)
 
@@ -211,7 +214,7 @@ class Suite:
     def fewer_flags(self):
         self.binfmt('register O', ['register', '--interpreter', self.braid, '--flags', 'FO'], 0)
         self.expect('without P the path is argv[0]', ['other', '-strace'],
-                    ['argv /program -strace', 'descriptors 0'], path='/program')
+                    ['argv /program -strace', 'descriptors 0', 'name program'], path='/program')
         self.binfmt('register F', ['register', '--interpreter', self.braid, '--flags', 'F'], 0)
         self.expect('F alone', ['other', 'a'], ['argv /program a', 'descriptors 0'], path='/program')
 
