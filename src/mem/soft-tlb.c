@@ -173,6 +173,7 @@ void soft_tlb_init(SoftTLB *t, HostEnv *env, unsigned common_modes)
     t->current = &t->space[0];
     t->common = &t->space[TLB_SPACES];
     t->current->valid = t->common->valid = true;
+    t->common->id = SOFT_TLB_ALL_SPACES;
     host_init_pages(env);
     env_show_space(t);
 }
@@ -357,7 +358,7 @@ void soft_tlb_flush_range(SoftTLB *t, vaddr *start, vaddr *last, uint64_t id)
     spin_lock(&t->lock);
     for (TLBSpace *s = t->space; s <= t->common; s++) {
         bool mixed = s == t->common && t->common_mixed && t->current->id == id;
-        if (s->valid && (all || mixed || (s != t->common && s->id == id))) {
+        if (s->valid && (all || mixed || s->id == id)) {
             space_flush_locked(s, start, last, !all);
         }
     }

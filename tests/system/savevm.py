@@ -26,7 +26,7 @@ from checks import check, finish  # noqa: E402
 from kernels import GCC, build  # noqa: E402
 
 PARTS = 400
-# sums[] and floats[] of kernels/state.c for as many parts, as qemu-system-riscv64 7.2 prints them
+# sums[] and floats[] of kernels/state.c with so many parts, as qemu-system-riscv64 7.2 prints them
 EXPECTED = '''ecb5ba1eda62701d
 409fffe98b8d2050
 a28799eac53bfe50
@@ -341,7 +341,7 @@ def main():
     random.seed(args.seed)
     with tempfile.TemporaryDirectory() as directory:
         os.mkdir(directory + '/2')
-        kernel = build('state', directory + '/state', harts=4)
+        kernel = build('state', directory + '/state', f'-DPARTS={PARTS}', harts=4)
         test_due(directory)
         test_stop(directory, kernel)
         test_bad(directory, kernel)

@@ -48,9 +48,14 @@ uint64_t helper_csr(void *opaque, uint64_t insn, uint64_t operand)
  * A kernel's pages are global, a program's are its own.  Where that is not so, the jump cache has no line for the
  * pc, and the run loop finds the right one.
  */
-static uint64_t change_mode(RISCVHart *h, uint64_t pc, uint64_t cflags)
+static void select_jump_cache(RISCVHart *h, uint64_t cflags)
 {
     tlb_select_flags(hart_cpu(h), h->tb_flags, (uint32_t)cflags, h->priv != RISCV_PRIV_U);
+}
+
+static uint64_t change_mode(RISCVHart *h, uint64_t pc, uint64_t cflags)
+{
+    select_jump_cache(h, cflags);
     return pc;
 }
 
@@ -61,7 +66,7 @@ uint64_t helper_sstatus(void *opaque, uint64_t insn, uint64_t operand, uint64_t 
     uint32_t flags = h->tb_flags;
     uint64_t old = riscv_change_sstatus(h, c.mask, c.value);
     if (h->tb_flags != flags) {
-        change_mode(h, 0, cflags);
+        select_jump_cache(h, cflags);
     }
     return old;
 }

@@ -314,6 +314,8 @@ void emit_unit_tail(Ctx *c);
    changes the flags). */
 void emit_count_entry(Ctx *c);
 void emit_count_jump(Ctx *c, HostStat stat);
+/* rax = twice the number of target's jump cache line: jump_cache_index(), or jump_cache_system_index(). */
+void emit_jump_index(Ctx *c, unsigned target, bool system);
 Cold *cold_new(Ctx *c, void (*emit)(Ctx *, Cold *));
 /* One that leaves in the state of a snapshot, as it is to be had now. */
 Cold *cold_new_leaving(Ctx *c, void (*emit)(Ctx *, Cold *), uint32_t snap);

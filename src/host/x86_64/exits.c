@@ -416,21 +416,23 @@ static Rm rm_probe_code(const Ctx *c)
     return rm_probe_line(c, (int32_t)offsetof(JumpCacheEntry, code));
 }
 
+void emit_jump_index(Ctx *c, unsigned target, bool system)
+{
+    ins_mov_rr(&c->e, system ? OPW : 0, RAX, target);
+    if (system) {
+        ins_shift_imm(&c->e, SH_SHR, OPW, RAX, 11);
+        ins_alu(&c->e, ALU_XOR, OPW, RAX, rm_reg(target));
+    }
+    ins_alu_imm(&c->e, ALU_AND, 0, rm_reg(RAX), ((system ? SYSTEM_JUMP_CACHE_SIZE : JUMP_CACHE_SIZE) - 1) * 2);
+}
+
 /* rax = offset of target's jump cache line (system mode: its address); falls through if the line is
    for target. */
 static void emit_probe(Ctx *c, unsigned target)
 {
     Cold *miss = cold_new(c, emit_cold_probe_miss);
     miss->r[0] = (uint8_t)target;
-    if (c->f->soft_mmu) {   /* jump_cache_system_index() */
-        ins_mov_rr(&c->e, OPW, RAX, target);
-        ins_shift_imm(&c->e, SH_SHR, OPW, RAX, 11);
-        ins_alu(&c->e, ALU_XOR, OPW, RAX, rm_reg(target));
-    } else {
-        ins_mov_rr(&c->e, 0, RAX, target);
-    }
-    ins_alu_imm(&c->e, ALU_AND, 0, rm_reg(RAX),
-                ((c->f->soft_mmu ? SYSTEM_JUMP_CACHE_SIZE : JUMP_CACHE_SIZE) - 1) * 2);
+    emit_jump_index(c, target, c->f->soft_mmu);
     if (c->f->soft_mmu) {
         ins_shift_imm(&c->e, SH_SHL, 0, RAX, 3);
         ins_alu(&c->e, ALU_ADD, OPW, RAX, RM_ENV(jump_lines));

@@ -224,13 +224,7 @@ static void emit_ras_miss(Ctx *c)
     emit_count_jump(c, HOST_STAT_RETURN_MISSES);
     bind_rel8(go_on, c->e.p);
     ins_load(&c->e, RSP, RM_ENV(ras_top));
-    ins_mov_rr(&c->e, OPW, RAX, RCX);
-    if (host_ctx.config.access) {   /* jump_cache_system_index() */
-        ins_shift_imm(&c->e, SH_SHR, OPW, RAX, 11);
-        ins_alu(&c->e, ALU_XOR, OPW, RAX, rm_reg(RCX));
-    }
-    ins_alu_imm(&c->e, ALU_AND, 0, rm_reg(RAX),
-                ((host_ctx.config.access ? SYSTEM_JUMP_CACHE_SIZE : JUMP_CACHE_SIZE) - 1) * 2);
+    emit_jump_index(c, RCX, host_ctx.config.access);
     Rm line = rm_index(RBP, RAX, 3, ENV_DISP(jump_cache));
     if (host_ctx.config.access) {
         ins_load(&c->e, RDX, RM_ENV(jump_lines));

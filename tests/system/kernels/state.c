@@ -1,11 +1,10 @@
 /*
  * Work that a saved and loaded machine goes on with: each hart computes a checksum over memory of its own, in
  * integers and floating point, timers tick, harts send each other interrupts.  The sums are right only if no step is
- * lost or done twice.  Hart 0 prints a dot for each part, and the sums at the end.
+ * lost or done twice.  Hart 0 prints a dot for each of PARTS parts, and the sums at the end.
  */
 #include "kernel.h"
 
-#define PARTS 400
 #define WORDS 65536
 #define STEPS 60000
 
